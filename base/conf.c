@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Configuration: see conf.h. NCONF parses; this file knows the keys and checks that nothing else is there, since a
+ * misspelt key that is ignored in silence is a setting that the administrator believes in. NCONF does not keep line
+ * numbers, so the line of a complaint is looked up in the text again.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/conf.h>
+#include <openssl/err.h>
+
+#include "base/conf.h"
+#include "base/file.h"
+
+#define CONF_SYSTEM "/etc/dpiv/dpiv.conf"
+#define CONF_MAX    (256 * 1024)
+#define CONF_FILES  2
+
+struct conf {
+	const struct conf_key *table;
+	size_t keys;
+	CONF *file[CONF_FILES]; /* in order of precedence: the user's first */
+	size_t files;
+	char **names; /* "kind NAME" of every named section, as in the files */
+	size_t n_names;
+};
+
+static const struct conf_key dpiv_table[] = {
+	{ "module", "keep_pin", 'b', "yes", "hold the PIN while logged in, to verify again when another program reset the card" },
+	{ "module", "last_try", 'b', "no", "send a PIN although it is the last try and the program was not shown so" },
+	{ "module", "derived_aid", 'b', "yes", "look for a derived PIV application (SP 800-157) where there is no PIV application" },
+	{ "derive", "issuer", 's', NULL, "name of the issuer section that is used when none is given" },
+	{ "derive", "to", 's', NULL, "URI of the target token that is used when none is given" },
+	{ "derive", "roles", 'l', "auth", "roles to derive when none are given: auth, sign, encrypt" },
+	{ "issuer *", "url", 's', NULL, "https address of the issuer, up to and without /.well-known/est" },
+	{ "issuer *", "cafile", 'p', NULL, "PEM file with the trust anchors for its TLS and its certificates" },
+	{ "issuer *", "label", 's', NULL, "EST label of a role: auth=LABEL,sign=LABEL,encrypt=LABEL" },
+	{ "issuer *", "tls", 's', "1.2+", "1.2 (only), 1.3 (only) or 1.2+" },
+	{ "issuer *", "test_policies", 'b', "no", "accept the FPKI test policy identifiers as well" },
+	{ "token *", "uri", 's', NULL, "RFC 7512 URI of a token that dpiv searches for keys" },
+	{ "mail", "cafile", 'p', NULL, "PEM file with the trust anchors for signatures on mail" },
+	{ "mail", "certs", 'p', NULL, "directory with certificates of correspondents (PEM or DER)" },
+};
+
+const struct conf_key *
+conf_table(size_t *n)
+{
+	*n = sizeof dpiv_table / sizeof dpiv_table[0];
+	return dpiv_table;
+}
+
+/* Does the row's section ("module", "issuer *") cover this section ("issuer agency")? */
+static bool
+section_matches(const char *row, const char *section)
+{
+	size_t n = strlen(row);
+
+	if (n < 2 || row[n - 1] != '*')
+		return strcmp(row, section) == 0;
+	return strncmp(row, section, n - 1) == 0 && section[n - 1] != '\0';
+}
+
+static const struct conf_key *
+key_find(const struct conf *c, const char *section, const char *key)
+{
+	for (size_t i = 0; i < c->keys; i++)
+		if (section_matches(c->table[i].section, section) && strcmp(c->table[i].key, key) == 0)
+			return &c->table[i];
+	return NULL;
+}
+
+static bool
+section_known(const struct conf *c, const char *section)
+{
+	for (size_t i = 0; i < c->keys; i++)
+		if (section_matches(c->table[i].section, section))
+			return true;
+	return false;
+}
+
+static int
+bool_value(const char *v)
+{
+	static const struct {
+		const char *word;
+		int value;
+	} words[] = { { "yes", 1 }, { "no", 0 }, { "true", 1 }, { "false", 0 }, { "on", 1 }, { "off", 0 }, { "1", 1 },
+		{ "0", 0 } };
+
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strcasecmp(words[i].word, v) == 0)
+			return words[i].value;
+	return -1;
+}
+
+static bool
+number_value(const char *v, long *out)
+{
+	char *end;
+
+	errno = 0;
+	*out = strtol(v, &end, 10);
+	return errno == 0 && end != v && *end == '\0';
+}
+
+static const char *
+value_complaint(const struct conf_key *row, const char *v)
+{
+	long n;
+
+	switch (row->type) {
+	case 'b': return bool_value(v) < 0 ? "must be yes or no" : NULL;
+	case 'n': return !number_value(v, &n) ? "must be a number" : NULL;
+	case 'p': return v[0] != '/' ? "must be an absolute path" : NULL;
+	default: return NULL;
+	}
+}
+
+/* Is this line "[section]", or "key = …" with this key? */
+static bool
+line_is(struct span line, const char *word, bool section)
+{
+	size_t n = strlen(word);
+
+	while (line.n > 0 && isspace(line.p[0]))
+		(void)span_skip(&line, 1);
+	if (section) {
+		if (line.n == 0 || line.p[0] != '[')
+			return false;
+		do
+			(void)span_skip(&line, 1);
+		while (line.n > 0 && isspace(line.p[0]));
+	}
+	if (!span_starts(line, word, n))
+		return false;
+	(void)span_skip(&line, n);
+	while (line.n > 0 && isspace(line.p[0]))
+		(void)span_skip(&line, 1);
+	return line.n > 0 && line.p[0] == (section ? ']' : '=');
+}
+
+/* Line of a key in a section, or of the section's head for key NULL; 0 when it is not found as written. */
+static size_t
+line_of(struct span text, const char *section, const char *key)
+{
+	bool inside = strcmp(section, "default") == 0;
+
+	for (size_t number = 1; text.n > 0; number++) {
+		const uint8_t *nl = memchr(text.p, '\n', text.n);
+		struct span line;
+
+		(void)span_take(&text, nl != NULL ? (size_t)(nl - text.p) + 1 : text.n, &line);
+		if (line_is(line, section, true)) {
+			if (key == NULL)
+				return number;
+			inside = true;
+		} else if (line.n > 0 && line.p[0] == '[') {
+			inside = false;
+		} else if (inside && key != NULL && line_is(line, key, false)) {
+			return number;
+		}
+	}
+	return 0;
+}
+
+static enum err
+check_section(const struct conf *c, const char *path, struct span text, CONF *file, const char *section)
+{
+	STACK_OF(CONF_VALUE) *values = NCONF_get_section(file, section);
+
+	if (strcmp(section, "default") == 0 && sk_CONF_VALUE_num(values) <= 0)
+		return E_OK;
+	if (!section_known(c, section))
+		return err_set(E_CONF, "%s:%zu: unknown section [%s]", path, line_of(text, section, NULL), section);
+	for (int i = 0; i < sk_CONF_VALUE_num(values); i++) {
+		const CONF_VALUE *v = sk_CONF_VALUE_value(values, i);
+		const struct conf_key *row = key_find(c, section, v->name);
+		const char *complaint;
+
+		if (row == NULL)
+			return err_set(E_CONF, "%s:%zu: unknown key \"%s\" in [%s]", path, line_of(text, section, v->name), v->name,
+			    section);
+		if ((complaint = value_complaint(row, v->value)) != NULL)
+			return err_set(E_CONF, "%s:%zu: %s %s: %s", path, line_of(text, section, v->name), v->name, complaint,
+			    row->help);
+	}
+	return E_OK;
+}
+
+static enum err
+name_add(struct conf *c, const char *section)
+{
+	char **more;
+
+	if (strchr(section, ' ') == NULL)
+		return E_OK;
+	for (size_t i = 0; i < c->n_names; i++)
+		if (strcmp(c->names[i], section) == 0)
+			return E_OK;
+	if ((more = realloc(c->names, (c->n_names + 1) * sizeof *more)) == NULL)
+		return err_set(E_NOMEM, "out of memory");
+	c->names = more;
+	if ((c->names[c->n_names] = strdup(section)) == NULL)
+		return err_set(E_NOMEM, "out of memory");
+	c->n_names++;
+	return E_OK;
+}
+
+static enum err
+check_file(struct conf *c, const char *path, struct span text, CONF *file)
+{
+	STACK_OF(OPENSSL_CSTRING) *sections = NCONF_get_section_names(file);
+	enum err e = E_OK;
+
+	for (int i = 0; e == E_OK && i < sk_OPENSSL_CSTRING_num(sections); i++) {
+		const char *section = sk_OPENSSL_CSTRING_value(sections, i);
+
+		if ((e = check_section(c, path, text, file, section)) == E_OK)
+			e = name_add(c, section);
+	}
+	sk_OPENSSL_CSTRING_free(sections);
+	return e;
+}
+
+static enum err
+file_parse(const char *path, struct span text, CONF **out)
+{
+	BIO *bio = BIO_new_mem_buf(text.p, (int)text.n);
+	CONF *file = NCONF_new(NULL);
+	long line = 0;
+	enum err e = E_OK;
+
+	if (bio == NULL || file == NULL)
+		e = err_set(E_NOMEM, "out of memory");
+	else if (text.n > 0 && NCONF_load_bio(file, bio, &line) != 1)
+		e = err_crypto(E_CONF, "%s:%ld: not understood", path, line);
+	BIO_free(bio);
+	if (e != E_OK)
+		NCONF_free(file);
+	else
+		*out = file;
+	return e;
+}
+
+/* Add one file behind those that are there: it has less to say than they. */
+static enum err
+conf_add(struct conf *c, const char *path)
+{
+	WBUF_AUTO text = { .max = CONF_MAX };
+	CONF *file = NULL;
+	enum err e;
+
+	if ((e = file_read(path, &text)) != E_OK)
+		return e;
+	if ((e = file_parse(path, wbuf_view(&text), &file)) != E_OK)
+		return e;
+	if ((e = check_file(c, path, wbuf_view(&text), file)) != E_OK) {
+		NCONF_free(file);
+		return e;
+	}
+	c->file[c->files++] = file;
+	return E_OK;
+}
+
+static enum err
+conf_new(const struct conf_key *table, size_t n, struct conf **out)
+{
+	if ((*out = calloc(1, sizeof **out)) == NULL)
+		return err_set(E_NOMEM, "out of memory");
+	(*out)->table = table;
+	(*out)->keys = n;
+	return E_OK;
+}
+
+enum err
+conf_load_table(const char *path, const struct conf_key *table, size_t n, struct conf **out)
+{
+	enum err e;
+
+	if ((e = conf_new(table, n, out)) != E_OK)
+		return e;
+	if ((e = conf_add(*out, path)) != E_OK)
+		conf_free(out);
+	return e;
+}
+
+enum err
+conf_load_file(const char *path, struct conf **out)
+{
+	size_t n;
+	const struct conf_key *table = conf_table(&n);
+
+	return conf_load_table(path, table, n, out);
+}
+
+enum err
+conf_load(struct conf **out)
+{
+	const char *only = secure_getenv("DPIV_CONF");
+	char dir[3900], user[4096];
+	size_t n;
+	const struct conf_key *table = conf_table(&n);
+	enum err e;
+
+	if (only != NULL)
+		return conf_load_file(only, out);
+	if ((e = conf_new(table, n, out)) != E_OK)
+		return e;
+	if (file_xdg("XDG_CONFIG_HOME", ".config", dir, sizeof dir) == E_OK) {
+		snprintf(user, sizeof user, "%s/dpiv.conf", dir);
+		if ((e = conf_add(*out, user)) != E_OK && e != E_NOTFOUND)
+			goto out;
+	}
+	if ((e = conf_add(*out, CONF_SYSTEM)) == E_NOTFOUND)
+		e = E_OK;
+out:
+	if (e != E_OK)
+		conf_free(out);
+	return e;
+}
+
+void
+conf_free(struct conf **c)
+{
+	if (*c == NULL)
+		return;
+	for (size_t i = 0; i < (*c)->files; i++)
+		NCONF_free((*c)->file[i]);
+	for (size_t i = 0; i < (*c)->n_names; i++)
+		free((*c)->names[i]);
+	free((*c)->names);
+	free(*c);
+	*c = NULL;
+}
+
+/* NCONF_get_string() falls back to the default section and queues errors; a lookup in the section's own values does
+ * neither. */
+static const char *
+section_value(CONF *file, const char *section, const char *key)
+{
+	STACK_OF(CONF_VALUE) *values = NCONF_get_section(file, section);
+
+	for (int i = 0; i < sk_CONF_VALUE_num(values); i++) {
+		const CONF_VALUE *v = sk_CONF_VALUE_value(values, i);
+
+		if (strcmp(v->name, key) == 0)
+			return v->value;
+	}
+	return NULL;
+}
+
+const char *
+conf_str(const struct conf *c, const char *section, const char *key)
+{
+	const struct conf defaults = { .table = dpiv_table, .keys = sizeof dpiv_table / sizeof dpiv_table[0] };
+	const struct conf_key *row = key_find(c != NULL ? c : &defaults, section, key);
+
+	if (row == NULL)
+		return NULL;
+	for (size_t i = 0; c != NULL && i < c->files; i++) {
+		const char *v = section_value(c->file[i], section, key);
+
+		if (v != NULL)
+			return v;
+	}
+	return row->initial;
+}
+
+bool
+conf_bool(const struct conf *c, const char *section, const char *key)
+{
+	const char *v = conf_str(c, section, key);
+
+	return v != NULL && bool_value(v) == 1;
+}
+
+long
+conf_num(const struct conf *c, const char *section, const char *key)
+{
+	const char *v = conf_str(c, section, key);
+	long n;
+
+	return v != NULL && number_value(v, &n) ? n : 0;
+}
+
+const char *
+conf_named(const struct conf *c, const char *kind, size_t i)
+{
+	size_t n = strlen(kind);
+
+	for (size_t k = 0; c != NULL && k < c->n_names; k++)
+		if (strncmp(c->names[k], kind, n) == 0 && c->names[k][n] == ' ' && i-- == 0)
+			return c->names[k] + n + 1;
+	return NULL;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_BASE_CONF_H
+#define DPIV_BASE_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+
+/*
+ * dpiv.conf: OpenSSL's configuration syntax ([section], key = value). Read from DPIV_CONF alone when that is set,
+ * else /etc/dpiv/dpiv.conf and then $XDG_CONFIG_HOME/dpiv/dpiv.conf (~/.config), the later file winning key by key.
+ * All keys are rows of conf_keys[] in conf.c; an unknown section, key or a malformed value is an error that names the
+ * file and the line. A missing file is not an error. Sections that carry a name are written [issuer NAME], [token NAME].
+ */
+struct conf;
+
+enum err conf_load(struct conf **out) MUST_CHECK;
+/* One file alone, with its own diagnostics. */
+enum err conf_load_file(const char *path, struct conf **out) MUST_CHECK;
+/* Another program's own file, checked against that program's table (dpiv-issuer). */
+struct conf_key {
+	const char *section; /* "module", or "issuer *" for every [issuer NAME] */
+	const char *key;
+	char type;	     /* 's' text, 'b' yes/no, 'n' number, 'p' absolute path, 'l' comma-separated list */
+	const char *initial; /* default, or NULL */
+	const char *help;
+};
+enum err conf_load_table(const char *path, const struct conf_key *table, size_t n, struct conf **out) MUST_CHECK;
+void conf_free(struct conf **c);
+
+/* Values; the table's default when unset (NULL, false, 0 when there is none). c may be NULL: defaults only. Asking for
+ * a key that no row describes is a programming error and yields NULL. */
+const char *conf_str(const struct conf *c, const char *section, const char *key);
+bool conf_bool(const struct conf *c, const char *section, const char *key);
+long conf_num(const struct conf *c, const char *section, const char *key);
+
+/* Names of the sections "kind NAME" in the order of the file: returns the i-th name, or NULL past the end. */
+const char *conf_named(const struct conf *c, const char *kind, size_t i);
+
+/* The table of dpiv.conf, for documentation and tests. */
+const struct conf_key *conf_table(size_t *n);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The log: see log.h. One write() a line, so that lines of several threads and processes do not mix, and no stdio: the
+ * module writes nothing to a host's stdout or stderr unless DPIV_LOG says so.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#define LINE_MAX_LEN 2048
+
+static const char *const level_names[] = { "off", "error", "warn", "info", "debug", "trace" };
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static enum log_level wanted = LOG_OFF;
+static int sink = -1;
+
+static enum log_level
+level_of(const char *name, size_t n)
+{
+	for (size_t i = 0; i < sizeof level_names / sizeof level_names[0]; i++)
+		if (strlen(level_names[i]) == n && strncmp(level_names[i], name, n) == 0)
+			return (enum log_level)i;
+	return LOG_OFF;
+}
+
+static void
+log_setup(void)
+{
+	const char *s = secure_getenv("DPIV_LOG"), *colon;
+
+	if (s == NULL)
+		return;
+	colon = strchr(s, ':');
+	wanted = level_of(s, colon != NULL ? (size_t)(colon - s) : strlen(s));
+	if (wanted == LOG_OFF)
+		return;
+	if (colon == NULL || colon[1] == '\0')
+		sink = STDERR_FILENO;
+	else
+		sink = open(colon + 1, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (sink < 0)
+		wanted = LOG_OFF;
+}
+
+bool
+log_on(enum log_level level)
+{
+	pthread_once(&once, log_setup);
+	return level <= wanted;
+}
+
+void
+log_at(enum log_level level, const char *event, const char *fmt, ...)
+{
+	char line[LINE_MAX_LEN];
+	struct timespec now;
+	struct tm tm;
+	size_t n;
+	va_list ap;
+
+	if (!log_on(level))
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	n = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &tm);
+	n += (size_t)snprintf(line + n, sizeof line - n, ".%03ldZ pid=%ld level=%s event=%s ", now.tv_nsec / 1000000,
+	    (long)getpid(), level_names[level], event);
+	va_start(ap, fmt);
+	vsnprintf(line + n, sizeof line - n - 1, fmt, ap);
+	va_end(ap);
+	n = strlen(line);
+	line[n++] = '\n';
+	if (write(sink, line, n) < 0)
+		return; /* nowhere to complain */
+}

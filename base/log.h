@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_BASE_LOG_H
+#define DPIV_BASE_LOG_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+/*
+ * Silent unless asked: DPIV_LOG=error|warn|info|debug|trace[:FILE] (read once, through secure_getenv; without FILE,
+ * standard error). One line an event: time, pid, level, event name, key=value. No PIN, plaintext or key byte ever
+ * comes here: callers pass lengths, names and status words. The APDU trace is redacted by its only caller, hw/apdu.c.
+ */
+enum log_level { LOG_OFF, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };
+
+bool log_on(enum log_level level);
+void log_at(enum log_level level, const char *event, const char *fmt, ...) PRINTF(3, 4);
+
+#define log_error(event, ...) log_at(LOG_ERROR, event, __VA_ARGS__)
+#define log_warn(event, ...)  log_at(LOG_WARN, event, __VA_ARGS__)
+#define log_info(event, ...)  log_at(LOG_INFO, event, __VA_ARGS__)
+#define log_debug(event, ...) log_at(LOG_DEBUG, event, __VA_ARGS__)
+#define log_trace(event, ...) log_at(LOG_TRACE, event, __VA_ARGS__)
+
+#endif

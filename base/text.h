@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_BASE_TEXT_H
+#define DPIV_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+/* Upper-case hex of in, NUL-terminated, cut to what fits cap. Returns out. */
+char *text_hex(struct span in, char *out, size_t cap);
+/* Hex (upper or lower case, blanks allowed between bytes) appended to out; false on anything else. */
+bool text_unhex(const char *hex, struct wbuf *out);
+/* 16 bytes as xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx, lower case. */
+#define TEXT_UUID_MAX 37
+char *text_uuid(const uint8_t uuid[16], char out[TEXT_UUID_MAX]);
+/* Base64 without line ends (wrap == 0) or in lines of wrap columns, appended. */
+void text_base64(struct span in, size_t wrap, struct wbuf *out);
+/* Strict alphabet, CR LF and blanks skipped; false on anything else. */
+bool text_unbase64(struct span in, struct wbuf *out);
+/* Foreign text made safe to show: printable ASCII and valid UTF-8 kept, everything else a '?'; cut to cap - 1. */
+char *text_safe(struct span in, char *out, size_t cap);
+
+#endif

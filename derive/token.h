@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_DERIVE_TOKEN_H
+#define DPIV_DERIVE_TOKEN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/secret.h"
+
+/*
+ * Tokens and keys as the rest of derive/ and cli/ see them: named by RFC 7512 URIs, reached through PKCS#11 only
+ * (libp11, and the raw function list where libp11 has no call). A URI without module-path means dpiv's own module.
+ *
+ * PINs: pin-source=file:... (or a path) and pin-value are honoured; otherwise the prompter is asked, once an action,
+ * with the token, the key and the tries left in the question. A refused PIN is never sent again; with one try left the
+ * prompter must say yes first.
+ */
+struct token;
+
+/* A question to the person. ask() returns the PIN, E_CANCELED, or E_AUTH when there is nobody to ask. */
+struct token_prompt {
+	const char *token, *key; /* key: NULL, or the key that needs a PIN of its own (9C) */
+	int tries;		 /* left, -1 unknown */
+	bool last_try, again;	 /* again: the last PIN was wrong */
+};
+typedef enum err token_ask_fn(void *arg, const struct token_prompt *q, struct secret **pin);
+
+struct token_key {
+	uint8_t id[64]; /* CKA_ID */
+	size_t id_len;
+	char label[64];
+	X509 *cert;	/* owned by the token; NULL when there is none */
+	bool has_private;
+	bool always_auth;
+};
+
+/* The one token that the URI names. E_NOTFOUND (with what was there instead), E_ARG malformed URI. */
+enum err token_open(const char *uri, token_ask_fn *ask, void *arg, struct token **out) MUST_CHECK;
+void token_close(struct token **t);
+/* Every present token of one module (NULL: dpiv's own) as URIs of their own; free each and the array with free(). */
+enum err token_list(const char *module_path, char ***uris, size_t *n) MUST_CHECK;
+const char *token_label(const struct token *t);
+const char *token_module(const struct token *t); /* path of the module */
+/* Canonical URI (token, serial, module-path; no PIN). Owned by the token. */
+const char *token_uri(const struct token *t);
+
+/* Certificates with their keys, as found without logging in; again after token_login() when keys are hidden before.
+ * Owned by the token, valid until the next call of this function. */
+enum err token_keys(struct token *t, const struct token_key **keys, size_t *n) MUST_CHECK;
+enum err token_login(struct token *t) MUST_CHECK;
+/* The private key of this CKA_ID for libcrypto, logged in if need be. The caller frees it before token_close(). PIN-
+ * always keys ask once per use. */
+enum err token_pkey(struct token *t, const uint8_t *id, size_t id_len, EVP_PKEY **out) MUST_CHECK;
+
+enum token_alg { TOKEN_RSA2048, TOKEN_RSA3072, TOKEN_P256, TOKEN_P384 };
+enum token_use { TOKEN_USE_SIGN, TOKEN_USE_DECRYPT };
+/* Generate a key pair on the token: sensitive, never extractable, private, checked afterwards (CKA_LOCAL,
+ * CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE); a token that will not is refused with E_POLICY and nothing is left on
+ * it. */
+enum err token_generate(struct token *t, enum token_alg alg, enum token_use use, const char *label, const uint8_t *id,
+    size_t id_len, EVP_PKEY **pub) MUST_CHECK;
+enum err token_put_cert(struct token *t, const char *label, const uint8_t *id, size_t id_len, X509 *cert) MUST_CHECK;
+/* Destroy every object (certificate, public and private key) of this CKA_ID. Nothing there is not an error. */
+enum err token_destroy(struct token *t, const uint8_t *id, size_t id_len) MUST_CHECK;
+/* E_READONLY when the token cannot be written to, before anything is tried. */
+enum err token_writable(struct token *t) MUST_CHECK;
+
+#endif
