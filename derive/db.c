@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The only file that knows SQLite. It serves the client's state store and the issuer's ledger.
+ *
+ * Invariants: every value is bound, never pasted into SQL; a statement handle lives from db_query() to db_done(); a
+ * schema step and its version number are committed together, under the write lock, so that two programs which start
+ * at once upgrade once. SQLite's defensive mode is on and the schema is not trusted (www.sqlite.org/security.html):
+ * a database file is foreign input too.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sqlite3.h>
+
+#include "derive/db.h"
+
+#define BUSY_MS 10000
+
+struct db {
+	sqlite3 *h;
+	const struct db_schema *schema;
+};
+
+struct db_rows {
+	struct db *db;
+	sqlite3_stmt *st;
+};
+
+static enum err
+fail(struct db *db, int rc, const char *doing)
+{
+	enum err e = E_STORE;
+
+	if ((rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED)
+		e = E_BUSY;
+	else if (rc == SQLITE_CONSTRAINT_UNIQUE || rc == SQLITE_CONSTRAINT_PRIMARYKEY)
+		e = E_EXISTS;
+	return err_set(e, "%s: %s: %s", db->schema->name, doing, db->h ? sqlite3_errmsg(db->h) : sqlite3_errstr(rc));
+}
+
+static enum err
+exec(struct db *db, const char *sql, const char *doing)
+{
+	int rc = sqlite3_exec(db->h, sql, NULL, NULL, NULL);
+
+	return rc == SQLITE_OK ? E_OK : fail(db, sqlite3_extended_errcode(db->h), doing);
+}
+
+struct db_arg
+db_text(const char *s)
+{
+	return (struct db_arg) { .type = s ? 't' : 0, .text = s };
+}
+
+struct db_arg
+db_int(int64_t v)
+{
+	return (struct db_arg) { .type = 'i', .num = v };
+}
+
+struct db_arg
+db_blob(struct span s)
+{
+	return (struct db_arg) { .type = 'b', .blob = s };
+}
+
+struct db_arg
+db_null(void)
+{
+	return (struct db_arg) { .type = 0 };
+}
+
+static int
+bind(sqlite3_stmt *st, int i, const struct db_arg *a)
+{
+	switch (a->type) {
+	case 't': return sqlite3_bind_text(st, i, a->text, -1, SQLITE_STATIC);
+	case 'i': return sqlite3_bind_int64(st, i, a->num);
+	case 'b':
+		if (a->blob.n == 0)
+			return sqlite3_bind_zeroblob(st, i, 0);
+		return sqlite3_bind_blob64(st, i, a->blob.p, a->blob.n, SQLITE_STATIC);
+	default: return sqlite3_bind_null(st, i);
+	}
+}
+
+enum err
+db_query(struct db *db, struct db_rows **out, const char *sql, const struct db_arg *args, size_t n)
+{
+	struct db_rows *q;
+	int rc;
+
+	*out = NULL;
+	if ((q = calloc(1, sizeof *q)) == NULL)
+		return err_set(E_NOMEM, "%s: out of memory", db->schema->name);
+	q->db = db;
+	rc = sqlite3_prepare_v2(db->h, sql, -1, &q->st, NULL);
+	if (rc == SQLITE_OK && (size_t)sqlite3_bind_parameter_count(q->st) != n)
+		rc = SQLITE_MISUSE;
+	for (size_t i = 0; rc == SQLITE_OK && i < n; i++)
+		rc = bind(q->st, (int)i + 1, &args[i]);
+	if (rc != SQLITE_OK) {
+		enum err e = fail(db, rc, "prepare");
+
+		db_done(&q);
+		return e;
+	}
+	*out = q;
+	return E_OK;
+}
+
+enum err
+db_next(struct db_rows *q, bool *row)
+{
+	int rc = sqlite3_step(q->st);
+
+	*row = rc == SQLITE_ROW;
+	if (rc == SQLITE_ROW || rc == SQLITE_DONE)
+		return E_OK;
+	return fail(q->db, sqlite3_extended_errcode(q->db->h), "step");
+}
+
+const char *
+db_col_text(struct db_rows *q, int i)
+{
+	const unsigned char *s = sqlite3_column_text(q->st, i);
+
+	return s ? (const char *)s : "";
+}
+
+bool
+db_col_null(struct db_rows *q, int i)
+{
+	return sqlite3_column_type(q->st, i) == SQLITE_NULL;
+}
+
+int64_t
+db_col_int(struct db_rows *q, int i)
+{
+	return sqlite3_column_int64(q->st, i);
+}
+
+struct span
+db_col_blob(struct db_rows *q, int i)
+{
+	const void *p = sqlite3_column_blob(q->st, i);
+	int n = sqlite3_column_bytes(q->st, i);
+
+	return p && n > 0 ? span_of(p, (size_t)n) : SPAN_NONE;
+}
+
+void
+db_done(struct db_rows **q)
+{
+	if (*q == NULL)
+		return;
+	sqlite3_finalize((*q)->st);
+	free(*q);
+	*q = NULL;
+}
+
+enum err
+db_run(struct db *db, const char *sql, const struct db_arg *args, size_t n)
+{
+	struct db_rows *q = NULL;
+	bool row = true;
+	enum err e = db_query(db, &q, sql, args, n);
+
+	while (e == E_OK && row)
+		e = db_next(q, &row);
+	db_done(&q);
+	return e;
+}
+
+int64_t
+db_changed(const struct db *db)
+{
+	return sqlite3_changes(db->h);
+}
+
+int64_t
+db_last_id(const struct db *db)
+{
+	return sqlite3_last_insert_rowid(db->h);
+}
+
+enum err
+db_number(struct db *db, int64_t *out, const char *sql, const struct db_arg *args, size_t n)
+{
+	struct db_rows *q = NULL;
+	bool row = false;
+	enum err e;
+
+	*out = 0;
+	if ((e = db_query(db, &q, sql, args, n)) == E_OK && (e = db_next(q, &row)) == E_OK) {
+		if (row)
+			*out = db_col_int(q, 0);
+		else
+			e = err_set(E_NOTFOUND, "%s: no such entry", db->schema->name);
+	}
+	db_done(&q);
+	return e;
+}
+
+enum err
+db_begin(struct db *db)
+{
+	return exec(db, "BEGIN IMMEDIATE", "begin");
+}
+
+enum err
+db_end(struct db *db, enum err e)
+{
+	if (e == E_OK && (e = exec(db, "COMMIT", "commit")) == E_OK)
+		return E_OK;
+	if (!sqlite3_get_autocommit(db->h))
+		sqlite3_exec(db->h, "ROLLBACK", NULL, NULL, NULL);
+	return e;
+}
+
+/* One schema step and its number, together. */
+static enum err
+upgrade_one(struct db *db, size_t from)
+{
+	char sql[64];
+	enum err e;
+
+	if ((e = exec(db, db->schema->steps[from], "schema upgrade")) != E_OK)
+		return e;
+	sqlite3_snprintf(sizeof sql, sql, "PRAGMA user_version = %d", (int)from + 1);
+	return exec(db, sql, "schema version");
+}
+
+static enum err
+claim(struct db *db)
+{
+	int64_t id, tables;
+	char sql[64];
+	enum err e;
+
+	if ((e = db_number(db, &id, "PRAGMA application_id", DB_NO_ARGS)) != E_OK)
+		return e;
+	if (id == db->schema->app_id)
+		return E_OK;
+	if ((e = db_number(db, &tables, "SELECT count(*) FROM sqlite_master", DB_NO_ARGS)) != E_OK)
+		return e;
+	if (id != 0 || tables != 0)
+		return err_set(E_STORE, "%s: the file is a database of another program", db->schema->name);
+	sqlite3_snprintf(sizeof sql, sql, "PRAGMA application_id = %d", (int)db->schema->app_id);
+	return exec(db, sql, "application id");
+}
+
+static enum err
+upgrade(struct db *db)
+{
+	int64_t have = 0;
+	enum err e;
+
+	if ((e = db_begin(db)) != E_OK)
+		return e;
+	if ((e = claim(db)) == E_OK)
+		e = db_number(db, &have, "PRAGMA user_version", DB_NO_ARGS);
+	if (e == E_OK && (have < 0 || (uint64_t)have > db->schema->n))
+		e = err_set(E_STORE, "%s: written by a newer version of dpiv (schema %lld, this program knows %zu)",
+		    db->schema->name, (long long)have, db->schema->n);
+	for (; e == E_OK && (size_t)have < db->schema->n; have++)
+		e = upgrade_one(db, (size_t)have);
+	return db_end(db, e);
+}
+
+/* SQLite would create the file by the umask: make it private first. */
+static enum err
+create_private(const char *path, const struct db_schema *schema)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+
+	if (fd < 0)
+		return err_set(E_STORE, "%s: %s: %s", schema->name, path, strerror(errno));
+	close(fd);
+	return E_OK;
+}
+
+static enum err
+settings(struct db *db)
+{
+	static const char sql[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+				  "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY";
+
+	sqlite3_extended_result_codes(db->h, 1);
+	sqlite3_busy_timeout(db->h, BUSY_MS);
+	sqlite3_db_config(db->h, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_limit(db->h, SQLITE_LIMIT_ATTACHED, 0);
+	return exec(db, sql, "open");
+}
+
+enum err
+db_open(const char *path, const struct db_schema *schema, struct db **out)
+{
+	struct db *db;
+	enum err e;
+	int rc;
+
+	*out = NULL;
+	if ((e = create_private(path, schema)) != E_OK)
+		return e;
+	if ((db = calloc(1, sizeof *db)) == NULL)
+		return err_set(E_NOMEM, "%s: out of memory", schema->name);
+	db->schema = schema;
+	rc = sqlite3_open_v2(path, &db->h, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, NULL);
+	e = rc == SQLITE_OK ? settings(db) : fail(db, rc, path);
+	if (e == E_OK)
+		e = upgrade(db);
+	if (e != E_OK) {
+		db_close(&db);
+		return err_up(e, "%s: ", path);
+	}
+	*out = db;
+	return E_OK;
+}
+
+void
+db_close(struct db **db)
+{
+	if (*db == NULL)
+		return;
+	sqlite3_close_v2((*db)->h);
+	free(*db);
+	*db = NULL;
+}
