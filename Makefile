@@ -22,8 +22,8 @@ PKGS_issuer := libevent libevent_openssl
 PKGS_vcard  := jansson libcrypto zlib
 PKGS_all    := $(sort $(PKGS_base) $(PKGS_hw) $(PKGS_p11) $(PKGS_derive) $(PKGS_issuer) $(PKGS_vcard))
 
-pc_cflags = $(shell pkg-config --cflags $(1))
-pc_libs   = $(shell pkg-config --libs $(1))
+pc_libs  = $(shell pkg-config --libs $(1))
+pc_flags := $(shell pkg-config --cflags $(PKGS_all))
 
 libdir     ?= $(prefix)/lib
 moduledir  ?= $(libdir)/pkcs11
@@ -42,13 +42,13 @@ HARD  += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 LSAN  := -fsanitize=$(SAN)
 endif
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DDPIV_VERSION='"$(VERSION)"' -DDPIV_MODULE='"$(moduledir)/dpiv-pkcs11.so"' \
-	$(WARN) $(HARD) -I. -MMD -MP $(call pc_cflags,$(PKGS_all)) $(CFLAGS)
+	$(WARN) $(HARD) -I. -MMD -MP $(pc_flags) $(CFLAGS)
 ALL_LDFLAGS = -Wl,-z,relro,-z,now $(LSAN) $(LDFLAGS)
 
 # --- rooms ---------------------------------------------------------------------------------------------------------
 base_src   := $(sort $(wildcard base/*.c))
 hw_src     := $(sort $(wildcard hw/*.c))
-engine_src := pkcs11/engine.c
+engine_src := $(sort $(wildcard pkcs11/engine*.c))
 p11_src    := $(sort $(filter-out $(engine_src),$(wildcard pkcs11/*.c)))
 derive_src := $(sort $(wildcard derive/*.c))
 issuer_src := $(sort $(wildcard derive/issuer/*.c))
@@ -160,8 +160,10 @@ fuzz:
 	tests/fuzz/run $(BUILD)-fuzz $(FUZZ_SECONDS)
 .PHONY: fuzzers
 fuzzers: $(fuzzers)
-.PHONY: test-programs
+.PHONY: test-programs threads-programs valgrind-programs
 test-programs: $(tests)
+threads-programs: $(filter %_threads,$(tests))
+valgrind-programs: $(addprefix $(BUILD)/tests/,$(shell cat tests/valgrind.list))
 
 deps:
 	@echo "everything is installed"

@@ -13,7 +13,7 @@
 struct span
 span_of(const void *p, size_t n)
 {
-	return (struct span) { p, p != NULL ? n : 0 };
+	return (struct span){ p, p != NULL ? n : 0 };
 }
 
 struct span
@@ -28,7 +28,7 @@ span_take(struct span *in, size_t n, struct span *out)
 	*out = SPAN_NONE;
 	if (n > in->n)
 		return false;
-	*out = (struct span) { in->p, n };
+	*out = (struct span){ in->p, n };
 	if (n > 0)
 		in->p += n;
 	in->n -= n;
@@ -101,7 +101,7 @@ span_sub(struct span s, size_t at, size_t n, struct span *out)
 void
 wbuf_init(struct wbuf *w, size_t max)
 {
-	*w = (struct wbuf) { .max = max };
+	*w = (struct wbuf){ .max = max };
 }
 
 void
@@ -111,7 +111,7 @@ wbuf_free(struct wbuf *w)
 		explicit_bzero(w->p, w->cap);
 		free(w->p);
 	}
-	*w = (struct wbuf) { 0 };
+	*w = (struct wbuf){ 0 };
 }
 
 void

@@ -18,7 +18,7 @@ struct span {
 	size_t n;
 };
 
-#define SPAN_NONE ((struct span) { NULL, 0 })
+#define SPAN_NONE ((struct span){ NULL, 0 })
 
 struct span span_of(const void *p, size_t n);
 struct span span_str(const char *s);
@@ -27,7 +27,7 @@ bool span_be16(struct span *in, uint16_t *out);
 bool span_be32(struct span *in, uint32_t *out);
 bool span_take(struct span *in, size_t n, struct span *out);
 bool span_skip(struct span *in, size_t n);
-bool span_eq(struct span a, struct span b);		 /* not constant time */
+bool span_eq(struct span a, struct span b);		  /* not constant time */
 bool span_starts(struct span s, const void *p, size_t n); /* s begins with these n bytes */
 /* The n bytes at offset at; false when they are not all inside. */
 bool span_sub(struct span s, size_t at, size_t n, struct span *out);

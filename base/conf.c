@@ -31,9 +31,11 @@ struct conf {
 };
 
 static const struct conf_key dpiv_table[] = {
-	{ "module", "keep_pin", 'b', "yes", "hold the PIN while logged in, to verify again when another program reset the card" },
+	{ "module", "keep_pin", 'b', "yes",
+	    "hold the PIN while logged in, to verify again when another program reset the card" },
 	{ "module", "last_try", 'b', "no", "send a PIN although it is the last try and the program was not shown so" },
-	{ "module", "derived_aid", 'b', "yes", "look for a derived PIV application (SP 800-157) where there is no PIV application" },
+	{ "module", "derived_aid", 'b', "yes",
+	    "look for a derived PIV application (SP 800-157) where there is no PIV application" },
 	{ "derive", "issuer", 's', NULL, "name of the issuer section that is used when none is given" },
 	{ "derive", "to", 's', NULL, "URI of the target token that is used when none is given" },
 	{ "derive", "roles", 'l', "auth", "roles to derive when none are given: auth, sign, encrypt" },
@@ -183,11 +185,11 @@ check_section(const struct conf *c, const char *path, struct span text, CONF *fi
 		const char *complaint;
 
 		if (row == NULL)
-			return err_set(E_CONF, "%s:%zu: unknown key \"%s\" in [%s]", path, line_of(text, section, v->name), v->name,
-			    section);
+			return err_set(E_CONF, "%s:%zu: unknown key \"%s\" in [%s]", path,
+			    line_of(text, section, v->name), v->name, section);
 		if ((complaint = value_complaint(row, v->value)) != NULL)
-			return err_set(E_CONF, "%s:%zu: %s %s: %s", path, line_of(text, section, v->name), v->name, complaint,
-			    row->help);
+			return err_set(E_CONF, "%s:%zu: %s %s: %s", path, line_of(text, section, v->name), v->name,
+			    complaint, row->help);
 	}
 	return E_OK;
 }

@@ -11,7 +11,8 @@
  * dpiv.conf: OpenSSL's configuration syntax ([section], key = value). Read from DPIV_CONF alone when that is set,
  * else /etc/dpiv/dpiv.conf and then $XDG_CONFIG_HOME/dpiv/dpiv.conf (~/.config), the later file winning key by key.
  * All keys are rows of conf_keys[] in conf.c; an unknown section, key or a malformed value is an error that names the
- * file and the line. A missing file is not an error. Sections that carry a name are written [issuer NAME], [token NAME].
+ * file and the line. A missing file is not an error. Sections that carry a name are written [issuer NAME], [token
+ * NAME].
  */
 struct conf;
 

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-
 #include "base/text.h"
 
 char *
@@ -179,7 +178,8 @@ utf8_len(struct span s)
 	return 0;
 }
 
-/* U+202A..202E, U+2066..2069 (bidirectional controls), U+2028..2029: well-formed, but they rearrange a terminal line. */
+/* U+202A..202E, U+2066..2069 (bidirectional controls), U+2028..2029: well-formed, but they rearrange a terminal line.
+ */
 static bool
 utf8_control(struct span s)
 {

@@ -33,7 +33,7 @@ struct token_key {
 	uint8_t id[64]; /* CKA_ID */
 	size_t id_len;
 	char label[64];
-	X509 *cert;	/* owned by the token; NULL when there is none */
+	X509 *cert; /* owned by the token; NULL when there is none */
 	bool has_private;
 	bool always_auth;
 };
@@ -51,6 +51,8 @@ const char *token_uri(const struct token *t);
 /* Certificates with their keys, as found without logging in; again after token_login() when keys are hidden before.
  * Owned by the token, valid until the next call of this function. */
 enum err token_keys(struct token *t, const struct token_key **keys, size_t *n) MUST_CHECK;
+/* Does the URI that token_open() was given name this key? True for every key when it has no id and no object. */
+bool token_key_named(const struct token *t, const struct token_key *k);
 enum err token_login(struct token *t) MUST_CHECK;
 /* The private key of this CKA_ID for libcrypto, logged in if need be. The caller frees it before token_close(). PIN-
  * always keys ask once per use. */
@@ -66,6 +68,12 @@ enum err token_generate(struct token *t, enum token_alg alg, enum token_use use,
 enum err token_put_cert(struct token *t, const char *label, const uint8_t *id, size_t id_len, X509 *cert) MUST_CHECK;
 /* Destroy every object (certificate, public and private key) of this CKA_ID. Nothing there is not an error. */
 enum err token_destroy(struct token *t, const uint8_t *id, size_t id_len) MUST_CHECK;
+/* After a failure of libcrypto with a token's key: the reason is in libcrypto's queue, set there by libp11. This turns it
+ * into dpiv's terms (E_PIN, E_CARDGONE, E_CANCELED …; e when the token was not the cause), with what in front, and
+ * empties the queue. */
+enum err token_failed(struct token *t, enum err e, const char *what) MUST_CHECK;
+/* Still there, and the same one? */
+bool token_present(struct token *t);
 /* E_READONLY when the token cannot be written to, before anything is tried. */
 enum err token_writable(struct token *t) MUST_CHECK;
 

@@ -130,7 +130,7 @@ enum err piv_cert_put(struct piv_card *card, uint8_t ref, struct span der) MUST_
 struct piv_chuid {
 	bool has_fascn, has_guid, has_cardholder;
 	uint8_t fascn[25], guid[16], cardholder[16];
-	char expiry[9];		  /* YYYYMMDD or "" */
+	char expiry[9];	       /* YYYYMMDD or "" */
 	struct span signature; /* CMS, a view into the input; may be empty */
 };
 enum err piv_chuid_parse(struct span contents, struct piv_chuid *out) MUST_CHECK;
@@ -150,7 +150,8 @@ struct piv_history {
 enum err piv_history_parse(struct span contents, struct piv_history *out) MUST_CHECK;
 /* 70/71 container -> DER. */
 enum err piv_cert_parse(struct span contents, struct wbuf *der) MUST_CHECK;
-/* The algorithm that a certificate's (or SubjectPublicKeyInfo's) key needs; PIV_ALG_NONE when the card edge has none. */
+/* The algorithm that a certificate's (or SubjectPublicKeyInfo's) key needs; PIV_ALG_NONE when the card edge has none.
+ */
 enum piv_alg piv_alg_of_spki(struct span spki_der);
 enum piv_alg piv_alg_of_cert(struct span cert_der);
 /* Modulus or field length in bytes; 0 for symmetric algorithms. */
