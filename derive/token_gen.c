@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Making and destroying keys on a token, by raw calls. SP 800-157r1, 2.2.1: the key pair is generated in the device that
+ * will hold it; so the template demands CKA_SENSITIVE and forbids CKA_EXTRACTABLE, and afterwards CKA_LOCAL,
+ * CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE are read back: a token that ignores a template is found out, the key
+ * destroyed and the token refused. Algorithms are those of SP 800-78-5, table 1.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "derive/token_int.h"
+
+#define TEMPLATE_MAX 16
+
+static const CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+static const CK_BYTE exponent[] = { 0x01, 0x00, 0x01 };
+static const CK_BYTE p256[] = { 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07 };
+static const CK_BYTE p384[] = { 0x06, 0x05, 0x2B, 0x81, 0x04, 0x00, 0x22 };
+
+static const struct alg {
+	CK_MECHANISM_TYPE mech;
+	CK_ULONG bits;	    /* RSA */
+	const CK_BYTE *oid; /* EC: the curve as CKA_EC_PARAMS */
+	size_t oid_len;
+} algs[] = {
+	[TOKEN_RSA2048] = { CKM_RSA_PKCS_KEY_PAIR_GEN, 2048, NULL, 0 },
+	[TOKEN_RSA3072] = { CKM_RSA_PKCS_KEY_PAIR_GEN, 3072, NULL, 0 },
+	[TOKEN_P256] = { CKM_EC_KEY_PAIR_GEN, 0, p256, sizeof p256 },
+	[TOKEN_P384] = { CKM_EC_KEY_PAIR_GEN, 0, p384, sizeof p384 },
+};
+
+struct tmpl {
+	CK_ATTRIBUTE a[TEMPLATE_MAX];
+	CK_ULONG n;
+};
+
+/* Cryptoki's templates are not const; modules read them only. */
+static void
+tmpl_add(struct tmpl *t, CK_ATTRIBUTE_TYPE type, const void *p, size_t n)
+{
+	union {
+		const void *c;
+		void *m;
+	} cast = { p };
+
+	if (t->n < TEMPLATE_MAX)
+		t->a[t->n++] = (CK_ATTRIBUTE) { type, cast.m, n };
+}
+
+static void
+tmpl_bool(struct tmpl *t, CK_ATTRIBUTE_TYPE type, bool v)
+{
+	tmpl_add(t, type, v ? &yes : &no, sizeof yes);
+}
+
+static void
+tmpl_name(struct tmpl *t, const char *label, const uint8_t *id, size_t id_len)
+{
+	tmpl_bool(t, CKA_TOKEN, true);
+	tmpl_add(t, CKA_LABEL, label, strlen(label));
+	tmpl_add(t, CKA_ID, id, id_len);
+}
+
+static void
+tmpl_public(struct tmpl *t, const struct alg *alg, enum token_use use)
+{
+	tmpl_bool(t, CKA_PRIVATE, false);
+	if (alg->oid != NULL) {
+		tmpl_add(t, CKA_EC_PARAMS, alg->oid, alg->oid_len);
+		tmpl_bool(t, CKA_VERIFY, use == TOKEN_USE_SIGN);
+		return;
+	}
+	tmpl_add(t, CKA_MODULUS_BITS, &alg->bits, sizeof alg->bits);
+	tmpl_add(t, CKA_PUBLIC_EXPONENT, exponent, sizeof exponent);
+	tmpl_bool(t, CKA_VERIFY, use == TOKEN_USE_SIGN);
+	tmpl_bool(t, CKA_ENCRYPT, use == TOKEN_USE_DECRYPT);
+}
+
+/* An encryption key must sign its own request once (proof of possession, RFC 2986), so it gets CKA_SIGN as well; its
+ * certificate's keyUsage says what it is for. */
+static void
+tmpl_private(struct tmpl *t, const struct alg *alg, enum token_use use)
+{
+	tmpl_bool(t, CKA_PRIVATE, true);
+	tmpl_bool(t, CKA_SENSITIVE, true);
+	tmpl_bool(t, CKA_EXTRACTABLE, false);
+	tmpl_bool(t, CKA_SIGN, true);
+	if (use == TOKEN_USE_DECRYPT)
+		tmpl_bool(t, alg->oid != NULL ? CKA_DERIVE : CKA_DECRYPT, true);
+}
+
+static bool
+gen_is_safe(struct token *t, CK_OBJECT_HANDLE o)
+{
+	return raw_bool(t, o, CKA_PRIVATE) && raw_bool(t, o, CKA_TOKEN) && raw_bool(t, o, CKA_SENSITIVE) &&
+	    !raw_bool(t, o, CKA_EXTRACTABLE) && raw_bool(t, o, CKA_LOCAL) && raw_bool(t, o, CKA_ALWAYS_SENSITIVE) &&
+	    raw_bool(t, o, CKA_NEVER_EXTRACTABLE);
+}
+
+static enum err
+gen_check(struct token *t, CK_OBJECT_HANDLE pub_o, CK_OBJECT_HANDLE priv_o, EVP_PKEY **pub)
+{
+	if (!gen_is_safe(t, priv_o))
+		return err_set(E_POLICY, "token '%s' does not keep the new key to itself (sensitive, never extractable, generated "
+		    "on the token); it was deleted again, take another token", t->label);
+	return pub_read(t, pub_o, pub);
+}
+
+static enum err
+gen_id_free(struct token *t, const uint8_t *id, size_t id_len)
+{
+	struct tmpl q = { .n = 0 };
+	CK_OBJECT_HANDLE *o = NULL;
+	size_t n = 0;
+	enum err e;
+
+	tmpl_add(&q, CKA_ID, id, id_len);
+	e = raw_find(t, q.a, q.n, &o, &n);
+	free(o);
+	if (e == E_OK && n > 0)
+		return err_set(E_EXISTS, "token '%s' already has an object with this identifier", t->label);
+	return e;
+}
+
+/* A token that fails half-way may keep one of the two. The sentence stays that of the failure. */
+static enum err
+gen_undo(struct token *t, const uint8_t *id, size_t id_len, enum err e)
+{
+	char *why = strdup(err_msg());
+
+	if (token_destroy(t, id, id_len) != E_OK)
+		log_error("token.undo", "token=%s %s", t->label, err_msg());
+	e = err_set(e, "%s", why != NULL ? why : err_text(e));
+	free(why);
+	return e;
+}
+
+enum err
+token_generate(struct token *t, enum token_alg a, enum token_use use, const char *label, const uint8_t *id, size_t id_len,
+    EVP_PKEY **pub)
+{
+	const struct alg *alg = &algs[a];
+	CK_MECHANISM mech = { alg->mech, NULL, 0 };
+	CK_OBJECT_HANDLE pub_o = CK_INVALID_HANDLE, priv_o = CK_INVALID_HANDLE;
+	struct tmpl pub_t = { .n = 0 }, priv_t = { .n = 0 };
+	CK_RV rv;
+	enum err e = token_writable(t);
+
+	*pub = NULL;
+	if (e == E_OK)
+		e = token_login(t);
+	if (e == E_OK)
+		e = gen_id_free(t, id, id_len);
+	if (e != E_OK)
+		return e;
+	tmpl_name(&pub_t, label, id, id_len);
+	tmpl_public(&pub_t, alg, use);
+	tmpl_name(&priv_t, label, id, id_len);
+	tmpl_private(&priv_t, alg, use);
+	rv = t->m->f->C_GenerateKeyPair(t->session, &mech, pub_t.a, pub_t.n, priv_t.a, priv_t.n, &pub_o, &priv_o);
+	e = rv == CKR_OK ? gen_check(t, pub_o, priv_o, pub) : rv_set(t, rv, "cannot generate a key");
+	return e == E_OK ? E_OK : gen_undo(t, id, id_len, e);
+}
+
+static void
+cert_der(X509 *cert, struct wbuf *subject, struct wbuf *issuer, struct wbuf *serial, struct wbuf *der)
+{
+	unsigned char *p;
+	const X509_NAME *names[] = { X509_get_subject_name(cert), X509_get_issuer_name(cert) };
+	struct wbuf *out[] = { subject, issuer };
+	int n;
+
+	for (int i = 0; i < 2; i++) {
+		n = i2d_X509_NAME(names[i], NULL);
+		p = n > 0 ? wbuf_room(out[i], (size_t)n) : NULL;
+		if (p == NULL || i2d_X509_NAME(names[i], &p) != n)
+			out[i]->bad = true;
+	}
+	n = i2d_ASN1_INTEGER(X509_get0_serialNumber(cert), NULL);
+	p = n > 0 ? wbuf_room(serial, (size_t)n) : NULL;
+	if (p == NULL || i2d_ASN1_INTEGER(X509_get0_serialNumber(cert), &p) != n)
+		serial->bad = true;
+	n = i2d_X509(cert, NULL);
+	p = n > 0 ? wbuf_room(der, (size_t)n) : NULL;
+	if (p == NULL || i2d_X509(cert, &p) != n)
+		der->bad = true;
+}
+
+enum err
+token_put_cert(struct token *t, const char *label, const uint8_t *id, size_t id_len, X509 *cert)
+{
+	static const CK_OBJECT_CLASS cls = CKO_CERTIFICATE;
+	static const CK_CERTIFICATE_TYPE type = CKC_X_509;
+	struct tmpl c = { .n = 0 };
+	CK_OBJECT_HANDLE o = CK_INVALID_HANDLE;
+	WBUF_AUTO subject;
+	WBUF_AUTO issuer;
+	WBUF_AUTO serial;
+	WBUF_AUTO der;
+	CK_RV rv;
+	enum err e;
+
+	wbuf_init(&subject, 16 * 1024);
+	wbuf_init(&issuer, 16 * 1024);
+	wbuf_init(&serial, 256);
+	wbuf_init(&der, 64 * 1024);
+	e = token_writable(t);
+	if (e == E_OK)
+		e = token_login(t);
+	if (e != E_OK)
+		return e;
+	cert_der(cert, &subject, &issuer, &serial, &der);
+	if (subject.bad || issuer.bad || serial.bad || der.bad)
+		return err_set(E_NOSPACE, "the certificate is too large for a token");
+	tmpl_name(&c, label, id, id_len);
+	tmpl_add(&c, CKA_CLASS, &cls, sizeof cls);
+	tmpl_add(&c, CKA_CERTIFICATE_TYPE, &type, sizeof type);
+	tmpl_bool(&c, CKA_PRIVATE, false);
+	tmpl_add(&c, CKA_SUBJECT, subject.p, subject.n);
+	tmpl_add(&c, CKA_ISSUER, issuer.p, issuer.n);
+	tmpl_add(&c, CKA_SERIAL_NUMBER, serial.p, serial.n);
+	tmpl_add(&c, CKA_VALUE, der.p, der.n);
+	rv = t->m->f->C_CreateObject(t->session, c.a, c.n, &o);
+	return rv == CKR_OK ? E_OK : rv_set(t, rv, "cannot store the certificate");
+}
+
+enum err
+token_destroy(struct token *t, const uint8_t *id, size_t id_len)
+{
+	struct tmpl q = { .n = 0 };
+	CK_OBJECT_HANDLE *o = NULL;
+	size_t n = 0;
+	CK_RV rv = CKR_OK;
+	enum err e = token_login(t);
+
+	if (e != E_OK)
+		return e;
+	if (id_len == 0)
+		return err_set(E_ARG, "refusing to destroy objects without identifier");
+	tmpl_add(&q, CKA_ID, id, id_len);
+	e = raw_find(t, q.a, q.n, &o, &n);
+	for (size_t i = 0; e == E_OK && i < n; i++) {
+		rv = t->m->f->C_DestroyObject(t->session, o[i]);
+		if (rv != CKR_OK && rv != CKR_OBJECT_HANDLE_INVALID)
+			e = rv_set(t, rv, "cannot delete an object");
+	}
+	free(o);
+	return e;
+}
