@@ -98,8 +98,8 @@ struct piv_id {
 
 /*
  * Connect to the card in this reader and find its PIV application. Costs one APDU when the PIV application is already
- * current (its CHUID answers; only the first response block is fetched), two when it must be selected.
- * E_NOCARD, E_NOTPIV.
+ * current (its CHUID answers; only the first response block is fetched); otherwise two more, a SELECT and the CHUID,
+ * and one more for a derived application. A card without a CHUID is known by its ATR alone. E_NOCARD, E_NOTPIV.
  */
 enum err piv_open(const struct readers *readers, const char *reader, struct piv_card **out) MUST_CHECK;
 void piv_close(struct piv_card **card);

@@ -44,11 +44,14 @@ struct reader_ops {
 	 * E_BUSY when another program does not let go in time, E_CARDGONE when the card is out. */
 	enum err (*begin)(void *conn, bool *reset);
 	void (*end)(void *conn, bool reset_card);
-	/* One command, one response (data and status word, 2 to 65538 bytes), inside a transaction. E_CARDGONE, E_IO;
-	 * *reset as in begin() when the card was reset under our feet: the command was not executed. */
+	/* One command, one response (data and status word, 2 to 65538 bytes, at most rsp->max), appended to the empty
+	 * rsp, inside a transaction. E_CARDGONE, E_IO. *reset is set, with E_IO, when the card was reset under our feet:
+	 * the command was not executed, the connection is good again and the transaction goes on. */
 	enum err (*transmit)(void *conn, struct span cmd, struct wbuf *rsp, bool *reset);
-	/* The ATR of the connected card. */
+	/* The ATR of the connected card; the one of the newest begin(). */
 	struct span (*atr)(void *conn);
+	/* As disconnect(), in a forked child: free memory, do not talk to anybody. May be NULL. */
+	void (*forget)(void *conn);
 };
 
 struct readers {

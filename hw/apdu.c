@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One command on the wire: see apdu.h. ISO/IEC 7816-4 5.1 to 5.3 (chaining, GET RESPONSE), SP 800-73-5 part 2, 2.4.2
+ * and 3; extended length lies outside the PIV standard and is used only where link->extended says so.
+ *
+ * Bounds: the answer's total length by out->max, the number of empty answers to GET RESPONSE by EMPTY_MAX, repeats
+ * after a wrong Le by one. So a hostile card can neither overflow nor hang the caller.
+ *
+ * The trace (DPIV_LOG=trace) can be posted by a user: what may be shown is listed row by row in trace_rows[], and
+ * whatever is not listed there shows lengths and status words alone. VERIFY, CHANGE REFERENCE DATA, RESET RETRY
+ * COUNTER, GENERAL AUTHENTICATE and their answers have no row, and answers are shown for SELECT only.
+ */
+#include "base/log.h"
+#include "base/text.h"
+#include "hw/apdu.h"
+
+#define INS_GET_RESPONSE 0xC0
+#define CLA_CHAIN	 0x10
+#define SHORT_ANSWER	 (256 + 2)
+#define EXTENDED_ANSWER	 (65536 + 2)
+#define EMPTY_MAX	 2
+
+/* --- trace --- */
+
+static const struct {
+	uint8_t ins;
+	bool command, answer; /* may be shown */
+} trace_rows[] = {
+	{ 0xA4, true, true },  /* SELECT: AID, application property template */
+	{ 0xCB, true, false }, /* GET DATA: tag list */
+	{ 0x47, true, false }, /* GENERATE ASYMMETRIC KEY PAIR: mechanism */
+};
+
+static void
+trace(const struct apdu *a, struct span data, uint8_t cla, struct span answer, uint16_t sw)
+{
+	char cmd[2 * APDU_CHUNK + 1] = "", rsp[2 * 64 + 1] = "";
+	size_t i;
+
+	if (!log_on(LOG_TRACE))
+		return;
+	for (i = 0; i < sizeof trace_rows / sizeof trace_rows[0]; i++) {
+		if (trace_rows[i].ins != a->ins)
+			continue;
+		if (trace_rows[i].command)
+			text_hex(data, cmd, sizeof cmd);
+		if (trace_rows[i].answer)
+			text_hex(answer, rsp, sizeof rsp);
+	}
+	log_trace("apdu", "cla=%02X ins=%02X p1=%02X p2=%02X lc=%zu data=%s answer=%zu data=%s sw=%04X", cla, a->ins, a->p1,
+	    a->p2, data.n, cmd, answer.n, rsp, sw);
+}
+
+/* --- one APDU --- */
+
+/* The answer to one APDU: data appended to out, status word split off. */
+static enum err
+exchange(struct apdu_link *link, const struct apdu *a, struct wbuf *cmd, struct span data, struct wbuf *out,
+    uint16_t *sw)
+{
+	struct span answer, body;
+	bool reset = false;
+	WBUF_AUTO rsp;
+	enum err e;
+
+	*sw = 0;
+	wbuf_init(&rsp, link->extended ? EXTENDED_ANSWER : SHORT_ANSWER);
+	if (cmd->bad)
+		return err_set(E_NOMEM, "%s: no memory for a command", link->name);
+	e = link->ops->transmit(link->conn, wbuf_view(cmd), &rsp, &reset);
+	if (reset) {
+		link->reset = true;
+		return err_set(E_IO, "%s: another program reset the card; try again", link->name);
+	}
+	if (e != E_OK)
+		return e;
+	if (rsp.bad || rsp.n < 2)
+		return err_set(E_PROTO, "%s: the reader gave a malformed answer to command %02X", link->name, a->ins);
+	answer = wbuf_view(&rsp);
+	if (!span_take(&answer, answer.n - 2, &body) || !span_be16(&answer, sw))
+		return err_set(E_PROTO, "%s: short answer", link->name);
+	trace(a, data, cmd->p[0], body, *sw);
+	if (out == NULL)
+		return E_OK;
+	wbuf_span(out, body);
+	if (out->bad)
+		return err_set(E_PROTO, "%s: the card's answer to command %02X is longer than allowed", link->name, a->ins);
+	return E_OK;
+}
+
+/* Short form, or extended when the data or the wish for a long answer needs it and the card takes it. */
+static void
+build(struct wbuf *w, const struct apdu *a, uint8_t cla, struct span data, bool le, uint8_t le_value, bool extended)
+{
+	wbuf_clear(w);
+	wbuf_u8(w, cla);
+	wbuf_u8(w, a->ins);
+	wbuf_u8(w, a->p1);
+	wbuf_u8(w, a->p2);
+	if (extended) {
+		wbuf_u8(w, 0);
+		if (data.n > 0)
+			wbuf_be16(w, (uint16_t)data.n);
+		wbuf_span(w, data);
+		if (le)
+			wbuf_be16(w, 0);
+		return;
+	}
+	if (data.n > 0)
+		wbuf_u8(w, (uint8_t)data.n);
+	wbuf_span(w, data);
+	if (le)
+		wbuf_u8(w, le_value);
+}
+
+/* One APDU, repeated once with the right Le when the card names it (6Cxx: nothing was executed). */
+static enum err
+send_one(struct apdu_link *link, const struct apdu *a, uint8_t cla, struct span data, bool le, uint8_t le_value,
+    bool extended, struct wbuf *out, uint16_t *sw)
+{
+	size_t before = out != NULL ? out->n : 0;
+	WBUF_AUTO cmd;
+	enum err e;
+
+	wbuf_init(&cmd, 16 + (extended ? 65536 : APDU_CHUNK));
+	build(&cmd, a, cla, data, le, le_value, extended);
+	e = exchange(link, a, &cmd, data, out, sw);
+	if (e != E_OK || !le || extended || *sw >> 8 != 0x6C)
+		return e;
+	if (out != NULL)
+		wbuf_cut(out, before);
+	build(&cmd, a, cla, data, le, (uint8_t)*sw, false);
+	return exchange(link, a, &cmd, data, out, sw);
+}
+
+/* Fetch what 61xx promises, until nothing is left or enough is in hand. */
+static enum err
+fetch(struct apdu_link *link, const struct apdu *a, struct wbuf *out, size_t start, uint16_t *sw)
+{
+	/* The answer belongs to a's instruction: the trace must not show it as if it were harmless. */
+	struct apdu get = { .cla = a->cla & (uint8_t)~CLA_CHAIN, .ins = INS_GET_RESPONSE };
+	unsigned empty = 0;
+	enum err e;
+
+	while (*sw >> 8 == 0x61) {
+		size_t before = out->n;
+
+		if (a->first > 0 && out->n - start >= a->first) {
+			*sw = SW_OK;
+			return E_OK;
+		}
+		e = send_one(link, &get, get.cla, SPAN_NONE, true, (uint8_t)*sw, false, out, sw);
+		if (e != E_OK)
+			return e;
+		if (out->n == before && ++empty > EMPTY_MAX)
+			return err_set(E_PROTO, "%s: the card promises data that never comes", link->name);
+	}
+	return E_OK;
+}
+
+enum err
+apdu_send(struct apdu_link *link, const struct apdu *a, struct wbuf *out, uint16_t *sw)
+{
+	struct span rest = a->data, part;
+	size_t start;
+	bool extended = link->extended && (a->le || a->data.n > APDU_CHUNK) && a->data.n <= 0xFFFF;
+	WBUF_AUTO dropped;
+	enum err e;
+
+	wbuf_init(&dropped, 4096);
+	if (out == NULL)
+		out = &dropped;
+	start = out->n;
+	*sw = 0;
+	while (!extended && rest.n > APDU_CHUNK) {
+		if (!span_take(&rest, APDU_CHUNK, &part))
+			return err_set(E_INTERNAL, "%s: command chaining", link->name);
+		e = send_one(link, a, a->cla | CLA_CHAIN, part, false, 0, false, NULL, sw);
+		if (e != E_OK || *sw != SW_OK)
+			return e;
+	}
+	e = send_one(link, a, a->cla, rest, a->le, 0, extended, out, sw);
+	if (e != E_OK)
+		return e;
+	return fetch(link, a, out, start, sw);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The room's own libcrypto context: hw/ runs inside other people's processes, whose default context may be configured
+ * in any way (other providers, FIPS properties) and is none of our business. Kept until the process ends: objects of
+ * several threads may still refer to it.
+ */
+#include <pthread.h>
+
+#include <openssl/provider.h>
+
+#include "hw/crypto.h"
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static OSSL_LIB_CTX *context;
+
+static void
+make(void)
+{
+	OSSL_LIB_CTX *c = OSSL_LIB_CTX_new();
+
+	if (c != NULL && OSSL_PROVIDER_load(c, "default") == NULL) {
+		OSSL_LIB_CTX_free(c);
+		c = NULL;
+	}
+	context = c;
+}
+
+OSSL_LIB_CTX *
+hw_crypto(void)
+{
+	if (pthread_once(&once, make) != 0)
+		return NULL;
+	return context;
+}

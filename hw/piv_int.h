@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_HW_PIV_INT_H
+#define DPIV_HW_PIV_INT_H
+
+#include "hw/apdu.h"
+#include "hw/piv.h"
+#include "hw/tlv.h"
+
+/* What the files piv_*.c share. Nobody else includes this, tests of the card edge excepted. */
+
+#define INS_VERIFY   0x20
+#define INS_CHANGE   0x24
+#define INS_UNBLOCK  0x2C
+#define INS_GENERATE 0x47
+#define INS_AUTH     0x87 /* GENERAL AUTHENTICATE */
+#define INS_SELECT   0xA4
+#define INS_GET	     0xCB
+#define INS_PUT	     0xDB
+#define INS_METADATA 0xF7 /* YubiKey */
+
+#define SW_NOT_LOGGED_IN 0x6982
+#define SW_BLOCKED	 0x6983
+#define SW_NOT_FOUND	 0x6A82
+#define SW_NO_REFERENCE	 0x6A88
+
+#define CHUID_FIRST 80 /* FASC-N and GUID lie in the first so many bytes of a CHUID, whatever its version */
+#define PIN_FIELD   8
+
+struct piv_card {
+	struct readers readers;
+	char reader[READER_NAME_MAX];
+	char name[READER_NAME_MAX + 32];
+	struct apdu_link link;
+	uint32_t event; /* of the reader, when the card was last known to be this one */
+	struct piv_id id;
+	bool aid_sure; /* id.aid was selected or read, not guessed from a CHUID that answered */
+	bool gone;     /* another card is in the reader: this handle is dead */
+
+	unsigned depth; /* of piv_begin() */
+	bool stale;	/* the application may not be current, and nobody is logged in */
+	bool proven;	/* in this transaction the application answered: its refusals can be trusted */
+	bool fresh;	/* in this transaction the kept PIN was verified */
+	bool reset_at_end;
+	uint16_t sw; /* of the last answer; 0: there was none */
+
+	bool discovery_read;
+	uint8_t primary;    /* PIN reference by the Discovery object */
+	uint8_t user_ref;   /* PIN reference that was verified last */
+	struct secret *pin; /* kept, padded; NULL */
+	uint8_t pin_ref;
+};
+
+/* --- piv_card.c --- */
+
+/* One command inside a transaction; E_OK when the card answered, whatever it said (card->sw). */
+enum err piv_send(struct piv_card *card, const struct apdu *a, struct wbuf *out) MUST_CHECK;
+
+/* One operation in a transaction, restarted once when it failed only because the card lost its state. kept: the kept
+ * PIN may be verified again for it. */
+typedef enum err piv_step(struct piv_card *card, void *arg);
+enum err piv_run(struct piv_card *card, piv_step *step, void *arg, bool kept) MUST_CHECK;
+
+/* --- piv_select.c --- */
+
+/* Select the application: sets id.aid, id.derived. E_NOTPIV when the card refuses. */
+enum err piv_select(struct piv_card *card) MUST_CHECK;
+/* What the Discovery object says that the current application is: settles a guess of piv_open(). */
+void piv_application_is(struct piv_card *card, struct span aid);
+/* Read FASC-N and GUID from the first block of the CHUID. E_NOTFOUND when none answers; E_OK with neither is not
+ * possible. */
+enum err piv_identify(struct piv_card *card, struct piv_id *id) MUST_CHECK;
+
+/* --- piv_data.c, piv_sw.c --- */
+
+/* "9A PIV Authentication"; never NULL. */
+const char *piv_object_name(uint32_t tag);
+int piv_alg_nid(enum piv_alg alg);
+/* card->sw as an error with its sentence: "READER: what: text (6A82)". */
+enum err piv_refused(const struct piv_card *card, const char *what) MUST_CHECK;
+/* The tries left in 63Cx (630x on some cards); -1 when sw does not say. */
+int piv_sw_tries(uint16_t sw);
+bool piv_sw_is_wrong_pin(uint16_t sw);
+
+/* --- piv_object.c, piv_chuid.c, piv_discovery.c --- */
+
+/* GET DATA's answer: 53 { contents } or the bare template. */
+enum err piv_object_parse(uint32_t tag, struct span answer, struct span *contents) MUST_CHECK;
+void piv_tag_list(struct wbuf *w, uint32_t tag);
+/* As piv_chuid_parse(), of a CHUID whose end may be missing. */
+enum err piv_chuid_prefix(struct span answer, struct piv_chuid *out) MUST_CHECK;
+
+/* --- piv_pin.c --- */
+
+/* A PIN as the card wants it; its check of the format. E_PINLEN. Free with secret_free(). */
+enum err piv_pin_field(struct piv_card *card, uint8_t ref, struct span pin, struct secret **out) MUST_CHECK;
+/* VERIFY inside a transaction. A refused PIN that is the kept one is forgotten. */
+enum err piv_verify(struct piv_card *card, uint8_t ref, const struct secret *field, int *left) MUST_CHECK;
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Data objects: GET DATA and PUT DATA, SP 800-73-5 part 2, 3.1.2 and 3.3.2. An object is always read and written
+ * whole. Most are 53 { contents }; Discovery and the biometric group template are their own template (7E, 7F61).
+ *
+ * "Empty" has many faces in the field: 6A82, 6A88, 53 00, a 53 with nothing but the error detection code FE 00. All
+ * are E_NOTFOUND here.
+ */
+#include <string.h>
+
+#include "hw/piv_int.h"
+
+#define TAG_BIOMETRIC 0x7F61u
+#define TAG_DATA      0x53
+
+static bool
+is_bare(uint32_t tag)
+{
+	return tag == PIV_OBJ_DISCOVERY || tag == TAG_BIOMETRIC;
+}
+
+void
+piv_tag_list(struct wbuf *w, uint32_t tag)
+{
+	size_t m = tlv_open(w, 0x5C);
+
+	if (tag > 0xFFFF)
+		wbuf_u8(w, (uint8_t)(tag >> 16));
+	if (tag > 0xFF)
+		wbuf_u8(w, (uint8_t)(tag >> 8));
+	wbuf_u8(w, (uint8_t)tag);
+	tlv_close(w, m);
+}
+
+enum err
+piv_object_parse(uint32_t tag, struct span answer, struct span *contents)
+{
+	static const uint8_t only_edc[] = { 0xFE, 0x00 };
+	enum err e;
+
+	*contents = SPAN_NONE;
+	if (answer.n == 0)
+		return err_set(E_NOTFOUND, "%s: empty", piv_object_name(tag));
+	if ((e = tlv_get(&answer, is_bare(tag) ? tag : TAG_DATA, contents)) != E_OK ||
+	    (e = tlv_end(&answer)) != E_OK) {
+		*contents = SPAN_NONE;
+		return err_up(e, "%s", piv_object_name(tag));
+	}
+	if (contents->n == 0 || span_eq(*contents, span_of(only_edc, sizeof only_edc)))
+		return err_set(E_NOTFOUND, "%s: empty", piv_object_name(tag));
+	return E_OK;
+}
+
+struct object_io {
+	uint32_t tag;
+	struct wbuf *out;
+	struct span cmd;
+};
+
+static enum err
+get_step(struct piv_card *card, void *arg)
+{
+	struct object_io *io = arg;
+	struct apdu a = { .ins = INS_GET, .p1 = 0x3F, .p2 = 0xFF, .data = io->cmd, .le = true };
+	struct span contents;
+	WBUF_AUTO out;
+	enum err e;
+
+	wbuf_init(&out, PIV_OBJ_MAX + 16);
+	if ((e = piv_send(card, &a, &out)) != E_OK)
+		return e;
+	if (card->sw == SW_NOT_FOUND || card->sw == SW_NO_REFERENCE)
+		return err_set(E_NOTFOUND, "%s: %s: not on the card", card->name, piv_object_name(io->tag));
+	if (card->sw != SW_OK)
+		return piv_refused(card, piv_object_name(io->tag));
+	e = piv_object_parse(io->tag, wbuf_view(&out), &contents);
+	if (e == E_OK || e == E_NOTFOUND)
+		card->proven = true;
+	if (e != E_OK)
+		return err_up(e, "%s", card->name);
+	wbuf_span(io->out, contents);
+	if (io->out->bad)
+		return err_set(E_PROTO, "%s: %s is too long", card->name, piv_object_name(io->tag));
+	return E_OK;
+}
+
+enum err
+piv_object_get(struct piv_card *card, uint32_t tag, struct wbuf *out)
+{
+	struct object_io io = { .tag = tag, .out = out };
+	WBUF_AUTO list;
+
+	wbuf_init(&list, 16);
+	piv_tag_list(&list, tag);
+	io.cmd = wbuf_view(&list);
+	return piv_run(card, get_step, &io, true);
+}
+
+static enum err
+put_step(struct piv_card *card, void *arg)
+{
+	struct object_io *io = arg;
+	struct apdu a = { .ins = INS_PUT, .p1 = 0x3F, .p2 = 0xFF, .data = io->cmd };
+	enum err e;
+
+	if ((e = piv_send(card, &a, NULL)) != E_OK)
+		return e;
+	if (card->sw == SW_NOT_LOGGED_IN)
+		return err_set(E_AUTH, "%s: writing %s needs the management key", card->name, piv_object_name(io->tag));
+	return card->sw == SW_OK ? E_OK : piv_refused(card, piv_object_name(io->tag));
+}
+
+/* The identity that recovery compares with follows what we write ourselves. */
+static void
+chuid_written(struct piv_card *card, struct span contents)
+{
+	struct piv_chuid c;
+
+	if (contents.n == 0 || piv_chuid_parse(contents, &c) != E_OK)
+		memset(&c, 0, sizeof c);
+	card->id.has_guid = c.has_guid;
+	card->id.has_fascn = c.has_fascn;
+	memcpy(card->id.guid, c.guid, sizeof c.guid);
+	memcpy(card->id.fascn, c.fascn, sizeof c.fascn);
+}
+
+enum err
+piv_object_put(struct piv_card *card, uint32_t tag, struct span contents)
+{
+	struct object_io io = { .tag = tag };
+	WBUF_AUTO cmd;
+	enum err e;
+
+	wbuf_init(&cmd, PIV_OBJ_MAX + 32);
+	if (!is_bare(tag))
+		piv_tag_list(&cmd, tag);
+	tlv_put(&cmd, is_bare(tag) ? tag : TAG_DATA, contents.p, contents.n);
+	if (cmd.bad)
+		return err_set(E_NOSPACE, "%s: %s: %zu bytes are too many", card->name, piv_object_name(tag), contents.n);
+	io.cmd = wbuf_view(&cmd);
+	if ((e = piv_run(card, put_step, &io, false)) != E_OK)
+		return e;
+	if (tag == PIV_OBJ_CHUID)
+		chuid_written(card, contents);
+	if (tag == PIV_OBJ_DISCOVERY)
+		card->discovery_read = false;
+	return E_OK;
+}
