@@ -27,7 +27,7 @@ struct vcard *vcard_from_json(const char *text, char *why);
 /* The image as JSON text, to be freed with free(); what was generated, written, and the tries that are left. */
 char *vcard_to_json(const struct vcard *);
 /* Write atomically (0600). false: why. */
-bool vcard_save(const struct vcard *, const char *path, char *why);
+bool vcard_save(struct vcard *, const char *path, char *why);
 /* Something that belongs into the image changed since it was loaded or saved. */
 bool vcard_dirty(const struct vcard *);
 void vcard_free(struct vcard *);
