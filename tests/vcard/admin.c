@@ -100,8 +100,8 @@ vc_admin(struct vcard *vc, const struct vc_apdu *a, struct vc_in tmpl, struct vc
 		return begin(vc, WITNESS, block, out);
 	if (has_r && !has_w && !has_c && r.n)
 		return external_end(vc, r, block);
-	/* yubico-piv-tool leaves out the empty response element of the second step. */
-	if (has_w && has_c && (has_r ? r.n == 0 : vc->opt.yubikey))
+	/* OpenSC and yubico-piv-tool leave out the empty response element of the second step, and cards accept it. */
+	if (has_w && has_c && r.n == 0)
 		return mutual_end(vc, w, c, block, out);
 	return SW_DATA;
 }
