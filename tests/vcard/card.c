@@ -19,7 +19,7 @@
 
 #include "tests/vcard/model.h"
 
-enum { CHAIN = 1, NO_LE = 2, YUBIKEY = 4, ANY_APP = 8, NO_DATA = 16 };
+enum { CHAIN = 1, NO_LE = 2, YUBIKEY = 4, ANY_APP = 8 };
 
 static const struct command {
 	uint8_t ins;
@@ -34,6 +34,15 @@ static const struct command {
 	{ 0x87, CHAIN, vc_general_authenticate },
 	{ 0xDB, CHAIN | NO_LE, vc_put_data },
 	{ 0x47, CHAIN, vc_generate },
+	{ 0xF6, YUBIKEY, vc_yk_move },
+	{ 0xF7, YUBIKEY, vc_yk_metadata },
+	{ 0xF8, YUBIKEY, vc_yk_serial },
+	{ 0xF9, YUBIKEY, vc_yk_attest },
+	{ 0xFA, YUBIKEY, vc_yk_retries },
+	{ 0xFB, YUBIKEY, vc_yk_wipe },
+	{ 0xFD, YUBIKEY, vc_yk_version },
+	{ 0xFE, YUBIKEY | CHAIN, vc_yk_import },
+	{ 0xFF, YUBIKEY, vc_yk_set_mgmt },
 };
 
 /* Longest command that chaining may build; SP 800-73-5 Part 1 table 7: the facial image is the largest object. */

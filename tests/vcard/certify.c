@@ -216,6 +216,12 @@ vc_certify(struct vc_maker *m, enum vc_profile which, EVP_PKEY *key)
 	return certify(m, which, key, m->ca, m->ca_key);
 }
 
+X509 *
+vc_certify_self(struct vc_maker *m, enum vc_profile which, EVP_PKEY *key)
+{
+	return certify(m, which, key, NULL, key);
+}
+
 static bool
 throw_away_ca(struct vc_maker *m)
 {

@@ -100,6 +100,24 @@ signer_make(struct vc_maker *m)
 	return m->signer && export_pem(m, "content-signer", m->signer);
 }
 
+/* The attestation key of a YubiKey, F9, with a self-signed certificate. */
+static bool
+attestor_make(struct vc_maker *m)
+{
+	struct vc_key *k = vc_key_find(m->vc, 0xF9);
+	X509 *x = NULL;
+	bool ok;
+
+	if (!m->spec->yubikey)
+		return true;
+	k->pkey = vc_key_new(vc_alg_find(k->alg = ALG_RSA2048), (struct vc_in) { NULL, 0 });
+	if (k->pkey)
+		x = vc_certify_self(m, PROFILE_ATTEST, k->pkey);
+	ok = x && vc_certificate_object(m, 0x5FFF01, x, false) && export_pem(m, "f9", x);
+	X509_free(x);
+	return ok;
+}
+
 static bool
 date_set(struct vc_maker *m, ASN1_TIME **t, const char *text, time_t otherwise)
 {
@@ -216,7 +234,7 @@ vcard_make(const struct vcard_spec *spec, char *why)
 	struct vcard *vc = NULL;
 
 	if (spec_read(&m) && directory_make(&m) && vc_ca_open(&m) && dates_set(&m) && (m.vc = blank(&m)) &&
-	    credentials_make(&m) && signer_make(&m) && vc_fill(&m) && (spec->derived || vc_chuid(&m)) &&
+	    credentials_make(&m) && attestor_make(&m) && signer_make(&m) && vc_fill(&m) && (spec->derived || vc_chuid(&m)) &&
 	    vc_security_object(&m) && export_pem(&m, "ca", m.ca) && export_pem(&m, "root", m.root)) {
 		vc = m.vc;
 		m.vc = NULL;

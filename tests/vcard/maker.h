@@ -40,8 +40,9 @@ enum vc_profile {
 	PROFILE_CONTENT,
 	PROFILE_ATTEST
 };
-/* A certificate for key; issuer NULL: self-signed. NULL: maker->why is set. */
+/* A certificate for key by the CA, or by itself. NULL: maker->why is set. */
 X509 *vc_certify(struct vc_maker *, enum vc_profile, EVP_PKEY *key);
+X509 *vc_certify_self(struct vc_maker *, enum vc_profile, EVP_PKEY *key);
 bool vc_ca_open(struct vc_maker *); /* the given CA, or a throw-away one */
 
 /* seal.c: the two signed objects. */
