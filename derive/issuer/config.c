@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * issuer.conf. Every key is one row of the table: that is the documentation, the defaults and the check. What a row
+ * cannot say (an allowed word, a range, a URL that may go into certificates) is checked once in config_load(), so that the rest of
+ * the issuer works with values that are known to be sound.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "derive/issuer/config.h"
+
+static const struct conf_key table[] = {
+	{ "issuer", "name", 's', "dpiv issuer", "name of the agency or site, for people" },
+	{ "issuer", "demo", 'b', "no", "yes: CA keys in files are accepted, and their CRLs are refreshed. Never in production" },
+	{ "ca", "cert", 'p', NULL, "certificate of the issuing CA (DIR/ca.pem)" },
+	{ "ca", "key", 's', NULL, "its key: a pkcs11: URI, or with demo = yes a PEM file (DIR/private/ca.key)" },
+	{ "ca", "root", 'p', NULL, "root certificate handed out by cacerts (DIR/root.pem)" },
+	{ "ca", "crl_hours", 'n', "18", "hours between two CRLs; nextUpdate is 30 hours after thisUpdate at least" },
+	{ "listen", "address", 's', "127.0.0.1:8443", "numeric address and port of the HTTPS listener" },
+	{ "listen", "tls", 's', "both", "1.2, 1.3 or both" },
+	{ "listen", "cert", 'p', NULL, "TLS server certificate with its chain (DIR/tls.pem)" },
+	{ "listen", "key", 'p', NULL, "TLS server key (DIR/private/tls.key)" },
+	{ "listen", "max_connections", 'n', "256", "connections at the same time; more wait in the kernel" },
+	{ "listen", "timeout", 'n', "15", "seconds that a stranger's connection may be silent" },
+	{ "listen", "max_lifetime", 'n', "300", "seconds that any connection may last" },
+	{ "piv", "anchors", 'p', NULL, "PEM trust anchors of the PIV cards (DIR/root.pem)" },
+	{ "piv", "intermediates", 'p', NULL, "PEM certificates of the CAs below them (DIR/chain.pem)" },
+	{ "piv", "crls", 'p', NULL, "CRLs of every CA on the paths (DIR/crls.pem); read again when the file changes" },
+	{ "piv", "policies", 'l', "2.16.840.1.101.3.2.1.3.13",
+	    "policies of which a PIV Authentication certificate must carry one. Test cards: 2.16.840.1.101.3.2.1.48.11" },
+	{ "accounts", "mode", 's', "listed", "listed: only people entered with 'account add'; auto: any valid card opens an account" },
+	{ "accounts", "email_from", 's', "certificate",
+	    "for accounts opened automatically: certificate (its rfc822Name) or upn (take the UPN for the mail address)" },
+	{ "profile", "base_url", 's', "http://localhost/pki", "where ca.crl, ca.p7c and ocsp are published; goes into certificates" },
+	{ "profile", "policy_auth", 's', "2.16.840.1.101.3.2.1.3.40", "policy of derived authentication certificates" },
+	{ "profile", "policy_mail", 's', "2.16.840.1.101.3.2.1.3.6", "policy of signature and encryption certificates" },
+	{ "profile", "days", 'n', "1095", "lifetime of issued certificates; at most 1096" },
+	{ "profile", "require_binding", 'b', "yes",
+	    "refuse requests that are not bound to their TLS connection by a challengePassword" },
+};
+
+const struct conf_key *
+config_table(size_t *n)
+{
+	*n = sizeof table / sizeof table[0];
+	return table;
+}
+
+bool
+config_list_has(const char *list, const char *word)
+{
+	size_t want = strlen(word);
+
+	while (list && *list) {
+		size_t n;
+
+		list += strspn(list, ", \t");
+		n = strcspn(list, ", \t");
+		if (n == want && n > 0 && strncmp(list, word, n) == 0)
+			return true;
+		list += n;
+	}
+	return false;
+}
+
+/* Where each path lies when the file does not say. */
+static enum err
+place(struct config *c, char out[PATH_MAX], const char *section, const char *key, const char *below)
+{
+	const char *said = section ? conf_str(c->conf, section, key) : NULL;
+	int n;
+
+	if (said)
+		n = snprintf(out, PATH_MAX, "%s", said);
+	else
+		n = snprintf(out, PATH_MAX, "%s/%s", c->dir, below);
+	if (n < 0 || n >= PATH_MAX)
+		return err_set(E_CONF, "%s: path too long", c->dir);
+	return E_OK;
+}
+
+static enum err
+places(struct config *c)
+{
+	const struct {
+		char *out;
+		const char *section, *key, *below;
+	} rows[] = {
+		{ c->ca_cert, "ca", "cert", "ca.pem" },
+		{ c->ca_key, "ca", "key", "private/ca.key" },
+		{ c->root_cert, "ca", "root", "root.pem" },
+		{ c->root_key, NULL, NULL, "private/root.key" },
+		{ c->root_crl, NULL, NULL, "root.crl" },
+		{ c->ca_crl, NULL, NULL, "ca.crl" },
+		{ c->crls, NULL, NULL, "crls.pem" },
+		{ c->chain, NULL, NULL, "chain.pem" },
+		{ c->db, NULL, NULL, "issuer.db" },
+		{ c->tls_cert, "listen", "cert", "tls.pem" },
+		{ c->tls_key, "listen", "key", "private/tls.key" },
+		{ c->anchors, "piv", "anchors", "root.pem" },
+		{ c->intermediates, "piv", "intermediates", "chain.pem" },
+		{ c->piv_crls, "piv", "crls", "crls.pem" },
+	};
+	enum err e = E_OK;
+
+	for (size_t i = 0; e == E_OK && i < sizeof rows / sizeof rows[0]; i++)
+		e = place(c, rows[i].out, rows[i].section, rows[i].key, rows[i].below);
+	return e;
+}
+
+static enum err
+number(struct config *c, const char *section, const char *key, long low, long high, long *out)
+{
+	*out = conf_num(c->conf, section, key);
+	if (*out < low || *out > high)
+		return err_set(E_CONF, "%s/issuer.conf: [%s] %s = %ld is outside %ld to %ld", c->dir, section, key, *out,
+		    low, high);
+	return E_OK;
+}
+
+static enum err
+word(struct config *c, const char *section, const char *key, const char *allowed, const char **out)
+{
+	*out = conf_str(c->conf, section, key);
+	if (!config_list_has(allowed, *out))
+		return err_set(E_CONF, "%s/issuer.conf: [%s] %s = %s: must be one of %s", c->dir, section, key, *out, allowed);
+	return E_OK;
+}
+
+/* These end up inside certificates by way of libcrypto's extension syntax: nothing that has a meaning there. */
+static enum err
+plain(struct config *c, const char *key, const char *start, const char *charset, const char **out)
+{
+	*out = conf_str(c->conf, "profile", key);
+	if (strncmp(*out, start, strlen(start)) != 0 || (*out)[strspn(*out, charset)] != '\0' || strlen(*out) > 200)
+		return err_set(E_CONF, "%s/issuer.conf: [profile] %s = %s is malformed", c->dir, key, *out);
+	return E_OK;
+}
+
+static enum err
+check(struct config *c)
+{
+	static const char url[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/:";
+	static const char oid[] = "0123456789.";
+	const char *mode, *email;
+	enum err e;
+
+	if ((e = number(c, "listen", "max_connections", 1, 10000, &c->max_connections)) != E_OK ||
+	    (e = number(c, "listen", "timeout", 1, 600, &c->timeout)) != E_OK ||
+	    (e = number(c, "listen", "max_lifetime", 1, 3600, &c->max_lifetime)) != E_OK ||
+	    (e = number(c, "profile", "days", 1, 1096, &c->days)) != E_OK ||
+	    (e = number(c, "ca", "crl_hours", 1, 24 * 30, &c->crl_hours)) != E_OK ||
+	    (e = word(c, "listen", "tls", "1.2,1.3,both", &c->tls)) != E_OK ||
+	    (e = word(c, "accounts", "mode", "auto,listed", &mode)) != E_OK ||
+	    (e = word(c, "accounts", "email_from", "certificate,upn", &email)) != E_OK ||
+	    (e = plain(c, "base_url", "http://", url, &c->base_url)) != E_OK ||
+	    (e = plain(c, "policy_auth", "2.16.840.1.101.3.2.1.", oid, &c->policy_auth)) != E_OK ||
+	    (e = plain(c, "policy_mail", "2.16.840.1.101.3.2.1.", oid, &c->policy_mail)) != E_OK)
+		return e;
+	c->listed = strcmp(mode, "listed") == 0;
+	c->email_from_upn = strcmp(email, "upn") == 0;
+	return E_OK;
+}
+
+static enum err
+load(const char *dir, struct config *c)
+{
+	char path[PATH_MAX + 16];
+	struct stat st;
+	enum err e;
+
+	if (realpath(dir, c->dir) == NULL)
+		return err_set(E_NOTFOUND, "%s: no such issuer directory; 'dpiv-issuer init --demo %s' makes one", dir, dir);
+	(void)snprintf(path, sizeof path, "%s/issuer.conf", c->dir);
+	if (stat(path, &st) != 0)
+		return err_set(E_NOTFOUND, "%s: no issuer.conf; 'dpiv-issuer init --demo %s' makes one", dir, dir);
+	if ((e = conf_load_table(path, table, sizeof table / sizeof table[0], &c->conf)) != E_OK)
+		return e;
+	c->name = conf_str(c->conf, "issuer", "name");
+	c->demo = conf_bool(c->conf, "issuer", "demo");
+	c->address = conf_str(c->conf, "listen", "address");
+	c->piv_policies = conf_str(c->conf, "piv", "policies");
+	c->require_binding = conf_bool(c->conf, "profile", "require_binding");
+	return (e = places(c)) != E_OK ? e : check(c);
+}
+
+enum err
+config_load(const char *dir, struct config *out)
+{
+	enum err e;
+
+	memset(out, 0, sizeof *out);
+	if ((e = load(dir, out)) != E_OK)
+		config_clear(out);
+	return e;
+}
+
+void
+config_clear(struct config *c)
+{
+	conf_free(&c->conf);
+	memset(c, 0, sizeof *c);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_ISSUER_CONFIG_H
+#define DPIV_ISSUER_CONFIG_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include "base/conf.h"
+
+/*
+ * issuer.conf of one issuer directory. Paths that the file leaves out lie in the directory, so that it can be moved.
+ * Text is owned by the configuration.
+ */
+struct config {
+	struct conf *conf;
+	char dir[PATH_MAX];
+	const char *name;
+	bool demo; /* key files allowed, CRLs refreshed from them */
+	/* [ca] */
+	char ca_cert[PATH_MAX], ca_crl[PATH_MAX], chain[PATH_MAX], root_cert[PATH_MAX], root_crl[PATH_MAX];
+	char crls[PATH_MAX], db[PATH_MAX];
+	char ca_key[PATH_MAX];	 /* a path, or a pkcs11: URI */
+	char root_key[PATH_MAX]; /* demo only */
+	long crl_hours;
+	/* [listen] */
+	const char *address, *tls;
+	char tls_cert[PATH_MAX], tls_key[PATH_MAX];
+	long max_connections, timeout, max_lifetime;
+	/* [piv] */
+	char anchors[PATH_MAX], intermediates[PATH_MAX], piv_crls[PATH_MAX];
+	const char *piv_policies;
+	/* [accounts] */
+	bool listed, email_from_upn;
+	/* [profile] */
+	const char *base_url, *policy_auth, *policy_mail;
+	long days;
+	bool require_binding;
+};
+
+enum err config_load(const char *dir, struct config *out) MUST_CHECK;
+void config_clear(struct config *c);
+/* The table, for documentation, init and tests. */
+const struct conf_key *config_table(size_t *n);
+/* Does the comma-separated list name this word? */
+bool config_list_has(const char *list, const char *word);
+
+#endif

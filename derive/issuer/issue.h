@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_ISSUER_ISSUE_H
+#define DPIV_ISSUER_ISSUE_H
+
+#include "derive/issuer/csr.h"
+#include "derive/issuer/issuer.h"
+#include "derive/issuer/pivid.h"
+#include "derive/issuer/profile.h"
+
+struct issue_request {
+	X509 *piv;		/* PKI-AUTH has succeeded with it */
+	const struct pivid *id; /* what it says */
+	const struct csr *csr;	/* read and sound */
+	const struct profile *profile;
+	const char *peer;	/* network address, for the event */
+};
+
+/* From a proven card and a proven key to a certificate in the ledger. E_POLICY with refuse_last(). */
+enum err issue_certificate(struct issuer *i, const struct issue_request *r, time_t now, X509 **out) MUST_CHECK;
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An issuer directory as one object: configuration, ledger, CA certificate and key, and the trust material for cards.
+ * Every verb of the command and the server begin here, so that all of them refuse the same broken set-up with the same
+ * words: a CA certificate without the needed rights, a key that is not its, a key file outside a demo.
+ */
+#include <string.h>
+#include <unistd.h>
+#include <openssl/x509v3.h>
+
+#include "derive/issuer/crl.h"
+#include "derive/issuer/issuer.h"
+#include "derive/issuer/ledger.h"
+#include "derive/issuer/x509io.h"
+
+/* A demo is started once in a while: lists that live longer than the interval let it work at once. */
+#define CRL_LIFE_EXTRA 12
+
+static enum err
+check_ca(X509 *ca, const char *path)
+{
+	uint32_t usage = X509_get_key_usage(ca);
+
+	if (X509_check_ca(ca) != 1 || (usage & (KU_KEY_CERT_SIGN | KU_CRL_SIGN)) != (KU_KEY_CERT_SIGN | KU_CRL_SIGN))
+		return err_set(E_CONF, "%s: not the certificate of a CA that may sign certificates and CRLs", path);
+	if (X509_cmp_current_time(X509_get0_notAfter(ca)) <= 0)
+		return err_set(E_EXPIRED, "%s: the CA certificate has expired", path);
+	if (X509_get0_subject_key_id(ca) == NULL)
+		return err_set(E_CONF, "%s: the CA certificate has no subjectKeyIdentifier", path);
+	return E_OK;
+}
+
+static enum err
+open_parts(const char *dir, unsigned parts, struct issuer *i)
+{
+	struct config *c = &i->config;
+	enum err e;
+
+	if ((e = config_load(dir, c)) != E_OK || (e = x509io_read_cert(c->ca_cert, &i->ca)) != E_OK ||
+	    (e = x509io_read_cert(c->root_cert, &i->root)) != E_OK || (e = check_ca(i->ca, c->ca_cert)) != E_OK ||
+	    (e = ledger_open(c->db, &i->db)) != E_OK)
+		return e;
+	if (parts & ISSUER_KEY)
+		if ((e = cakey_open(c->ca_key, c->demo, false, X509_get0_pubkey(i->ca), &i->key)) != E_OK)
+			return e;
+	if (parts & ISSUER_TRUST)
+		return trust_load(c->anchors, c->intermediates, c->piv_crls, &i->trust);
+	return E_OK;
+}
+
+enum err
+issuer_open(const char *dir, unsigned parts, struct issuer *out)
+{
+	enum err e;
+
+	memset(out, 0, sizeof *out);
+	if ((e = open_parts(dir, parts, out)) != E_OK)
+		issuer_close(out);
+	return e;
+}
+
+void
+issuer_close(struct issuer *i)
+{
+	trust_free(&i->trust);
+	cakey_close(&i->key);
+	X509_free(i->ca);
+	X509_free(i->root);
+	db_close(&i->db);
+	config_clear(&i->config);
+	memset(i, 0, sizeof *i);
+}
+
+/* The root's key exists beside the issuer in a demo only. */
+static enum err
+refresh_root(struct issuer *i, time_t now, bool force, bool *changed)
+{
+	struct config *c = &i->config;
+	EVP_PKEY *key = NULL;
+	enum err e;
+
+	if (!c->demo || access(c->root_key, R_OK) != 0 || (!force && !crl_stale(c->root_crl, now, c->crl_hours)))
+		return E_OK;
+	if ((e = x509io_read_key(c->root_key, &key)) == E_OK)
+		e = crl_publish(i->db, "root-crl", i->root, key, false, c->root_crl, now, c->crl_hours + CRL_LIFE_EXTRA);
+	EVP_PKEY_free(key);
+	*changed = e == E_OK;
+	return e;
+}
+
+enum err
+issuer_refresh_crls(struct issuer *i, time_t now, bool force)
+{
+	struct config *c = &i->config;
+	bool changed = false;
+	enum err e;
+
+	if (force || crl_stale(c->ca_crl, now, c->crl_hours)) {
+		e = crl_publish(i->db, "crl", i->ca, cakey_pkey(i->key), true, c->ca_crl, now, c->crl_hours + CRL_LIFE_EXTRA);
+		if (e != E_OK)
+			return e;
+		changed = true;
+	}
+	if ((e = refresh_root(i, now, force, &changed)) != E_OK)
+		return e;
+	/* without the root's list (kept by someone else) there is nothing to bundle */
+	if (changed && access(c->root_crl, R_OK) == 0)
+		return crl_bundle(c->ca_crl, c->root_crl, c->crls);
+	return E_OK;
+}

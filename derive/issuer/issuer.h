@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_ISSUER_ISSUER_H
+#define DPIV_ISSUER_ISSUER_H
+
+#include <time.h>
+#include <openssl/x509.h>
+
+#include "derive/db.h"
+#include "derive/issuer/cakey.h"
+#include "derive/issuer/config.h"
+#include "derive/issuer/trust.h"
+
+/* An issuer directory, opened. */
+struct issuer {
+	struct config config;
+	struct db *db;
+	X509 *ca, *root;
+	struct cakey *key;   /* NULL without ISSUER_KEY */
+	struct trust *trust; /* NULL without ISSUER_TRUST */
+};
+
+enum issuer_parts { ISSUER_LEDGER = 0, ISSUER_KEY = 1, ISSUER_TRUST = 2 };
+enum err issuer_open(const char *dir, unsigned parts, struct issuer *out) MUST_CHECK;
+void issuer_close(struct issuer *i);
+/* Makes the CRLs anew (the root's too, where its key is at hand) when force or when they are due, and crls.pem. */
+enum err issuer_refresh_crls(struct issuer *i, time_t now, bool force) MUST_CHECK;
+
+#endif

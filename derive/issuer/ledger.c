@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The issuer's tables. Invariants kept by the schema itself: serial numbers and UUIDs are never used twice (RFC 5280
+ * 4.1.2.2; UUID unique per certificate, Common Policy CP 3.1.1.2), an event is never changed or removed, an issued
+ * certificate has its DER. Schema steps are only ever added at the end.
+ */
+#include "derive/issuer/ledger.h"
+
+static const char schema_1[] =
+    "CREATE TABLE account ("
+    " id INTEGER PRIMARY KEY,"
+    " subject BLOB NOT NULL,"
+    " name TEXT NOT NULL,"
+    " email TEXT,"
+    " upn TEXT,"
+    " status TEXT NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'suspended', 'terminated')),"
+    " origin TEXT NOT NULL,"
+    " created INTEGER NOT NULL);"
+    "CREATE INDEX account_subject ON account (subject);"
+    "CREATE TABLE card ("
+    " id INTEGER PRIMARY KEY,"
+    " account INTEGER NOT NULL REFERENCES account,"
+    " sha256 TEXT NOT NULL UNIQUE,"
+    " fascn TEXT,"
+    " uuid TEXT,"
+    " subject TEXT NOT NULL,"
+    " der BLOB NOT NULL,"
+    " first_seen INTEGER NOT NULL,"
+    " last_seen INTEGER NOT NULL);"
+    "CREATE INDEX card_fascn ON card (fascn);"
+    "CREATE INDEX card_uuid ON card (uuid);"
+    "CREATE TABLE certificate ("
+    " serial TEXT PRIMARY KEY,"
+    " account INTEGER NOT NULL REFERENCES account,"
+    " profile TEXT NOT NULL,"
+    " state TEXT NOT NULL CHECK (state IN ('pending', 'issued', 'abandoned')),"
+    " uuid TEXT UNIQUE,"
+    " spki_sha256 TEXT NOT NULL,"
+    " subject TEXT NOT NULL,"
+    " card_sha256 TEXT NOT NULL,"
+    " not_before INTEGER NOT NULL,"
+    " not_after INTEGER NOT NULL,"
+    " created INTEGER NOT NULL,"
+    " der BLOB,"
+    " CHECK (state <> 'issued' OR der IS NOT NULL));"
+    "CREATE INDEX certificate_account ON certificate (account);"
+    "CREATE INDEX certificate_spki ON certificate (spki_sha256);"
+    "CREATE INDEX certificate_card ON certificate (card_sha256);"
+    "CREATE TABLE revocation ("
+    " serial TEXT PRIMARY KEY,"
+    " at INTEGER NOT NULL,"
+    " reason INTEGER NOT NULL);"
+    "CREATE TABLE event ("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " at INTEGER NOT NULL,"
+    " what TEXT NOT NULL,"
+    " code TEXT,"
+    " account INTEGER,"
+    " serial TEXT,"
+    " card TEXT,"
+    " peer TEXT,"
+    " detail TEXT);"
+    "CREATE TRIGGER event_kept BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'events are never removed'); END;"
+    "CREATE TRIGGER event_fixed BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'events are never changed'); END;"
+    "CREATE TABLE series (name TEXT PRIMARY KEY, last INTEGER NOT NULL);";
+
+static const char *const steps[] = { schema_1 };
+static const struct db_schema schema = { "issuer ledger", 0x64706969, steps, sizeof steps / sizeof steps[0] };
+
+/* A request takes milliseconds from reservation to issue; what is older was interrupted. */
+#define PENDING_SECONDS 600
+
+enum err
+ledger_open(const char *path, struct db **out)
+{
+	return db_open(path, &schema, out);
+}
+
+enum err
+ledger_reserve(struct db *db, const struct ledger_cert *c, time_t now)
+{
+	return db_run(db,
+	    "INSERT INTO certificate (serial, account, profile, state, uuid, spki_sha256, subject, card_sha256,"
+	    " not_before, not_after, created) VALUES (?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?)",
+	    DB_ARGS(db_text(c->serial), db_int(c->account), db_text(c->profile), db_text(c->uuid),
+		db_text(c->spki_sha256), db_text(c->subject), db_text(c->card_sha256), db_int(c->from), db_int(c->to),
+		db_int(now)));
+}
+
+static enum err
+one_changed(struct db *db, const char *serial)
+{
+	if (db_changed(db) != 1)
+		return err_set(E_NOTFOUND, "no pending certificate with serial number %s", serial);
+	return E_OK;
+}
+
+enum err
+ledger_issued(struct db *db, const char *serial, struct span der)
+{
+	enum err e = db_run(db, "UPDATE certificate SET state = 'issued', der = ? WHERE serial = ? AND state = 'pending'",
+	    DB_ARGS(db_blob(der), db_text(serial)));
+
+	return e != E_OK ? e : one_changed(db, serial);
+}
+
+enum err
+ledger_abandon(struct db *db, const char *serial)
+{
+	enum err e = db_run(db, "UPDATE certificate SET state = 'abandoned' WHERE serial = ? AND state = 'pending'",
+	    DB_ARGS(db_text(serial)));
+
+	return e != E_OK ? e : one_changed(db, serial);
+}
+
+enum err
+ledger_recover(struct db *db, time_t now)
+{
+	return db_run(db, "UPDATE certificate SET state = 'abandoned' WHERE state = 'pending' AND created < ?",
+	    DB_ARGS(db_int(now - PENDING_SECONDS)));
+}
+
+enum err
+ledger_key_free(struct db *db, const char *spki_sha256, int64_t account, const char *profile)
+{
+	int64_t n;
+	enum err e;
+
+	e = db_number(db, &n,
+	    "SELECT count(*) FROM certificate WHERE spki_sha256 = ? AND state <> 'abandoned'"
+	    " AND (account <> ? OR profile <> ?)",
+	    DB_ARGS(db_text(spki_sha256), db_int(account), db_text(profile)));
+	if (e == E_OK && n > 0)
+		e = err_set(E_EXISTS, "this key is already certified for another purpose or another person");
+	return e;
+}
+
+enum err
+ledger_revoke(struct db *db, const char *serial, int reason, bool foreign, time_t now)
+{
+	int64_t n;
+	enum err e;
+
+	e = db_number(db, &n, "SELECT count(*) FROM certificate WHERE serial = ?", DB_ARGS(db_text(serial)));
+	if (e == E_OK && n == 0 && !foreign)
+		e = err_set(E_NOTFOUND, "no certificate with serial number %s in the ledger", serial);
+	if (e == E_OK)
+		e = db_run(db, "INSERT INTO revocation (serial, at, reason) VALUES (?, ?, ?)",
+		    DB_ARGS(db_text(serial), db_int(now), db_int(reason)));
+	if (e == E_EXISTS)
+		e = err_set(E_EXISTS, "serial number %s is revoked already", serial);
+	return e;
+}
+
+enum err
+ledger_revoke_account(struct db *db, int64_t account, int reason, time_t now, int64_t *count)
+{
+	enum err e;
+
+	/* pending ones too: they may be signed at this moment */
+	e = db_run(db,
+	    "INSERT INTO revocation (serial, at, reason) SELECT serial, ?, ? FROM certificate"
+	    " WHERE account = ? AND state <> 'abandoned' AND serial NOT IN (SELECT serial FROM revocation)",
+	    DB_ARGS(db_int(now), db_int(reason), db_int(account)));
+	*count = e == E_OK ? db_changed(db) : 0;
+	return e;
+}
+
+enum err
+ledger_each_revoked(struct db *db, ledger_revoked_fn *fn, void *arg)
+{
+	struct db_rows *q;
+	bool row;
+	enum err e;
+
+	e = db_query(db, &q, "SELECT serial, at, reason FROM revocation ORDER BY at, serial", DB_NO_ARGS);
+	while (e == E_OK && (e = db_next(q, &row)) == E_OK && row)
+		e = fn(arg, db_col_text(q, 0), (time_t)db_col_int(q, 1), (int)db_col_int(q, 2));
+	db_done(&q);
+	return e;
+}
+
+enum err
+ledger_next(struct db *db, const char *series, int64_t *out)
+{
+	enum err e;
+
+	*out = 0;
+	e = db_run(db, "INSERT INTO series (name, last) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET last = last + 1",
+	    DB_ARGS(db_text(series)));
+	if (e == E_OK)
+		e = db_number(db, out, "SELECT last FROM series WHERE name = ?", DB_ARGS(db_text(series)));
+	return e;
+}
+
+enum err
+ledger_event_add(struct db *db, const struct ledger_event *ev, time_t now)
+{
+	return db_run(db,
+	    "INSERT INTO event (at, what, code, account, serial, card, peer, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+	    DB_ARGS(db_int(now), db_text(ev->what), db_text(ev->code), ev->account ? db_int(ev->account) : db_null(),
+		db_text(ev->serial), db_text(ev->card), db_text(ev->peer), db_text(ev->detail)));
+}

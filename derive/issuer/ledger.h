@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_ISSUER_LEDGER_H
+#define DPIV_ISSUER_LEDGER_H
+
+#include <time.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "derive/db.h"
+
+/*
+ * What the issuer knows: accounts, cards, certificates, revocations, events. A certificate's row exists before it is
+ * signed and holds the DER before the person gets it, so that one which left the building is always here. Events are
+ * only ever added. Times are seconds since 1970; serial numbers upper-case hex.
+ */
+enum err ledger_open(const char *path, struct db **out) MUST_CHECK;
+
+struct ledger_cert {
+	const char *serial, *profile, *uuid; /* uuid: NULL when the profile has none */
+	const char *spki_sha256, *subject;
+	int64_t account;
+	const char *card_sha256; /* of the PIV Authentication certificate that bound it */
+	time_t from, to;
+};
+/* State pending. E_EXISTS: serial or UUID was used before. */
+enum err ledger_reserve(struct db *db, const struct ledger_cert *c, time_t now) MUST_CHECK;
+enum err ledger_issued(struct db *db, const char *serial, struct span der) MUST_CHECK;
+enum err ledger_abandon(struct db *db, const char *serial) MUST_CHECK;
+/* Pending rows of a process that died: abandoned. */
+enum err ledger_recover(struct db *db, time_t now) MUST_CHECK;
+/* E_EXISTS: this key is certified for another account or another profile. */
+enum err ledger_key_free(struct db *db, const char *spki_sha256, int64_t account, const char *profile) MUST_CHECK;
+
+/* foreign: a certificate under the CA's key that is not in the table is accepted too. E_NOTFOUND, E_EXISTS. */
+enum err ledger_revoke(struct db *db, const char *serial, int reason, bool foreign, time_t now) MUST_CHECK;
+/* Every certificate of the account that is not yet revoked. */
+enum err ledger_revoke_account(struct db *db, int64_t account, int reason, time_t now, int64_t *count) MUST_CHECK;
+typedef enum err ledger_revoked_fn(void *arg, const char *serial, time_t at, int reason);
+enum err ledger_each_revoked(struct db *db, ledger_revoked_fn *fn, void *arg) MUST_CHECK;
+/* The next number of this series, starting with 1; inside a transaction. */
+enum err ledger_next(struct db *db, const char *series, int64_t *out) MUST_CHECK;
+
+struct ledger_event {
+	const char *what;   /* "issued", "refused", "revoked", "account-opened" ... */
+	const char *code;   /* of a refusal, or NULL */
+	int64_t account;    /* 0: none */
+	const char *serial; /* or NULL */
+	const char *card;   /* SHA-256 of the presented certificate, or NULL */
+	const char *peer;   /* network address, or NULL */
+	const char *detail; /* a sentence */
+};
+enum err ledger_event_add(struct db *db, const struct ledger_event *ev, time_t now) MUST_CHECK;
+
+#endif

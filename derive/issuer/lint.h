@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_ISSUER_LINT_H
+#define DPIV_ISSUER_LINT_H
+
+#include <openssl/x509.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "derive/issuer/profile.h"
+
+/* What the signed certificate must be. */
+struct lint_expect {
+	const struct profile *profile;
+	const struct profile_values *values;
+	X509 *ca;
+	struct span subject; /* DER of the name */
+	struct span spki;    /* DER of the proven key */
+	const char *serial;  /* the ledger's form */
+	long max_days;
+};
+
+/* Reads the certificate again from its bytes and compares. E_POLICY with the rule that is broken: then it must not
+ * leave the issuer. */
+enum err lint_check(struct span der, const struct lint_expect *want) MUST_CHECK;
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_ISSUER_PROFILE_H
+#define DPIV_ISSUER_PROFILE_H
+
+#include <stdbool.h>
+#include <openssl/x509.h>
+
+#include "base/err.h"
+
+/* Certificate profiles: the Common Policy certificate profiles' worksheets 10 (Derived PIV Authentication), 8 (digital
+ * signature) and 9 (key management), one row each. */
+struct profile {
+	const char *name;	     /* EST label and role */
+	const char *what;	     /* for people */
+	bool mail;		     /* policy_mail instead of policy_auth; rfc822Name in the SAN */
+	bool uuid;		     /* a fresh UUID of its own in the SAN */
+	uint32_t usage_rsa, usage_ec; /* KU_* */
+	const char *usage_rsa_text, *usage_ec_text;
+	const char *eku;	     /* libcrypto's text form */
+	const char *const *eku_oids; /* the same as object identifiers, ended by NULL: the linter's view */
+};
+
+/* NULL: no such profile. "" and NULL name the default, auth. */
+const struct profile *profile_find(const char *name);
+const struct profile *profile_at(size_t i); /* NULL past the end */
+
+/* The values that vary from certificate to certificate. */
+struct profile_values {
+	const char *policy, *base_url;
+	const char *uuid, *upn, *email; /* "" or NULL: none */
+};
+/* Adds every extension of the profile. */
+enum err profile_apply(const struct profile *p, const struct profile_values *v, X509 *cert, X509 *ca) MUST_CHECK;
+
+#endif

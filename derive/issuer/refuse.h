@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_ISSUER_REFUSE_H
+#define DPIV_ISSUER_REFUSE_H
+
+#include "base/err.h"
+
+/*
+ * Why a request is refused: a stable code for programs and help desks, an HTTP status, and the sentence that is set
+ * with it. Codes are never renamed or reused; docs and clients rely on them.
+ *
+ *	return refuse(REFUSE_EXPIRED, "the PIV Authentication certificate expired on %s", when);
+ *
+ * A function that refuses returns E_POLICY; any other error is a fault of the issuer (500).
+ */
+#define REFUSE_LIST(X)                                                                                                 \
+	X(NO_CERTIFICATE, "no-certificate", 403, "no client certificate in the TLS handshake")                         \
+	X(UNTRUSTED, "untrusted", 403, "no valid path from the certificate to a configured trust anchor")              \
+	X(REVOKED, "revoked", 403, "a certificate on the path is revoked")                                             \
+	X(EXPIRED, "expired", 403, "a certificate on the path has expired")                                            \
+	X(NOT_YET_VALID, "not-yet-valid", 403, "a certificate on the path is not yet valid")                           \
+	X(POLICY, "policy", 403, "the certificate is not a PIV Authentication certificate by its policies")            \
+	X(STATUS, "status-unavailable", 403, "the revocation status of the path cannot be established")                \
+	X(WRONG_PROFILE, "wrong-profile", 403, "key usage or extended key usage do not fit PIV Authentication")        \
+	X(ALGORITHM, "algorithm", 403, "the card's key is of a kind that SP 800-78 does not allow")                    \
+	X(NO_FASCN, "no-fascn", 403, "neither FASC-N nor card UUID in the certificate")                                \
+	X(UNKNOWN_ACCOUNT, "unknown-account", 403, "no account for this person")                                       \
+	X(ACCOUNT_MISMATCH, "account-mismatch", 403, "the card points to an account with another name")                \
+	X(ACCOUNT_SUSPENDED, "account-suspended", 403, "the account is suspended")                                     \
+	X(ACCOUNT_TERMINATED, "account-terminated", 403, "the account is terminated")                                  \
+	X(NO_EMAIL, "no-email", 403, "no mail address in the account")                                                 \
+	X(BINDING, "binding", 403, "the request is not bound to this TLS connection")                                  \
+	X(KEY_POLICY, "key-policy", 403, "the new key is of a kind that SP 800-78 does not allow")                     \
+	X(KEY_REUSED, "key-reused", 403, "the new key is in use elsewhere")                                            \
+	X(BAD_CSR, "bad-csr", 400, "the certification request cannot be read or its signature is wrong")               \
+	X(TOO_LARGE, "too-large", 413, "the request is too large")                                                     \
+	X(MEDIA_TYPE, "media-type", 415, "the request is not application/pkcs10")                                      \
+	X(METHOD, "method", 405, "wrong HTTP method")                                                                  \
+	X(NOT_FOUND, "not-found", 404, "no such path")                                                                 \
+	X(NOT_OFFERED, "not-offered", 501, "an EST operation that this issuer does not offer")
+
+enum refuse {
+#define X(name, code, status, text) REFUSE_##name,
+	REFUSE_LIST(X)
+#undef X
+	    REFUSE_COUNT
+};
+
+/* Records the reason and the sentence; always E_POLICY. */
+enum err refuse(enum refuse why, const char *fmt, ...) MUST_CHECK PRINTF(2, 3);
+/* This thread's last reason. */
+enum refuse refuse_last(void);
+const char *refuse_code(enum refuse why);
+int refuse_status(enum refuse why);
+const char *refuse_text(enum refuse why);
+
+#endif

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The HTTPS listener: evhttp over bufferevent_openssl, one thread. The only file that knows libevent; what a request
+ * means is est.c's.
+ *
+ * Every connection has a struct conn that lives and dies with its SSL object (ex_data), because evhttp tells nobody
+ * about connections that never bring a request. It counts connections (at the limit the listener pauses and the kernel
+ * queues) and holds the timer of the connection's whole life: evhttp's own timeouts restart with each byte, so a client
+ * that drips would stay for ever. The timer shuts the socket down and evhttp then cleans up by itself.
+ *
+ * evhttp falls back to a plain-text socket when the bufferevent callback returns NULL, so it never does, and the handler
+ * refuses whatever is not TLS.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <arpa/inet.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
+#include <openssl/err.h>
+
+#include "derive/issuer/binding.h"
+#include "derive/issuer/est.h"
+#include "derive/issuer/note.h"
+#include "derive/issuer/server.h"
+#include "derive/issuer/tls.h"
+
+#define HEADERS_MAX   16384
+#define CRL_LOOK      300 /* seconds between looks whether a CRL is due */
+#define FAREWELL      1	  /* seconds that open connections get at the end */
+#define SPARE_FILES   64
+#define STRANGER_LIFE 2	  /* times the configured timeout */
+
+struct server {
+	struct issuer *issuer;
+	struct event_base *base;
+	struct evhttp *http;
+	struct evconnlistener *listener;
+	struct event *term, *intr, *crl;
+	SSL_CTX *tls;
+	long connections;
+	bool bound; /* the listener belongs to http */
+	bool stopping;
+};
+
+struct conn {
+	struct server *s;
+	struct bufferevent *bev;
+	struct event *life;
+};
+
+static int conn_slot = -1;
+
+static void
+loop_exit(struct server *s, int seconds)
+{
+	struct timeval tv = { .tv_sec = seconds };
+
+	event_base_loopexit(s->base, &tv);
+}
+
+/* SSL_free() calls this, whoever closed the connection and why. */
+static void
+conn_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl, void *argp)
+{
+	struct conn *c = ptr;
+	struct server *s;
+
+	(void)parent;
+	(void)ad;
+	(void)idx;
+	(void)argl;
+	(void)argp;
+	if (c == NULL)
+		return;
+	s = c->s;
+	if (c->life)
+		event_free(c->life);
+	free(c);
+	s->connections--;
+	if (s->stopping && s->connections == 0)
+		loop_exit(s, 0);
+	else if (!s->stopping && s->connections < s->issuer->config.max_connections && s->listener)
+		evconnlistener_enable(s->listener);
+}
+
+static void
+conn_expired(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)fd;
+	(void)what;
+	if (bufferevent_getfd(c->bev) >= 0)
+		shutdown(bufferevent_getfd(c->bev), SHUT_RDWR);
+}
+
+static void
+conn_live(struct conn *c, long seconds)
+{
+	struct timeval tv = { .tv_sec = seconds };
+
+	if (c->life)
+		evtimer_add(c->life, &tv);
+}
+
+/* NULL only when memory is short. */
+static SSL *
+conn_new(struct server *s)
+{
+	struct conn *c = calloc(1, sizeof *c);
+	SSL *ssl = SSL_new(s->tls);
+
+	if (c == NULL || ssl == NULL || !SSL_set_ex_data(ssl, conn_slot, c)) {
+		free(c);
+		SSL_free(ssl);
+		return NULL;
+	}
+	c->s = s;
+	s->connections++;
+	return ssl;
+}
+
+static struct bufferevent *
+on_connection(struct event_base *base, void *arg)
+{
+	struct server *s = arg;
+	SSL *ssl = conn_new(s);
+	struct bufferevent *bev = NULL;
+	struct conn *c;
+
+	if (ssl) /* frees ssl when it fails */
+		bev = bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+	if (bev == NULL) {
+		note("connection-lost", "out of memory");
+		return bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE); /* refused by on_request() */
+	}
+	c = SSL_get_ex_data(ssl, conn_slot);
+	c->bev = bev;
+	c->life = evtimer_new(base, conn_expired, c);
+	conn_live(c, STRANGER_LIFE * s->issuer->config.timeout);
+	if (s->connections >= s->issuer->config.max_connections) {
+		note("full", "connections=%ld", s->connections);
+		evconnlistener_disable(s->listener);
+	}
+	return bev;
+}
+
+static void
+header(struct evhttp_request *req, const char *name, const char *value)
+{
+	evhttp_add_header(evhttp_request_get_output_headers(req), name, value);
+}
+
+static void
+send_reply(struct evhttp_request *req, const struct est_reply *r)
+{
+	struct evbuffer *body = evbuffer_new();
+	struct span view = wbuf_view(&r->body);
+
+	if (body == NULL || (view.n > 0 && evbuffer_add(body, view.p, view.n) != 0)) {
+		evhttp_send_error(req, 500, NULL);
+	} else {
+		header(req, "Content-Type", r->type);
+		header(req, "Cache-Control", "no-store");
+		header(req, "X-Content-Type-Options", "nosniff");
+		if (r->base64)
+			header(req, "Content-Transfer-Encoding", "base64");
+		if (r->allow)
+			header(req, "Allow", r->allow);
+		evhttp_send_reply(req, r->status, NULL, body);
+	}
+	if (body)
+		evbuffer_free(body);
+}
+
+static void
+handle(struct server *s, struct evhttp_request *req, struct evhttp_connection *evcon, SSL *ssl)
+{
+	struct evbuffer *in = evhttp_request_get_input_buffer(req);
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
+	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+	char binding[BINDING_MAX], *from = NULL;
+	struct est_reply reply;
+	struct est_request rq = { 0 };
+	uint16_t port;
+
+	evhttp_connection_get_peer(evcon, &from, &port);
+	if (binding_value(ssl, binding) != E_OK)
+		binding[0] = '\0';
+	rq.post = evhttp_request_get_command(req) == EVHTTP_REQ_POST;
+	rq.path = path ? path : "";
+	rq.media_type = evhttp_find_header(evhttp_request_get_input_headers(req), "Content-Type");
+	rq.body = span_of(evbuffer_pullup(in, -1), evbuffer_get_length(in));
+	rq.peer = SSL_get1_peer_certificate(ssl);
+	rq.peer_chain = SSL_get_peer_cert_chain(ssl);
+	rq.binding = binding;
+	rq.from = from;
+	est_handle(s->issuer, &rq, time(NULL), &reply);
+	if (reply.known) { /* may be generating a key on its token before it comes back on this connection */
+		evhttp_connection_set_timeout(evcon, (int)s->issuer->config.max_lifetime);
+		conn_live(SSL_get_ex_data(ssl, conn_slot), s->issuer->config.max_lifetime);
+	}
+	send_reply(req, &reply);
+	wbuf_free(&reply.body);
+	X509_free(rq.peer);
+	ERR_clear_error();
+}
+
+static void
+on_request(struct evhttp_request *req, void *arg)
+{
+	struct evhttp_connection *evcon = evhttp_request_get_connection(req);
+	struct bufferevent *bev = evcon ? evhttp_connection_get_bufferevent(evcon) : NULL;
+	SSL *ssl = bev ? bufferevent_openssl_get_ssl(bev) : NULL;
+
+	if (ssl == NULL || !SSL_is_init_finished(ssl)) {
+		evhttp_send_error(req, 403, "TLS required");
+		return;
+	}
+	handle(arg, req, evcon, ssl);
+}
+
+static void
+on_stop(evutil_socket_t sig, short what, void *arg)
+{
+	struct server *s = arg;
+
+	(void)what;
+	note("stopping", "signal=%d connections=%ld", (int)sig, s->connections);
+	s->stopping = true;
+	evconnlistener_disable(s->listener);
+	loop_exit(s, s->connections > 0 ? FAREWELL : 0);
+}
+
+static void
+on_crl_time(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *s = arg;
+
+	(void)fd;
+	(void)what;
+	if (issuer_refresh_crls(s->issuer, time(NULL), false) != E_OK)
+		note("crl-not-made", "%s", err_msg());
+}
+
+/* libevent's parser does not know port 0, "any free one". */
+static bool
+parse_address(const char *address, struct sockaddr_storage *ss, int *len)
+{
+	size_t n = strlen(address);
+	bool any = n > 2 && strcmp(&address[n - 2], ":0") == 0;
+	char text[80];
+
+	if (n + 1 >= sizeof text)
+		return false;
+	(void)snprintf(text, sizeof text, "%.*s%s", (int)(any ? n - 1 : n), address, any ? "1" : "");
+	if (evutil_parse_sockaddr_port(text, (struct sockaddr *)ss, len) != 0)
+		return false;
+	if (ss->ss_family == AF_INET6)
+		return any ? (((struct sockaddr_in6 *)ss)->sin6_port = 0, true) : ((struct sockaddr_in6 *)ss)->sin6_port != 0;
+	return any ? (((struct sockaddr_in *)ss)->sin_port = 0, true) : ((struct sockaddr_in *)ss)->sin_port != 0;
+}
+
+static enum err
+listen_on(struct server *s, const char *address, char *url, size_t cap)
+{
+	struct sockaddr_storage ss;
+	struct sockaddr *sa = (struct sockaddr *)&ss;
+	int len = sizeof ss;
+	char host[INET6_ADDRSTRLEN] = "";
+	socklen_t got = sizeof ss;
+	bool v6;
+
+	memset(&ss, 0, sizeof ss);
+	if (!parse_address(address, &ss, &len))
+		return err_set(E_CONF, "%s: not a numeric address and port, like 127.0.0.1:8443", address);
+	s->listener = evconnlistener_new_bind(s->base, NULL, NULL,
+	    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, 128, sa, len);
+	if (s->listener == NULL)
+		return err_set(E_NET, "cannot listen on %s: %s", address, strerror(errno));
+	if (getsockname(evconnlistener_get_fd(s->listener), sa, &got) != 0)
+		return err_set(E_NET, "cannot listen on %s: %s", address, strerror(errno));
+	v6 = ss.ss_family == AF_INET6;
+	evutil_inet_ntop(ss.ss_family, v6 ? (void *)&((struct sockaddr_in6 *)sa)->sin6_addr
+					  : (void *)&((struct sockaddr_in *)sa)->sin_addr, host, sizeof host);
+	(void)snprintf(url, cap, v6 ? "https://[%s]:%u" : "https://%s:%u", host,
+	    (unsigned)ntohs(v6 ? ((struct sockaddr_in6 *)sa)->sin6_port : ((struct sockaddr_in *)sa)->sin_port));
+	return E_OK;
+}
+
+static bool
+add_signal(struct server *s, struct event **ev, int sig)
+{
+	*ev = evsignal_new(s->base, sig, on_stop, s);
+	return *ev && evsignal_add(*ev, NULL) == 0;
+}
+
+static enum err
+set_up(struct server *s, const char *address, char *url, size_t cap)
+{
+	const struct timeval look = { .tv_sec = CRL_LOOK };
+	enum err e;
+
+	if (conn_slot < 0)
+		conn_slot = SSL_get_ex_new_index(0, NULL, NULL, NULL, conn_free);
+	if (conn_slot < 0 || (s->base = event_base_new()) == NULL || (s->http = evhttp_new(s->base)) == NULL)
+		return err_set(E_NOMEM, "cannot start the server");
+	if ((e = listen_on(s, address, url, cap)) != E_OK)
+		return e;
+	evhttp_set_max_headers_size(s->http, HEADERS_MAX);
+	evhttp_set_max_body_size(s->http, EST_BODY_MAX);
+	evhttp_set_timeout(s->http, (int)s->issuer->config.timeout);
+	evhttp_set_allowed_methods(s->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST);
+	evhttp_set_bevcb(s->http, on_connection, s);
+	evhttp_set_gencb(s->http, on_request, s);
+	s->crl = event_new(s->base, -1, EV_PERSIST, on_crl_time, s);
+	if (s->crl && event_add(s->crl, &look) == 0 && add_signal(s, &s->term, SIGTERM) && add_signal(s, &s->intr, SIGINT))
+		s->bound = evhttp_bind_listener(s->http, s->listener) != NULL;
+	return s->bound ? E_OK : err_set(E_NOMEM, "cannot start the server");
+}
+
+static void
+tear_down(struct server *s)
+{
+	s->stopping = true;
+	if (s->listener && !s->bound)
+		evconnlistener_free(s->listener);
+	if (s->http)
+		evhttp_free(s->http); /* frees connections, and the listener that it was bound to */
+	s->listener = NULL;
+	if (s->term)
+		event_free(s->term);
+	if (s->intr)
+		event_free(s->intr);
+	if (s->crl)
+		event_free(s->crl);
+	if (s->base) {
+		event_base_loop(s->base, EVLOOP_NONBLOCK); /* bufferevents are freed by deferred callbacks */
+		event_base_free(s->base);
+	}
+	SSL_CTX_free(s->tls);
+}
+
+/* Room for the connections in the table of open files. */
+static void
+raise_files(long connections)
+{
+	struct rlimit rl;
+	rlim_t want = (rlim_t)connections + SPARE_FILES;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < want) {
+		rl.rlim_cur = want < rl.rlim_max ? want : rl.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &rl) != 0)
+			note("few-files", "max_connections=%ld but only %ld open files", connections, (long)rl.rlim_cur);
+	}
+}
+
+enum err
+server_run(struct issuer *i, const char *address, const char *versions, void (*ready)(const char *url))
+{
+	struct server s = { .issuer = i };
+	char url[128];
+	enum err e;
+
+	signal(SIGPIPE, SIG_IGN);
+	raise_files(i->config.max_connections);
+	if ((e = issuer_refresh_crls(i, time(NULL), false)) == E_OK &&
+	    (e = tls_context(&i->config, versions ? versions : i->config.tls, i->trust, &s.tls)) == E_OK &&
+	    (e = set_up(&s, address ? address : i->config.address, url, sizeof url)) == E_OK) {
+		note("listening", "%s", url);
+		ready(url);
+		if (event_base_dispatch(s.base) < 0)
+			e = err_set(E_INTERNAL, "the event loop failed");
+		note("stopped", "connections=%ld", s.connections);
+	}
+	tear_down(&s);
+	return e;
+}

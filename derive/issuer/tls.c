@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * TLS of the issuer: RFC 7030 3.3 with RFC 8996 (1.2 or later), ECDHE with AES-GCM. A client certificate is asked for
+ * but its path is not judged here: an alert cannot explain, the handler can. What the handshake does prove is that the
+ * client holds the certificate's key (CertificateVerify), which is the signature of PKI-AUTH.
+ *
+ * Channel binding needs every connection to be a full handshake: no tickets, no session cache, no renegotiation.
+ */
+#include <string.h>
+
+#include "derive/issuer/tls.h"
+#include "derive/issuer/x509io.h"
+
+static int
+accept_any(X509_STORE_CTX *ctx, void *arg)
+{
+	(void)arg;
+	X509_STORE_CTX_set_error(ctx, X509_V_OK);
+	return 1;
+}
+
+/* So that browsers and token middleware offer the right certificate. */
+static bool
+name_authorities(SSL_CTX *ctx, STACK_OF(X509) *certs)
+{
+	for (int i = 0; i < sk_X509_num(certs); i++)
+		if (!SSL_CTX_add_client_CA(ctx, sk_X509_value(certs, i)))
+			return false;
+	return true;
+}
+
+static enum err
+own_identity(SSL_CTX *ctx, const struct config *c)
+{
+	EVP_PKEY *key = NULL;
+	enum err e;
+
+	if (SSL_CTX_use_certificate_chain_file(ctx, c->tls_cert) != 1)
+		return err_crypto(E_CONF, "%s: cannot use as TLS certificate", c->tls_cert);
+	if ((e = x509io_read_key(c->tls_key, &key)) != E_OK)
+		return e;
+	if (SSL_CTX_use_PrivateKey(ctx, key) != 1 || SSL_CTX_check_private_key(ctx) != 1)
+		e = err_crypto(E_CONF, "%s: not the key of %s", c->tls_key, c->tls_cert);
+	EVP_PKEY_free(key);
+	return e;
+}
+
+static bool
+settings(SSL_CTX *ctx, const char *versions)
+{
+	static const unsigned char session_context[] = "dpiv-issuer";
+	int low = strcmp(versions, "1.3") == 0 ? TLS1_3_VERSION : TLS1_2_VERSION;
+	int high = strcmp(versions, "1.2") == 0 ? TLS1_2_VERSION : TLS1_3_VERSION;
+
+	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+		SSL_OP_CIPHER_SERVER_PREFERENCE);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_cert_verify_callback(ctx, accept_any, NULL);
+	SSL_CTX_set_max_cert_list(ctx, 32768);
+	return SSL_CTX_set_num_tickets(ctx, 0) && SSL_CTX_set_min_proto_version(ctx, low) &&
+	    SSL_CTX_set_max_proto_version(ctx, high) && SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM") &&
+	    SSL_CTX_set_ciphersuites(ctx, "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256") &&
+	    SSL_CTX_set1_groups_list(ctx, "P-256:P-384:X25519") &&
+	    SSL_CTX_set_session_id_context(ctx, session_context, sizeof session_context - 1);
+}
+
+enum err
+tls_context(const struct config *c, const char *versions, const struct trust *trust, SSL_CTX **out)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	enum err e;
+
+	*out = NULL;
+	if (ctx == NULL || !settings(ctx, versions) || !name_authorities(ctx, trust->anchor_list) ||
+	    !name_authorities(ctx, trust->intermediates))
+		e = err_crypto(E_CRYPTO, "cannot set up TLS");
+	else
+		e = own_identity(ctx, c);
+	if (e != E_OK)
+		SSL_CTX_free(ctx);
+	else
+		*out = ctx;
+	return e;
+}
