@@ -51,7 +51,8 @@ hw_src     := $(sort $(wildcard hw/*.c))
 engine_src := $(sort $(wildcard pkcs11/engine*.c))
 p11_src    := $(sort $(filter-out $(engine_src),$(wildcard pkcs11/*.c)))
 derive_src := $(sort $(wildcard derive/*.c))
-issuer_src := $(sort $(wildcard derive/issuer/*.c))
+issuer_main := derive/issuer/main.c
+issuer_src := $(sort $(filter-out $(issuer_main),$(wildcard derive/issuer/*.c)))
 cli_src    := $(sort $(wildcard cli/*.c))
 vcard_main := tests/vcard/main.c
 vcard_src  := $(sort $(filter-out $(vcard_main),$(wildcard tests/vcard/*.c)))
@@ -69,6 +70,7 @@ base_a   := $(BUILD)/obj/base.a
 hw_a     := $(BUILD)/obj/hw.a
 p11_a    := $(BUILD)/obj/p11.a
 derive_a := $(BUILD)/obj/derive.a
+issuer_a := $(BUILD)/obj/issuer.a
 vcard_a  := $(BUILD)/obj/vcard.a
 testlib_a := $(BUILD)/obj/testlib.a
 
@@ -90,6 +92,7 @@ $(base_a): $(call obj,$(base_src))
 $(hw_a): $(call obj,$(hw_src))
 $(p11_a): $(call obj,$(p11_src))
 $(derive_a): $(call obj,$(derive_src))
+$(issuer_a): $(call obj,$(issuer_src))
 $(vcard_a): $(call obj,$(vcard_src))
 $(testlib_a): $(call obj,$(testlib_src))
 %.a:
@@ -113,7 +116,7 @@ $(BUILD)/dpiv: $(call obj,$(cli_src)) $(derive_a) $(base_a)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pc_libs,$(PKGS_derive)) -lpthread
 
-$(BUILD)/dpiv-issuer: $(call obj,$(issuer_src)) $(derive_a) $(base_a)
+$(BUILD)/dpiv-issuer: $(call obj,$(issuer_main)) $(issuer_a) $(derive_a) $(base_a)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pc_libs,$(PKGS_derive) $(PKGS_issuer)) -lpthread
 
@@ -123,7 +126,7 @@ $(BUILD)/dpiv-vcard: $(call obj,$(vcard_main)) $(vcard_a)
 
 # --- tests ---------------------------------------------------------------------------------------------------------
 # A unit test may use every room, the virtual card (in process) and cmocka.
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(testlib_a) $(p11_a) $(derive_a) $(hw_a) $(base_a) $(vcard_a)
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(testlib_a) $(p11_a) $(issuer_a) $(derive_a) $(hw_a) $(base_a) $(vcard_a)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
@@ -134,7 +137,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(base_a)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(base_a) $(call pc_libs,$(PKGS_all)) -lpthread -ldl
 
-$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(p11_a) $(derive_a) $(hw_a) $(base_a) $(vcard_a)
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(p11_a) $(issuer_a) $(derive_a) $(hw_a) $(base_a) $(vcard_a)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
