@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The credentials of a card: its 24 key references (SP 800-73-5 part 1, 5.1), each with the certificate that tells the
+ * rest of the world, and this module, what the key is. A certificate is read once, when something asks for it; one that
+ * is missing or cannot be parsed means that there is no such credential, not that the card is broken.
+ *
+ * Labels and ids are those that people know from OpenSC.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "pkcs11/p11.h"
+
+void
+creds_init(struct p11_token *t)
+{
+	for (size_t i = 0; i < P11_CREDS; i++) {
+		t->cred[i].row = piv_key_row(i);
+		t->cred[i].number = (unsigned)i + 1;
+		t->cred[i].alg = PIV_ALG_NONE;
+	}
+}
+
+void
+cred_clear(struct p11_cred *c)
+{
+	X509_free(c->x509);
+	c->x509 = NULL;
+	c->pkey = NULL;
+	wbuf_free(&c->der);
+	c->state = CRED_UNREAD;
+}
+
+/* The certificate and, when this module can use it, its key. */
+static bool
+cred_parse(struct p11_slot *slot, struct p11_cred *c)
+{
+	struct span der = wbuf_view(&c->der);
+	const unsigned char *p = der.p;
+	X509 *x = X509_new_ex(slot->module->lib, NULL);
+
+	if (x == NULL || der.n == 0 || d2i_X509(&x, &p, (long)der.n) == NULL) {
+		X509_free(x);
+		return false;
+	}
+	c->x509 = x;
+	c->alg = piv_alg_of_cert(der);
+	c->pkey = c->alg == PIV_ALG_NONE ? NULL : X509_get0_pubkey(x);
+	if (!piv_alg_is_rsa(c->alg) && !piv_alg_is_ec(c->alg))
+		c->pkey = NULL;
+	if (c->pkey == NULL)
+		c->alg = PIV_ALG_NONE;
+	return true;
+}
+
+enum err
+cred_load(struct p11_slot *slot, struct p11_cred *c)
+{
+	enum err e;
+
+	if (c->state != CRED_UNREAD)
+		return E_OK;
+	wbuf_init(&c->der, PIV_OBJ_MAX);
+	e = piv_cert_get(slot->token->card, c->row->ref, &c->der);
+	if (e == E_OK && cred_parse(slot, c)) {
+		c->state = CRED_THERE;
+		return E_OK;
+	}
+	if (e == E_OK)
+		e = err_crypto(E_PROTO, "%s: certificate of %s cannot be parsed", piv_name(slot->token->card), c->row->name);
+	cred_clear(c);
+	if (e == E_CARDGONE || e == E_NOCARD || e == E_IO || e == E_BUSY || e == E_NOMEM)
+		return e;
+	if (e != E_NOTFOUND)
+		log_warn("certificate", "key=%s error=\"%s\"", c->row->name, err_msg());
+	c->state = CRED_ABSENT;
+	return E_OK;
+}
+
+static const char *const cert_use[] = { "PIV Authentication", "Digital Signature", "Key Management",
+	"Card Authentication" };
+static const char *const key_use[] = { "PIV AUTH", "SIGN", "KEY MAN", "CARD AUTH" };
+
+const char *
+cred_label(const struct p11_cred *c, enum p11_kind kind, char out[64])
+{
+	if (c->number <= 4 && kind == KIND_CERT)
+		snprintf(out, 64, "Certificate for %s", cert_use[c->number - 1]);
+	else if (c->number <= 4)
+		snprintf(out, 64, "%s %s", key_use[c->number - 1], kind == KIND_PUBLIC ? "pubkey" : "key");
+	else if (kind == KIND_CERT)
+		snprintf(out, 64, "Retired Certificate for Key Management %u", c->number - 4);
+	else
+		snprintf(out, 64, "Retired KEY MAN %u", c->number - 4);
+	return out;
+}

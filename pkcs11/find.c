@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * C_FindObjects (PKCS#11 2.40, 5.7). The result is a snapshot of handles taken at C_FindObjectsInit.
+ *
+ * Certificates are read as late as can be: an object is first held against what is known of it without its certificate
+ * (class, id, label, private ...), and only what still matches has its certificate read. So a search for one id costs
+ * one certificate, and a search for classes that a card never has costs nothing. Retired keys are tried when the
+ * template names one of them, or as many as the card's Key History admits to (SP 800-73-5 part 1, 3.3.3).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "pkcs11/p11.h"
+
+#define PRIMARY_KEYS 4
+
+void
+find_end(struct p11_find *f)
+{
+	free(f->handle);
+	*f = (struct p11_find) { .active = false };
+}
+
+static CK_RV
+find_add(struct p11_find *f, const struct p11_object *o)
+{
+	size_t cap = f->cap == 0 ? 32 : f->cap * 2;
+	CK_OBJECT_HANDLE *grown;
+
+	if (o == NULL)
+		return CKR_HOST_MEMORY;
+	if (f->n == f->cap) {
+		if ((grown = reallocarray(f->handle, cap, sizeof *grown)) == NULL)
+			return CKR_HOST_MEMORY;
+		f->handle = grown;
+		f->cap = cap;
+	}
+	f->handle[f->n++] = o->handle;
+	return CKR_OK;
+}
+
+/* Do all of the template's attributes match, of those known without the certificate (or of the others)? */
+static bool
+matches(const struct p11_token *t, const struct p11_object *o, const CK_ATTRIBUTE *tmpl, CK_ULONG n, bool fixed)
+{
+	for (CK_ULONG i = 0; i < n; i++)
+		if (attr_is_static(tmpl[i].type, o->kind) == fixed && !attr_matches(t, o, &tmpl[i]))
+			return false;
+	return true;
+}
+
+/* How many retired keys does the card admit to? Asked once. */
+static enum err
+retired_count(struct p11_token *t)
+{
+	struct piv_history h;
+	WBUF_AUTO object;
+	enum err e;
+
+	if (t->history_read)
+		return E_OK;
+	wbuf_init(&object, PIV_OBJ_MAX);
+	if ((e = piv_object_get(t->card, PIV_OBJ_HISTORY, &object)) == E_OK)
+		e = piv_history_parse(wbuf_view(&object), &h);
+	if (e == E_CARDGONE || e == E_NOCARD || e == E_IO || e == E_BUSY)
+		return e;
+	if (e == E_OK)
+		t->retired = (unsigned)h.on_card + h.off_card;
+	else if (e != E_NOTFOUND)
+		log_warn("history", "error=\"%s\"", err_msg());
+	t->history_read = true;
+	return E_OK;
+}
+
+/* Is this credential worth a certificate? */
+static enum err
+worth_reading(struct p11_token *t, const struct p11_cred *c, bool named, bool *yes)
+{
+	enum err e;
+
+	*yes = c->state != CRED_UNREAD || c->number <= PRIMARY_KEYS || named;
+	if (*yes)
+		return E_OK;
+	if ((e = retired_count(t)) == E_OK)
+		*yes = c->number - PRIMARY_KEYS <= t->retired;
+	return e;
+}
+
+static CK_RV
+find_cred(struct p11_session *s, struct p11_cred *c, enum p11_kind kind, const CK_ATTRIBUTE *tmpl, CK_ULONG n)
+{
+	struct p11_token *t = s->slot->token;
+	struct p11_object probe = { .kind = kind, .cred = c };
+	bool named = template_find(tmpl, n, CKA_ID) != NULL || template_find(tmpl, n, CKA_LABEL) != NULL, worth;
+	enum err e;
+
+	if (!object_is_visible(t, &probe) || !matches(t, &probe, tmpl, n, true))
+		return CKR_OK;
+	if ((e = worth_reading(t, c, named, &worth)) != E_OK)
+		return token_result(s->slot, e);
+	if (!worth)
+		return CKR_OK;
+	if ((e = cred_load(s->slot, c)) != E_OK)
+		return token_result(s->slot, e);
+	if (c->state != CRED_THERE || (kind != KIND_CERT && c->alg == PIV_ALG_NONE) || !matches(t, &probe, tmpl, n, false))
+		return CKR_OK;
+	return find_add(&s->find, object_of_cred(s->slot, c, kind));
+}
+
+static CK_RV
+find_others(struct p11_session *s, const CK_ATTRIBUTE *tmpl, CK_ULONG n)
+{
+	struct p11_token *t = s->slot->token;
+	CK_RV rv = CKR_OK;
+
+	for (size_t i = 0; i < t->n_obj && rv == CKR_OK; i++) {
+		struct p11_object *o = t->obj[i];
+		bool all = true;
+
+		if ((o->kind != KIND_STORED && o->kind != KIND_PROFILE) || !object_is_visible(t, o))
+			continue;
+		for (CK_ULONG a = 0; a < n && all; a++)
+			all = attr_matches(t, o, &tmpl[a]);
+		if (all)
+			rv = find_add(&s->find, o);
+	}
+	return rv;
+}
+
+CK_RV
+find_init(struct p11_session *s, CK_ATTRIBUTE *tmpl, CK_ULONG n)
+{
+	static const enum p11_kind kinds[] = { KIND_CERT, KIND_PUBLIC, KIND_PRIVATE };
+	CK_RV rv;
+
+	if (s->find.active)
+		return CKR_OPERATION_ACTIVE;
+	if (!template_ok(tmpl, n))
+		return CKR_ARGUMENTS_BAD;
+	rv = find_others(s, tmpl, n);
+	for (size_t i = 0; i < P11_CREDS && rv == CKR_OK; i++)
+		for (size_t k = 0; k < sizeof kinds / sizeof kinds[0] && rv == CKR_OK; k++)
+			rv = find_cred(s, &s->slot->token->cred[i], kinds[k], tmpl, n);
+	if (rv != CKR_OK)
+		find_end(&s->find);
+	else
+		s->find.active = true;
+	return rv;
+}
+
+CK_RV
+find_next(struct p11_session *s, CK_OBJECT_HANDLE *out, CK_ULONG max, CK_ULONG *n)
+{
+	struct p11_find *f = &s->find;
+
+	if (!f->active)
+		return CKR_OPERATION_NOT_INITIALIZED;
+	if (n == NULL || (out == NULL && max != 0))
+		return CKR_ARGUMENTS_BAD;
+	for (*n = 0; *n < max && f->next < f->n;)
+		out[(*n)++] = f->handle[f->next++];
+	return CKR_OK;
+}
+
+CK_RV
+find_final(struct p11_session *s)
+{
+	if (!s->find.active)
+		return CKR_OPERATION_NOT_INITIALIZED;
+	find_end(&s->find);
+	return CKR_OK;
+}

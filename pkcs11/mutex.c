@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Locks: see mutex.h. PKCS#11 2.40, 5.4 (C_Initialize): with callbacks and without CKF_OS_LOCKING_OK the application's
+ * locks must be used; in every other case this is a pthread mutex. An application lock that fails cannot be reported
+ * from where it is taken; the system's lock beneath it, which is taken as well, still keeps the data consistent.
+ */
+#include <string.h>
+
+#include "pkcs11/mutex.h"
+
+static CK_C_INITIALIZE_ARGS app;
+
+void
+mutex_use(const CK_C_INITIALIZE_ARGS *args)
+{
+	memset(&app, 0, sizeof app);
+	if (args != NULL && args->CreateMutex != NULL && (args->flags & CKF_OS_LOCKING_OK) == 0)
+		app = *args;
+}
+
+enum err
+mutex_init(struct p11_mutex *m)
+{
+	m->app = NULL;
+	if (pthread_mutex_init(&m->os, NULL) != 0)
+		return err_set(E_NOMEM, "no memory for a lock");
+	if (app.CreateMutex != NULL && app.CreateMutex(&m->app) != CKR_OK) {
+		pthread_mutex_destroy(&m->os);
+		return err_set(E_NOMEM, "the application made no lock");
+	}
+	return E_OK;
+}
+
+void
+mutex_destroy(struct p11_mutex *m)
+{
+	if (app.DestroyMutex != NULL && m->app != NULL)
+		app.DestroyMutex(m->app);
+	pthread_mutex_destroy(&m->os);
+}
+
+void
+mutex_lock(struct p11_mutex *m)
+{
+	if (app.LockMutex != NULL && m->app != NULL)
+		app.LockMutex(m->app);
+	pthread_mutex_lock(&m->os);
+}
+
+void
+mutex_unlock(struct p11_mutex *m)
+{
+	pthread_mutex_unlock(&m->os);
+	if (app.UnlockMutex != NULL && m->app != NULL)
+		app.UnlockMutex(m->app);
+}
+
+bool
+mutex_was_free(struct p11_mutex *m)
+{
+	return m->app == NULL && pthread_mutex_trylock(&m->os) == 0;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_PKCS11_MUTEX_H
+#define DPIV_PKCS11_MUTEX_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "pkcs11/cryptoki3.h"
+
+/*
+ * A lock of the operating system, or the application's own when C_Initialize insists on that (PKCS#11 2.40, 5.4:
+ * callbacks without CKF_OS_LOCKING_OK). Locks are always taken, also after C_Initialize(NULL): programs that promised
+ * a single thread call from several all the same.
+ */
+struct p11_mutex {
+	pthread_mutex_t os;
+	void *app;
+};
+
+/* From the next mutex_init() on; all NULL: the system's. Called only while there are no locks. */
+void mutex_use(const CK_C_INITIALIZE_ARGS *args);
+enum err mutex_init(struct p11_mutex *m) MUST_CHECK;
+void mutex_destroy(struct p11_mutex *m);
+void mutex_lock(struct p11_mutex *m);
+void mutex_unlock(struct p11_mutex *m);
+/* In a forked child: was it free when the parent forked? (False for an application's lock: it cannot tell.) */
+bool mutex_was_free(struct p11_mutex *m);
+
+#endif

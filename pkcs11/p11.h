@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_PKCS11_P11_H
+#define DPIV_PKCS11_P11_H
+
+/*
+ * The module's inside: types that several files share, and each file's functions under its name.
+ *
+ * Locks, in this order; a later one is never held while an earlier one is taken:
+ *	slot->lock	serialises one slot: its card, token, objects, and the operations of its sessions
+ *	module->listing	serialises the listing of readers (I/O with the PC/SC service, never with a card)
+ *	module->table	short, guards the slot and session tables and the counters; never held across I/O
+ * A session is found by its handle under the table lock, pinned (refs), and only then is the slot lock taken and
+ * `closed` looked at again; the last to let go frees it. Handles come from one 64-bit counter and are never reused.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+#include "base/bytes.h"
+#include "base/conf.h"
+#include "base/err.h"
+#include "base/secret.h"
+#include "hw/piv.h"
+#include "hw/reader.h"
+#include "pkcs11/cryptoki3.h"
+#include "pkcs11/mech.h"
+#include "pkcs11/mutex.h"
+
+#define P11_SLOTS_MAX  64
+#define P11_BUCKETS    256
+#define P11_CREDS      24
+#define P11_INPUT_MAX  (1024 * 1024)	   /* data collected for one multi-part operation of a key that does not hash */
+#define P11_OBJECTS_MAX 4096		   /* objects of one token, session objects included */
+#define P11_VALUE_MAX  (64 * 1024)	   /* one attribute value */
+
+/* --- credentials and objects --- */
+
+enum cred_state { CRED_UNREAD, CRED_ABSENT, CRED_THERE };
+
+/* One key reference of the card, with its certificate once that was read. */
+struct p11_cred {
+	const struct piv_key_info *row;
+	unsigned number; /* 1 for 9A ... 24 for 95: the CKA_ID */
+	enum cred_state state;
+	X509 *x509;
+	EVP_PKEY *pkey;	    /* owned by x509 */
+	enum piv_alg alg;   /* PIV_ALG_NONE: a certificate without a usable key */
+	struct wbuf der;
+};
+
+enum p11_kind {
+	KIND_CERT = 1,
+	KIND_PUBLIC = 2,
+	KIND_PRIVATE = 4,
+	KIND_PROFILE = 8,
+	KIND_STORED = 16 /* session objects: all attributes are in the store */
+};
+
+struct attr_value {
+	CK_ATTRIBUTE_TYPE type;
+	size_t n;
+	uint8_t *p;
+};
+
+struct attr_store {
+	size_t n;
+	struct attr_value *v;
+};
+
+struct p11_object {
+	CK_OBJECT_HANDLE handle;
+	enum p11_kind kind;
+	struct p11_cred *cred;	 /* KIND_CERT, KIND_PUBLIC, KIND_PRIVATE */
+	CK_ULONG profile;	 /* KIND_PROFILE */
+	CK_SESSION_HANDLE owner; /* KIND_STORED: dies with this session */
+	struct attr_store store; /* KIND_STORED, without the value of a secret key, which is here: */
+	struct secret *value;
+};
+
+/* --- token, slot, session --- */
+
+struct p11_token {
+	struct piv_card *card; /* NULL while the card is out */
+	struct piv_id id;
+	OSSL_LIB_CTX *lib;
+	uint32_t event; /* of the reader when the card was last seen to be the same */
+	bool user;	/* CKU_USER is logged in */
+	bool tries_known;
+	int tries;	  /* left; -1: the card does not tell (or the PIN is verified) */
+	bool refused;	  /* a PIN was refused since the last good one */
+	bool final_shown; /* CKF_USER_PIN_FINAL_TRY was shown since the last refusal */
+	bool history_read;
+	unsigned retired; /* retired keys that Key History admits to */
+	struct secret *rejection; /* see decrypt.c */
+	struct p11_cred cred[P11_CREDS];
+	struct p11_object **obj; /* in the order of their handles */
+	size_t n_obj, cap_obj;
+};
+
+struct p11_slot {
+	CK_SLOT_ID id;
+	char reader[READER_NAME_MAX];
+	struct p11_module *module;
+	struct p11_mutex lock;
+	const char *where; /* entry point that holds the lock */
+	struct readers readers;
+	bool readers_open;
+	struct p11_token *token;
+	bool foreign; /* what is in the reader at foreign_event is not a PIV card */
+	uint32_t foreign_event;
+	_Atomic bool present; /* as listed last */
+	_Atomic uint32_t event; /* counts the changes seen in `seen` and `present` */
+	/* under the table lock */
+	uint32_t seen;	   /* the reader's own event number */
+	uint32_t reported; /* event that C_WaitForSlotEvent knows of */
+	unsigned sessions, rw_sessions;
+};
+
+enum op_kind { OP_DIGEST, OP_SIGN, OP_VERIFY, OP_ENCRYPT, OP_DECRYPT, OP_KINDS };
+
+/* An operation of a session: active from its C_...Init to its end. See op.c. */
+struct p11_op {
+	bool active, updated;
+	enum op_kind kind;
+	const struct mech *mech;
+	struct mech_params params;
+	struct p11_cred *cred; /* the card's key (sign, decrypt) or its public key (verify, encrypt), or NULL */
+	struct secret *key;    /* or a session secret key */
+	bool always_auth;
+	bool context_login; /* C_Login(CKU_CONTEXT_SPECIFIC) came, with: */
+	struct secret *pin;
+	EVP_MD_CTX *md;
+	EVP_CIPHER_CTX *cipher;
+	size_t pending;	  /* bytes that the cipher holds back */
+	struct wbuf data; /* collected input */
+};
+
+struct p11_find {
+	bool active;
+	CK_OBJECT_HANDLE *handle;
+	size_t n, cap, next;
+};
+
+struct p11_session {
+	CK_SESSION_HANDLE handle;
+	struct p11_slot *slot;
+	CK_FLAGS flags;
+	struct p11_session *next; /* in its bucket; under the table lock */
+	unsigned refs;		  /* under the table lock */
+	_Atomic bool closed;
+	struct p11_find find;
+	struct p11_op op[OP_KINDS];
+};
+
+struct p11_module {
+	struct p11_mutex table, listing;
+	OSSL_LIB_CTX *lib;
+	struct conf *conf;
+	struct readers lister; /* under the listing lock */
+	bool lister_open, listed;
+	struct reader_list known;
+	struct p11_slot *slot[P11_SLOTS_MAX];
+	size_t n_slots; /* under the table lock, as all below */
+	struct p11_session *bucket[P11_BUCKETS];
+	uint64_t next_handle;
+	unsigned inflight; /* calls inside the module */
+	bool closing, waiting;
+	struct readers waiter; /* of the one call that waits for events */
+	bool waiter_open;
+};
+
+/* --- lifecycle.c --- */
+
+CK_RV p11_initialize(void *args);
+CK_RV p11_finalize(void *reserved);
+/* Into the module without a session: pins it. Every successful enter is paired with its leave, which returns rv. */
+CK_RV module_enter(struct p11_module **out);
+CK_RV module_leave(struct p11_module *m, CK_RV rv);
+bool module_closing(struct p11_module *m); /* C_Finalize waits for the calls that are inside */
+uint64_t handle_new(struct p11_module *m); /* takes the table lock */
+/* Tests and fuzzers: these readers instead of PC/SC, from the next C_Initialize on; NULL: PC/SC again. */
+void p11_readers_override(const struct readers *readers);
+enum err p11_readers_open(struct readers *out);
+void p11_readers_close(struct readers *r);
+
+/* --- slot.c --- */
+
+/* List the readers anew: new ones get slots, presence and events are brought up to date. */
+enum err slots_refresh(struct p11_module *m, bool grow);
+/* Under the slot lock; CKR_SLOT_ID_INVALID comes before anything else. */
+CK_RV slot_enter(const char *where, CK_SLOT_ID id, struct p11_slot **out);
+CK_RV slot_leave(struct p11_slot *slot, CK_RV rv);
+struct p11_slot *slot_find(struct p11_module *m, CK_SLOT_ID id);
+void slot_free(struct p11_slot *slot);
+CK_RV slot_list(struct p11_module *m, CK_BBOOL present, CK_SLOT_ID *list, CK_ULONG *n);
+CK_RV slot_info(struct p11_module *m, CK_SLOT_ID id, CK_SLOT_INFO *info);
+
+/* --- event.c --- */
+
+CK_RV event_wait(struct p11_module *m, CK_FLAGS flags, CK_SLOT_ID *slot, void *reserved);
+
+/* --- token.c (slot lock held) --- */
+
+/* The card of this slot, opened when it was not: CKR_TOKEN_NOT_PRESENT, CKR_TOKEN_NOT_RECOGNIZED. */
+CK_RV token_attach(struct p11_slot *slot);
+/* For a session: still the same card? CKR_DEVICE_REMOVED while it is out; CKR_SESSION_HANDLE_INVALID (and all sessions
+ * closed) when another card is in. Talks to nobody unless the reader reported an event. */
+CK_RV token_check(struct p11_slot *slot);
+void token_detach(struct p11_slot *slot); /* the card is gone; objects stay for the case that it comes back */
+void token_free(struct p11_token **t);
+void token_forget(struct p11_token *t); /* in a forked child */
+void token_logout(struct p11_token *t, bool tell_card);
+CK_RV token_info(struct p11_slot *slot, CK_TOKEN_INFO *info);
+/* enum err of a card operation -> CK_RV, with what it means for the token (removed, logged out, tries). */
+CK_RV token_result(struct p11_slot *slot, enum err e);
+enum err token_tries(struct p11_token *t);
+/* Stable text that names the card: GUID or FASC-N, 16 characters. */
+#define TOKEN_SERIAL 16
+void token_serial(const struct piv_id *id, char out[TOKEN_SERIAL + 1]);
+void text_pad(unsigned char *out, size_t n, const char *text); /* blank-padded, printable */
+
+/* --- session.c --- */
+
+enum p11_need {
+	NEED_SESSION, /* a session */
+	NEED_TOKEN    /* and its card */
+};
+CK_RV p11_enter(const char *where, CK_SESSION_HANDLE h, enum p11_need need, struct p11_session **out);
+CK_RV p11_leave(struct p11_session *s, CK_RV rv);
+CK_RV session_open(struct p11_slot *slot, CK_FLAGS flags, CK_SESSION_HANDLE *out);
+CK_RV session_close(struct p11_session *s);
+void slot_sessions_close(struct p11_slot *slot); /* slot lock held */
+CK_RV session_info(struct p11_session *s, CK_SESSION_INFO *info);
+CK_RV session_cancel(struct p11_session *s, CK_FLAGS flags);
+bool slot_has_ro_session(struct p11_slot *slot);
+
+/* --- login.c --- */
+
+CK_RV login(struct p11_session *s, CK_USER_TYPE user, const CK_BYTE *pin, CK_ULONG n);
+CK_RV logout(struct p11_session *s);
+/* What the card said to a PIN: remembered, and turned into a CK_RV. */
+CK_RV login_outcome(struct p11_slot *slot, enum err e, int left);
+CK_RV login_set_pin(struct p11_session *s, const CK_BYTE *old, CK_ULONG old_n, const CK_BYTE *pin, CK_ULONG n);
+
+/* --- cred.c (slot lock held) --- */
+
+void creds_init(struct p11_token *t);
+void cred_clear(struct p11_cred *c);
+/* Read the certificate unless that was done; CRED_ABSENT is a success. */
+enum err cred_load(struct p11_slot *slot, struct p11_cred *c);
+const char *cred_label(const struct p11_cred *c, enum p11_kind kind, char out[64]);
+
+/* --- object.c (slot lock held) --- */
+
+struct p11_object *object_find(struct p11_session *s, CK_OBJECT_HANDLE h); /* NULL: none, or not visible */
+struct p11_object *object_of_cred(struct p11_slot *slot, struct p11_cred *c, enum p11_kind kind);
+struct p11_object *object_new(struct p11_slot *slot, enum p11_kind kind);
+void objects_drop(struct p11_token *t, bool (*which)(const struct p11_object *, const void *), const void *arg);
+void objects_drop_session(struct p11_token *t, CK_SESSION_HANDLE owner);
+void objects_drop_private(struct p11_token *t);
+void objects_free(struct p11_token *t);
+void object_discard(struct p11_token *t, struct p11_object *o);
+bool object_is_private(const struct p11_object *o);
+bool object_is_visible(const struct p11_token *t, const struct p11_object *o);
+CK_RV object_get(struct p11_session *s, CK_OBJECT_HANDLE h, CK_ATTRIBUTE *tmpl, CK_ULONG n);
+CK_RV object_set(struct p11_session *s, CK_OBJECT_HANDLE h, CK_ATTRIBUTE *tmpl, CK_ULONG n);
+CK_RV object_destroy(struct p11_session *s, CK_OBJECT_HANDLE h);
+CK_RV object_size(struct p11_session *s, CK_OBJECT_HANDLE h, CK_ULONG *size);
+
+/* --- attr.c --- */
+
+/* One attribute's value appended to out: CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_SENSITIVE, CKR_HOST_MEMORY. */
+CK_RV attr_get(const struct p11_token *t, const struct p11_object *o, CK_ATTRIBUTE_TYPE type, struct wbuf *out);
+/* Does the object have this attribute with this value? */
+bool attr_matches(const struct p11_token *t, const struct p11_object *o, const CK_ATTRIBUTE *a);
+/* Is the attribute known without reading the certificate? */
+bool attr_is_static(CK_ATTRIBUTE_TYPE type, enum p11_kind kind);
+/* Template access: false when absent or of the wrong length; the rows of a template were checked by template_ok(). */
+bool template_ok(const CK_ATTRIBUTE *t, CK_ULONG n);
+const CK_ATTRIBUTE *template_find(const CK_ATTRIBUTE *t, CK_ULONG n, CK_ATTRIBUTE_TYPE type);
+bool template_ulong(const CK_ATTRIBUTE *t, CK_ULONG n, CK_ATTRIBUTE_TYPE type, CK_ULONG *out);
+bool template_bool(const CK_ATTRIBUTE *t, CK_ULONG n, CK_ATTRIBUTE_TYPE type, bool initial);
+
+/* --- store.c: session objects --- */
+
+bool store_set(struct attr_store *st, CK_ATTRIBUTE_TYPE type, const void *p, size_t n);
+bool store_set_ulong(struct attr_store *st, CK_ATTRIBUTE_TYPE type, CK_ULONG v);
+bool store_set_bool(struct attr_store *st, CK_ATTRIBUTE_TYPE type, bool v);
+const struct attr_value *store_find(const struct attr_store *st, CK_ATTRIBUTE_TYPE type);
+bool store_bool(const struct attr_store *st, CK_ATTRIBUTE_TYPE type);
+CK_ULONG store_ulong(const struct attr_store *st, CK_ATTRIBUTE_TYPE type);
+void store_free(struct attr_store *st);
+
+/* --- create.c: making session objects --- */
+
+/* The length that a template for a secret key asks for, natural when it does not: CKR_TEMPLATE_INCONSISTENT and others. */
+CK_RV secret_key_length(const CK_ATTRIBUTE *t, CK_ULONG n, size_t natural, size_t *length);
+/* A session secret key with this value; the template was checked by secret_key_length(). */
+CK_RV secret_key_new(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, struct span value, CK_OBJECT_HANDLE *out);
+/* The same, when the mechanism knows the type; local: generated here. */
+CK_RV secret_key_new_typed(struct p11_session *s, CK_KEY_TYPE type, bool local, const CK_ATTRIBUTE *t, CK_ULONG n,
+    struct span value, CK_OBJECT_HANDLE *out);
+CK_RV object_create(struct p11_session *s, CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out);
+
+/* --- find.c --- */
+
+CK_RV find_init(struct p11_session *s, CK_ATTRIBUTE *tmpl, CK_ULONG n);
+CK_RV find_next(struct p11_session *s, CK_OBJECT_HANDLE *out, CK_ULONG max, CK_ULONG *n);
+CK_RV find_final(struct p11_session *s);
+void find_end(struct p11_find *f);
+
+/* --- op.c: what all operations share --- */
+
+enum op_phase { OP_ONE, OP_UPDATE, OP_FINAL };
+CK_RV op_init(struct p11_session *s, enum op_kind kind, CK_MECHANISM *m, CK_OBJECT_HANDLE key);
+CK_RV op_run(struct p11_session *s, enum op_kind kind, enum op_phase phase, const CK_BYTE *in, CK_ULONG n, CK_BYTE *out,
+    CK_ULONG *len);
+CK_RV op_verify(struct p11_session *s, enum op_phase phase, const CK_BYTE *in, CK_ULONG n, const CK_BYTE *sig,
+    CK_ULONG len);
+void op_end(struct p11_op *op);
+/* One private-key operation on the card, with the operation's own PIN when the key wants one each time. */
+CK_RV op_card(struct p11_session *s, struct p11_op *op, enum piv_op what, struct span in, struct wbuf *out);
+/* A key for an operation: CKR_KEY_HANDLE_INVALID, or CKR_USER_NOT_LOGGED_IN for one that cannot be seen now. */
+CK_RV key_find(struct p11_session *s, CK_OBJECT_HANDLE h, struct p11_object **out);
+/* Feed a hash, or collect. */
+CK_RV op_collect(struct p11_op *op, struct span in);
+CK_RV op_digest(struct p11_op *op, struct wbuf *out);
+CK_RV op_start_hash(struct p11_module *m, struct p11_op *op, const char *name);
+
+/* --- sign.c, verify.c, decrypt.c, encrypt.c, digest.c, cipher.c: rows of op.c's table --- */
+
+CK_RV sign_final(struct p11_session *s, struct p11_op *op, struct wbuf *out);
+CK_RV verify_final(struct p11_session *s, struct p11_op *op, struct span sig);
+CK_RV decrypt_final(struct p11_session *s, struct p11_op *op, struct wbuf *out);
+CK_RV encrypt_final(struct p11_session *s, struct p11_op *op, struct wbuf *out);
+CK_RV digest_key(struct p11_session *s, CK_OBJECT_HANDLE h);
+
+CK_RV cipher_start(struct p11_module *m, struct p11_op *op);
+CK_RV cipher_update(struct p11_op *op, struct span in, struct wbuf *out);
+CK_RV cipher_final(struct p11_op *op, struct wbuf *out);
+size_t cipher_bound(const struct p11_op *op, enum op_phase phase, size_t n);
+/* RFC 3394 in one call. */
+CK_RV cipher_wrap(struct p11_module *m, struct span kek, struct span iv, struct span in, struct wbuf *out);
+CK_RV cipher_unwrap(struct p11_module *m, struct span kek, struct span iv, struct span in, struct wbuf *out);
+
+/* --- derive.c, unwrap.c --- */
+
+CK_RV derive_key(struct p11_session *s, CK_MECHANISM *m, CK_OBJECT_HANDLE base, CK_ATTRIBUTE *tmpl, CK_ULONG n,
+    CK_OBJECT_HANDLE *out);
+CK_RV unwrap_key(struct p11_session *s, CK_MECHANISM *m, CK_OBJECT_HANDLE key, const CK_BYTE *in, CK_ULONG in_n,
+    CK_ATTRIBUTE *tmpl, CK_ULONG n, CK_OBJECT_HANDLE *out);
+CK_RV generate_key(struct p11_session *s, CK_MECHANISM *m, CK_ATTRIBUTE *tmpl, CK_ULONG n, CK_OBJECT_HANDLE *out);
+
+/* --- random.c --- */
+
+CK_RV random_generate(struct p11_session *s, CK_BYTE *out, CK_ULONG n);
+CK_RV random_seed(struct p11_session *s, const CK_BYTE *seed, CK_ULONG n);
+
+/* --- p11_err.c --- */
+
+CK_RV p11_rv(enum err e);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * dpiv's error codes as Cryptoki's. What a code means for the token (logged out, removed) is token_result()'s business;
+ * this is only the translation.
+ */
+#include "pkcs11/p11.h"
+
+static const CK_RV table[] = {
+	[E_OK] = CKR_OK,
+	[E_NOMEM] = CKR_HOST_MEMORY,
+	[E_ARG] = CKR_ARGUMENTS_BAD,
+	[E_NOREADER] = CKR_TOKEN_NOT_PRESENT,
+	[E_NOCARD] = CKR_TOKEN_NOT_PRESENT,
+	[E_CARDGONE] = CKR_DEVICE_REMOVED,
+	[E_NOTPIV] = CKR_TOKEN_NOT_RECOGNIZED,
+	[E_IO] = CKR_DEVICE_ERROR,
+	[E_PROTO] = CKR_DEVICE_ERROR,
+	[E_SW] = CKR_DEVICE_ERROR,
+	[E_PIN] = CKR_PIN_INCORRECT,
+	[E_PINLOCKED] = CKR_PIN_LOCKED,
+	[E_PINLEN] = CKR_PIN_LEN_RANGE,
+	[E_AUTH] = CKR_USER_NOT_LOGGED_IN,
+	[E_CANCELED] = CKR_FUNCTION_CANCELED,
+	[E_NOTFOUND] = CKR_DEVICE_ERROR,
+	[E_EXISTS] = CKR_FUNCTION_FAILED,
+	[E_NOSPACE] = CKR_DEVICE_MEMORY,
+	[E_READONLY] = CKR_TOKEN_WRITE_PROTECTED,
+	[E_UNSUP] = CKR_FUNCTION_NOT_SUPPORTED,
+	[E_CRYPTO] = CKR_FUNCTION_FAILED,
+	[E_POLICY] = CKR_FUNCTION_REJECTED,
+	[E_EXPIRED] = CKR_FUNCTION_FAILED,
+	[E_REVOKED] = CKR_FUNCTION_FAILED,
+	[E_NET] = CKR_FUNCTION_FAILED,
+	[E_REMOTE] = CKR_FUNCTION_FAILED,
+	[E_PENDING] = CKR_FUNCTION_FAILED,
+	[E_STORE] = CKR_FUNCTION_FAILED,
+	[E_BUSY] = CKR_DEVICE_ERROR,
+	[E_CONF] = CKR_GENERAL_ERROR,
+	[E_USAGE] = CKR_GENERAL_ERROR,
+	[E_INTERNAL] = CKR_GENERAL_ERROR,
+};
+_Static_assert(sizeof table / sizeof table[0] == E_COUNT, "every error has its CKR");
+
+CK_RV
+p11_rv(enum err e)
+{
+	return (unsigned)e < E_COUNT ? table[e] : CKR_GENERAL_ERROR;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Slots (PKCS#11 2.40, 5.5). A slot is a reader, under an id that it keeps for the module's lifetime: a reader that
+ * leaves keeps its slot, empty, and a reader of the same name that comes (back) gets it. New slots appear only in
+ * C_GetSlotList with a NULL list, as the standard wants.
+ *
+ * Listing is I/O with the PC/SC service over a connection of its own, so that it never waits for a card: libpcsclite
+ * serialises all that goes over one connection. For the same reason each slot has its own.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "pkcs11/p11.h"
+
+static struct p11_slot *
+slot_new(struct p11_module *m, const struct reader_state *r)
+{
+	struct p11_slot *slot;
+
+	if (m->n_slots == P11_SLOTS_MAX || (slot = calloc(1, sizeof *slot)) == NULL)
+		return NULL;
+	if (mutex_init(&slot->lock) != E_OK) {
+		free(slot);
+		return NULL;
+	}
+	memcpy(slot->reader, r->name, sizeof slot->reader);
+	slot->reader[sizeof slot->reader - 1] = '\0';
+	slot->module = m;
+	slot->id = m->n_slots;
+	/* The bits of C_WaitForSlotEvent start cleared: a card that is there from the start is no event, one in a
+	 * reader that comes later is. */
+	slot->present = r->present;
+	slot->event = 1;
+	slot->seen = r->event;
+	slot->reported = m->listed ? 0 : 1;
+	m->slot[m->n_slots++] = slot;
+	log_debug("slot", "id=%lu reader=\"%s\" present=%d", slot->id, slot->reader, r->present);
+	return slot;
+}
+
+void
+slot_free(struct p11_slot *slot)
+{
+	slot_sessions_close(slot);
+	token_free(&slot->token);
+	if (slot->readers_open)
+		p11_readers_close(&slot->readers);
+	mutex_destroy(&slot->lock);
+	free(slot);
+}
+
+static const struct reader_state *
+reader_named(const struct reader_list *list, const char *name)
+{
+	for (size_t i = 0; i < list->n && i < READER_MAX; i++)
+		if (strncmp(list->r[i].name, name, READER_NAME_MAX - 1) == 0)
+			return &list->r[i];
+	return NULL;
+}
+
+static bool
+slot_named(const struct p11_module *m, const char *name)
+{
+	for (size_t i = 0; i < m->n_slots; i++)
+		if (strncmp(m->slot[i]->reader, name, READER_NAME_MAX - 1) == 0)
+			return true;
+	return false;
+}
+
+static void
+slot_update(struct p11_slot *slot, const struct reader_state *r)
+{
+	bool present = r != NULL && r->present;
+	uint32_t seen = r != NULL ? r->event : 0;
+
+	if (present == slot->present && seen == slot->seen)
+		return;
+	slot->seen = seen;
+	atomic_store(&slot->present, present);
+	atomic_fetch_add(&slot->event, 1);
+}
+
+enum err
+slots_refresh(struct p11_module *m, bool grow)
+{
+	struct reader_list list = { .n = 0 };
+	enum err e = E_OK;
+
+	mutex_lock(&m->listing);
+	if (!m->lister_open && (e = p11_readers_open(&m->lister)) == E_OK)
+		m->lister_open = true;
+	if (e == E_OK)
+		e = m->lister.ops->list(m->lister.ctx, &list);
+	if (e != E_OK) /* no service, no readers; not the caller's mistake */
+		list.n = 0;
+	m->known = list;
+	mutex_lock(&m->table);
+	for (size_t i = 0; i < m->n_slots; i++)
+		slot_update(m->slot[i], reader_named(&list, m->slot[i]->reader));
+	for (size_t i = 0; (grow || !m->listed) && i < list.n && i < READER_MAX; i++)
+		if (!slot_named(m, list.r[i].name))
+			slot_new(m, &list.r[i]);
+	m->listed = true;
+	mutex_unlock(&m->table);
+	mutex_unlock(&m->listing);
+	return e;
+}
+
+struct p11_slot *
+slot_find(struct p11_module *m, CK_SLOT_ID id)
+{
+	struct p11_slot *slot = NULL;
+	bool listed;
+
+	mutex_lock(&m->table);
+	listed = m->listed;
+	mutex_unlock(&m->table);
+	if (!listed && slots_refresh(m, true) != E_OK)
+		log_info("slots", "error=\"%s\"", err_msg());
+	mutex_lock(&m->table);
+	if (id < m->n_slots)
+		slot = m->slot[id];
+	mutex_unlock(&m->table);
+	return slot;
+}
+
+CK_RV
+slot_enter(const char *where, CK_SLOT_ID id, struct p11_slot **out)
+{
+	struct p11_module *m;
+	struct p11_slot *slot;
+	CK_RV rv;
+
+	*out = NULL;
+	if ((rv = module_enter(&m)) != CKR_OK)
+		return rv;
+	if ((slot = slot_find(m, id)) == NULL)
+		return module_leave(m, CKR_SLOT_ID_INVALID);
+	mutex_lock(&slot->lock);
+	slot->where = where;
+	*out = slot;
+	return CKR_OK;
+}
+
+CK_RV
+slot_leave(struct p11_slot *slot, CK_RV rv)
+{
+	struct p11_module *m;
+
+	if (slot == NULL)
+		return rv;
+	m = slot->module;
+	log_debug("p11", "call=%s slot=%lu rv=0x%lx", slot->where, slot->id, rv);
+	mutex_unlock(&slot->lock);
+	return module_leave(m, rv);
+}
+
+CK_RV
+slot_list(struct p11_module *m, CK_BBOOL present, CK_SLOT_ID *list, CK_ULONG *n)
+{
+	CK_ULONG count = 0;
+	bool listed;
+
+	if (n == NULL)
+		return CKR_ARGUMENTS_BAD;
+	mutex_lock(&m->table);
+	listed = m->listed;
+	mutex_unlock(&m->table);
+	if ((list == NULL || !listed) && slots_refresh(m, true) != E_OK)
+		log_info("slots", "error=\"%s\"", err_msg());
+	mutex_lock(&m->table);
+	for (size_t i = 0; i < m->n_slots; i++) {
+		if (present && !m->slot[i]->present)
+			continue;
+		if (list != NULL && count < *n)
+			list[count] = m->slot[i]->id;
+		count++;
+	}
+	mutex_unlock(&m->table);
+	if (list != NULL && count > *n) {
+		*n = count;
+		return CKR_BUFFER_TOO_SMALL;
+	}
+	*n = count;
+	return CKR_OK;
+}
+
+CK_RV
+slot_info(struct p11_module *m, CK_SLOT_ID id, CK_SLOT_INFO *info)
+{
+	struct p11_slot *slot = slot_find(m, id);
+
+	if (slot == NULL)
+		return CKR_SLOT_ID_INVALID;
+	if (info == NULL)
+		return CKR_ARGUMENTS_BAD;
+	if (slots_refresh(m, false) != E_OK)
+		log_info("slots", "error=\"%s\"", err_msg());
+	memset(info, 0, sizeof *info);
+	text_pad(info->slotDescription, sizeof info->slotDescription, slot->reader);
+	text_pad(info->manufacturerID, sizeof info->manufacturerID, "dpiv");
+	info->flags = CKF_REMOVABLE_DEVICE | CKF_HW_SLOT | (atomic_load(&slot->present) ? CKF_TOKEN_PRESENT : 0);
+	return CKR_OK;
+}
