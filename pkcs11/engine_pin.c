@@ -55,7 +55,7 @@ pin_from_source(const char *source, struct secret **out)
 	else if (path[0] == '|')
 		return err_set(E_UNSUP, "pin-source=%s: commands are not run; use file:", source);
 	if ((rc = file_read_secret(path, &line)) != E_OK)
-		return err_up(rc, "pin-source: ");
+		return err_up(rc, "pin-source");
 	*out = eng_pin_copy(line->v, line->n);
 	return *out != NULL ? E_OK : err_set(E_PINLEN, "pin-source: %s holds no PIN", path);
 }
