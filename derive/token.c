@@ -57,6 +57,8 @@ search_token(struct token *t, const char *safe)
 		return E_OK;
 	if (s.found > 1)
 		return err_set(E_ARG, "'%s' names %u tokens (%s); say which with token= or serial=", safe, s.found, s.there);
+	if (s.there[0] == '\0' && t->m->own)
+		return token_absent(NULL);
 	if (s.there[0] == '\0')
 		return err_set(E_NOTFOUND, "there is no token '%s': the module %s has none; is the card or token plugged in?",
 		    safe, t->m->path);
@@ -126,6 +128,12 @@ const char *
 token_module(const struct token *t)
 {
 	return t->m->path;
+}
+
+const char *
+token_serial_number(const struct token *t)
+{
+	return t->serial;
 }
 
 const char *

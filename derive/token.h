@@ -45,6 +45,7 @@ void token_close(struct token **t);
 enum err token_list(const char *module_path, char ***uris, size_t *n) MUST_CHECK;
 const char *token_label(const struct token *t);
 const char *token_module(const struct token *t); /* path of the module */
+const char *token_serial_number(const struct token *t);
 /* Canonical URI (token, serial, module-path; no PIN). Owned by the token. */
 const char *token_uri(const struct token *t);
 
@@ -74,6 +75,11 @@ enum err token_destroy(struct token *t, const uint8_t *id, size_t id_len) MUST_C
 enum err token_failed(struct token *t, enum err e, const char *what) MUST_CHECK;
 /* Still there, and the same one? */
 bool token_present(struct token *t);
+/* How many objects have this CKA_ID, and how many of these this CKA_LABEL. Logs in, since keys may be hidden. */
+enum err token_count(struct token *t, const uint8_t *id, size_t id_len, const char *label, size_t *all, size_t *labelled)
+    MUST_CHECK;
+/* Why a module (NULL: dpiv's own) has no token: E_NOREADER, E_NOCARD or E_NOTPIV with what to do. Always an error. */
+enum err token_absent(const char *module_path) MUST_CHECK;
 /* E_READONLY when the token cannot be written to, before anything is tried. */
 enum err token_writable(struct token *t) MUST_CHECK;
 

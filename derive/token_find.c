@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "derive/token_int.h"
 
 #define SLOTS_MAX 256
+#define PCSCD	  "/run/pcscd/pcscd.comm"
 
 char *
 find_text(const CK_UTF8CHAR *p, size_t n, char *out, size_t cap)
@@ -21,9 +23,9 @@ find_text(const CK_UTF8CHAR *p, size_t n, char *out, size_t cap)
 }
 
 static enum err
-find_slots(struct token_module *m, CK_SLOT_ID **ids, CK_ULONG *n)
+find_slots(struct token_module *m, CK_BBOOL with_token, CK_SLOT_ID **ids, CK_ULONG *n)
 {
-	CK_RV rv = m->f->C_GetSlotList(CK_TRUE, NULL, n);
+	CK_RV rv = m->f->C_GetSlotList(with_token, NULL, n);
 	char buf[24];
 
 	*ids = NULL;
@@ -33,7 +35,7 @@ find_slots(struct token_module *m, CK_SLOT_ID **ids, CK_ULONG *n)
 		*ids = calloc(*n, sizeof **ids);
 		if (*ids == NULL)
 			return err_set(E_NOMEM, "out of memory");
-		rv = m->f->C_GetSlotList(CK_TRUE, *ids, n);
+		rv = m->f->C_GetSlotList(with_token, *ids, n);
 	}
 	if (rv == CKR_OK)
 		return E_OK;
@@ -47,7 +49,7 @@ find_tokens(struct token_module *m, find_fn *fn, void *arg)
 {
 	CK_SLOT_ID *ids;
 	CK_ULONG n = 0;
-	enum err e = find_slots(m, &ids, &n);
+	enum err e = find_slots(m, CK_TRUE, &ids, &n);
 	bool more = true;
 
 	for (CK_ULONG i = 0; e == E_OK && more && i < n; i++) {
@@ -112,4 +114,57 @@ token_list(const char *module_path, char ***uris, size_t *n)
 	*uris = l.uris;
 	*n = l.n;
 	return E_OK;
+}
+
+/* One slot's reason; E_OK when it has a token after all. */
+static enum err
+absent_slot(struct token_module *m, CK_SLOT_ID slot)
+{
+	CK_SLOT_INFO si = { 0 };
+	CK_TOKEN_INFO ti = { 0 };
+	char reader[65], buf[24];
+	CK_RV rv = m->f->C_GetSlotInfo(slot, &si);
+
+	find_text(si.slotDescription, sizeof si.slotDescription, reader, sizeof reader);
+	if (rv != CKR_OK || (si.flags & CKF_TOKEN_PRESENT) == 0)
+		return err_set(E_NOCARD, "there is no card in the reader '%s'; insert the PIV card and try again", reader);
+	rv = m->f->C_GetTokenInfo(slot, &ti);
+	if (rv == CKR_OK)
+		return E_OK;
+	if (rv == CKR_TOKEN_NOT_RECOGNIZED)
+		return err_set(E_NOTPIV, "the card in the reader '%s' is not a PIV card", reader);
+	return err_set(rv_err(rv), "the card in the reader '%s' does not answer (%s); take it out, insert it again", reader,
+	    rv_name(rv, buf));
+}
+
+static enum err
+absent_reader(void)
+{
+	if (access(PCSCD, F_OK) != 0)
+		return err_set(E_NOREADER, "the smart card service pcscd is not running; install pcscd and start it (systemctl "
+		    "enable --now pcscd.socket)");
+	return err_set(E_NOREADER, "there is no smart card reader; plug one in, with the PIV card in it");
+}
+
+enum err
+token_absent(const char *module_path)
+{
+	struct token_module *m;
+	CK_SLOT_ID *ids = NULL;
+	CK_ULONG n = 0;
+	enum err e = module_open(module_path, &m), worst = E_OK;
+
+	if (e != E_OK)
+		return e;
+	e = find_slots(m, CK_FALSE, &ids, &n);
+	if (e == E_OK && n == 0)
+		e = absent_reader();
+	/* a card that is no PIV card says more than an empty reader beside it */
+	for (CK_ULONG i = 0; e == E_OK && i < n && worst != E_NOTPIV; i++)
+		worst = absent_slot(m, ids[i]);
+	if (e == E_OK)
+		e = worst != E_OK ? worst : err_set(E_NOTFOUND, "no token is ready; try again");
+	free(ids);
+	module_close(&m);
+	return e;
 }

@@ -128,3 +128,28 @@ raw_bool(struct token *t, CK_OBJECT_HANDLE o, CK_ATTRIBUTE_TYPE type)
 
 	return t->m->f->C_GetAttributeValue(t->session, o, &a, 1) == CKR_OK && a.ulValueLen == sizeof v && v == CK_TRUE;
 }
+
+enum err
+token_count(struct token *t, const uint8_t *id, size_t id_len, const char *label, size_t *all, size_t *labelled)
+{
+	union {
+		const uint8_t *c;
+		uint8_t *m;
+	} cast = { id };
+	CK_ATTRIBUTE tmpl = { CKA_ID, cast.m, id_len };
+	CK_OBJECT_HANDLE *o = NULL;
+	enum err e = token_login(t);
+
+	*all = *labelled = 0;
+	if (e == E_OK)
+		e = raw_find(t, &tmpl, 1, &o, all);
+	for (size_t i = 0; e == E_OK && i < *all; i++) {
+		WBUF_AUTO v;
+
+		wbuf_init(&v, 1024);
+		if (raw_get(t, o[i], CKA_LABEL, &v) == E_OK && span_eq(wbuf_view(&v), span_str(label)))
+			++*labelled;
+	}
+	free(o);
+	return e;
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * dpiv derive: options and configuration to one request, one call, results to the terminal. Ctrl-C stops the run between two
+ * steps or within a network exchange, and undoes the step; a second one ends the process at once, which the next run clears
+ * up after.
+ */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/conf.h"
+#include "cli/cli.h"
+#include "derive/derive.h"
+
+const char help_derive[] =
+    "usage: dpiv derive --to URI [--from URI] [--issuer NAME|URL] [--cafile FILE]\n"
+    "                   [--role auth,sign,encrypt] [--alg rsa2048|rsa3072|p256|p384]\n"
+    "                   [--again] [--wait SECONDS] [--timeout SECONDS]\n"
+    "\n"
+    "Derives credentials from the PIV card in the reader (NIST SP 800-157): the card proves to the\n"
+    "issuer who you are, a new key is generated inside the target token, the issuer certifies it,\n"
+    "and key and certificate stay on that token. The private key never leaves it. When a step fails,\n"
+    "the token is left as it was; a run that was cut short is cleared up by the next one.\n"
+    "\n"
+    "  --to URI        the token that gets the credential (RFC 7512); default: 'to' in dpiv.conf\n"
+    "  --from URI      the PIV card; needed only when there are several\n"
+    "  --issuer WHO    the name of an [issuer NAME] section of dpiv.conf, or an https address\n"
+    "  --cafile FILE   PEM certificates to trust: for the issuer's TLS and for what it issues\n"
+    "  --role ROLES    auth (default), sign, encrypt; several with commas\n"
+    "  --alg ALG       kind of key; default: what the issuer asks for, else rsa2048\n"
+    "  --again         derive anew although a valid credential is there\n"
+    "  --wait SECONDS  how long to wait for an issuer that wants time; default: not at all\n"
+    "  --timeout SECS  how long one exchange with the issuer may take; default: 60\n"
+    "\n"
+    "PINs are asked for on the terminal. For scripts, name a file with the PIN in the URI (pin-source).\n"
+    "\n"
+    "Examples:\n"
+    "  dpiv derive --issuer agency --to 'pkcs11:token=laptop?module-path=/usr/lib/softhsm/libsofthsm2.so'\n"
+    "  dpiv derive --issuer https://ca.example.test:8443 --cafile root.pem --role auth,sign,encrypt \\\n"
+    "      --to 'pkcs11:token=laptop?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/run/pin'\n"
+    "  dpiv status        shows what you have then\n"
+    "\n"
+    "In ~/.config/dpiv/dpiv.conf, so that 'dpiv derive' alone is enough:\n"
+    "  [derive]\n"
+    "  issuer = agency\n"
+    "  to = pkcs11:token=laptop?module-path=/usr/lib/softhsm/libsofthsm2.so\n"
+    "  [issuer agency]\n"
+    "  url = https://ca.example.test:8443\n"
+    "  cafile = /etc/dpiv/agency-root.pem\n";
+
+static volatile sig_atomic_t stopped;
+
+static void
+on_stop(int sig)
+{
+	(void)sig;
+	stopped = 1;
+}
+
+static bool
+is_stopped(void *arg)
+{
+	(void)arg;
+	return stopped != 0;
+}
+
+static void
+show_step(void *arg, const char *text)
+{
+	(void)arg;
+	cli_progress("%s …", text);
+}
+
+/* --- options ------------------------------------------------------------------------------------------------------ */
+
+struct options {
+	struct derive_req req;
+	const char *issuer, *roles;
+	char *labels; /* storage of req.label */
+};
+
+enum { OPT_TO, OPT_FROM, OPT_ISSUER, OPT_CAFILE, OPT_ROLE, OPT_ALG, OPT_AGAIN, OPT_WAIT, OPT_TIMEOUT };
+
+static const struct option longopts[] = {
+	{ "to", required_argument, NULL, OPT_TO },
+	{ "from", required_argument, NULL, OPT_FROM },
+	{ "issuer", required_argument, NULL, OPT_ISSUER },
+	{ "cafile", required_argument, NULL, OPT_CAFILE },
+	{ "role", required_argument, NULL, OPT_ROLE },
+	{ "alg", required_argument, NULL, OPT_ALG },
+	{ "again", no_argument, NULL, OPT_AGAIN },
+	{ "wait", required_argument, NULL, OPT_WAIT },
+	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ NULL, 0, NULL, 0 },
+};
+
+static enum err
+parse_seconds(const char *text, long *out)
+{
+	char *end;
+
+	*out = strtol(text, &end, 10);
+	if (end == text || *end != '\0' || *out <= 0 || *out > 7L * 24 * 60 * 60)
+		return err_set(E_USAGE, "'%s' is not a number of seconds", text);
+	return E_OK;
+}
+
+static enum err
+option_take(struct options *o, int opt, const char *value)
+{
+	switch (opt) {
+	case OPT_TO: o->req.to = value; return E_OK;
+	case OPT_FROM: o->req.from = value; return E_OK;
+	case OPT_ISSUER: o->issuer = value; return E_OK;
+	case OPT_CAFILE: o->req.cafile = value; return E_OK;
+	case OPT_ROLE: o->roles = value; return E_OK;
+	case OPT_AGAIN: o->req.again = true; return E_OK;
+	case OPT_WAIT: return parse_seconds(value, &o->req.wait);
+	case OPT_TIMEOUT: return parse_seconds(value, &o->req.timeout);
+	case OPT_ALG: o->req.alg_chosen = true; return alg_parse(value, &o->req.alg);
+	default: return err_set(E_USAGE, "unknown option");
+	}
+}
+
+/* "auth,sign": each once. */
+static enum err
+parse_roles(const char *text, struct derive_req *req)
+{
+	enum err e = E_OK;
+
+	while (e == E_OK && *text != '\0') {
+		size_t n = strcspn(text, ",");
+		size_t skip = strspn(text, " ");
+		size_t len = n;
+		enum role role = ROLE_AUTH;
+
+		while (len > skip && text[len - 1] == ' ')
+			len--;
+		e = role_parse(text + skip, len > skip ? len - skip : 0, &role);
+		for (size_t i = 0; e == E_OK && i < req->n_roles; i++)
+			if (req->role[i] == role)
+				e = err_set(E_USAGE, "the role %s is named twice", role_info(role)->name);
+		if (e == E_OK)
+			req->role[req->n_roles++] = role;
+		text += n + (text[n] == ',');
+	}
+	if (e == E_OK && req->n_roles == 0)
+		return err_set(E_USAGE, "no role is named");
+	return e;
+}
+
+/* "auth=LABEL,sign=LABEL": the text is cut up in place. */
+static enum err
+parse_labels(char *text, struct derive_req *req)
+{
+	char *save = NULL;
+
+	for (char *part = strtok_r(text, ", ", &save); part != NULL; part = strtok_r(NULL, ", ", &save)) {
+		char *value = strchr(part, '=');
+		enum role role;
+		enum err e;
+
+		if (value == NULL || value[1] == '\0')
+			return err_set(E_CONF, "label in dpiv.conf must be like auth=LABEL,sign=LABEL, not '%s'", part);
+		*value++ = '\0';
+		e = role_parse(part, strlen(part), &role);
+		if (e != E_OK)
+			return err_up(E_CONF, "label in dpiv.conf");
+		req->label[role] = value;
+	}
+	return E_OK;
+}
+
+static enum err
+parse_tls(const char *text, enum http_tls *out)
+{
+	static const struct {
+		const char *text;
+		enum http_tls tls;
+	} all[] = { { "1.2+", HTTP_TLS_12_UP }, { "1.2", HTTP_TLS_12 }, { "1.3", HTTP_TLS_13 } };
+
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+		if (strcmp(all[i].text, text) == 0) {
+			*out = all[i].tls;
+			return E_OK;
+		}
+	}
+	return err_set(E_CONF, "tls in dpiv.conf must be 1.2, 1.3 or 1.2+, not '%s'", text);
+}
+
+/* An [issuer NAME] section. */
+static enum err
+issuer_section(const struct conf *conf, const char *name, struct options *o)
+{
+	char section[160];
+	const char *label;
+	enum err e;
+
+	snprintf(section, sizeof section, "issuer %s", name);
+	o->req.issuer = conf_str(conf, section, "url");
+	if (o->req.issuer == NULL)
+		return err_set(E_CONF, "dpiv.conf has no [issuer %s] with an url; give the issuer's https address instead", name);
+	if (o->req.cafile == NULL)
+		o->req.cafile = conf_str(conf, section, "cafile");
+	o->req.test_policies = conf_bool(conf, section, "test_policies");
+	e = parse_tls(conf_str(conf, section, "tls"), &o->req.tls);
+	label = conf_str(conf, section, "label");
+	if (e == E_OK && label != NULL) {
+		o->labels = strdup(label);
+		e = o->labels != NULL ? parse_labels(o->labels, &o->req) : err_set(E_NOMEM, "out of memory");
+	}
+	return e;
+}
+
+static enum err
+options_complete(const struct conf *conf, struct options *o)
+{
+	enum err e;
+
+	if (o->req.to == NULL)
+		o->req.to = conf_str(conf, "derive", "to");
+	if (o->req.to == NULL)
+		return err_set(E_USAGE, "say which token gets the credential: --to 'pkcs11:token=NAME?module-path=…'");
+	if (o->issuer == NULL)
+		o->issuer = conf_str(conf, "derive", "issuer");
+	if (o->issuer == NULL)
+		return err_set(E_USAGE, "say who issues: --issuer with a name from dpiv.conf or an https address");
+	e = parse_roles(o->roles != NULL ? o->roles : conf_str(conf, "derive", "roles"), &o->req);
+	if (e != E_OK)
+		return e;
+	if (strstr(o->issuer, "://") == NULL)
+		return issuer_section(conf, o->issuer, o);
+	o->req.issuer = o->issuer;
+	return E_OK;
+}
+
+/* --- results ------------------------------------------------------------------------------------------------------ */
+
+static void
+show_result(const struct derive_result *r)
+{
+	char date[32];
+	struct tm tm;
+
+	strftime(date, sizeof date, "%Y-%m-%d", gmtime_r(&r->not_after, &tm));
+	printf("%-8s %s, valid until %s, serial %s%s\n", role_info(r->role)->name, r->name, date, r->serial,
+	    r->existed ? " (was there already; --again derives a new one)" :
+	    r->finished ? " (begun by an earlier run, finished now)" : "");
+	printf("         %s\n", r->uri);
+}
+
+static int
+derive_with(struct options *o)
+{
+	struct derive_result results[2 * ROLE_COUNT];
+	struct sigaction sa = { .sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND };
+	size_t n = 0;
+	enum err e;
+
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	o->req.ask = cli_ask;
+	o->req.step = show_step;
+	o->req.stop = is_stopped;
+	e = derive_run(&o->req, results, &n);
+	cli_progress_end();
+	for (size_t i = 0; i < n; i++)
+		show_result(&results[i]);
+	return cli_fail(e);
+}
+
+int
+cmd_derive(int argc, char **argv)
+{
+	struct options o = { .issuer = NULL };
+	struct conf *conf = NULL;
+	enum err e = E_OK;
+	int opt, status;
+
+	while (e == E_OK && (opt = getopt_long(argc, argv, "", longopts, NULL)) != -1) {
+		if (opt == '?')
+			return cli_usage("the command line is not right");
+		e = option_take(&o, opt, optarg);
+	}
+	if (e == E_OK && optind < argc)
+		e = err_set(E_USAGE, "unexpected argument '%s'", argv[optind]);
+	if (e == E_OK)
+		e = conf_load(&conf);
+	if (e == E_OK)
+		e = options_complete(conf, &o);
+	status = e == E_OK ? derive_with(&o) : e == E_USAGE ? cli_usage("%s", err_msg()) : cli_fail(e);
+	free(o.labels);
+	conf_free(&conf);
+	return status;
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Reading facts out of certificates: names, UUIDs, policies (FPKI certificate profiles; RFC 5280). Certificates come from
+ * tokens and servers: every extension may be missing, doubled or malformed, and then simply is not there.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include <openssl/err.h>
+#include <openssl/objects.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include "derive/cert.h"
+
+#define FASCN_OID "2.16.840.1.101.3.6.6"
+#define URN	  "urn:uuid:"
+#define URN_LEN	  9
+
+static bool
+oid_is(const ASN1_OBJECT *o, const char *oid)
+{
+	char text[128];
+
+	return OBJ_obj2txt(text, sizeof text, o, 1) > 0 && strcmp(text, oid) == 0;
+}
+
+bool
+cert_has_policy(X509 *cert, const char *const *oids, const char **found)
+{
+	CERTIFICATEPOLICIES *list = X509_get_ext_d2i(cert, NID_certificate_policies, NULL, NULL);
+	const char *hit = NULL;
+
+	for (int i = 0; i < sk_POLICYINFO_num(list); i++)
+		for (size_t k = 0; oids[k] != NULL && hit == NULL; k++)
+			if (oid_is(sk_POLICYINFO_value(list, i)->policyid, oids[k]))
+				hit = oids[k];
+	CERTIFICATEPOLICIES_free(list);
+	if (found != NULL)
+		*found = hit;
+	return hit != NULL;
+}
+
+/* 8-4-4-4-12 hex digits. */
+static bool
+uuid_is_valid(const unsigned char *p)
+{
+	for (int i = 0; i < TEXT_UUID_MAX - 1; i++) {
+		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+		if (dash ? p[i] != '-' : memchr("0123456789abcdefABCDEF", p[i], 22) == NULL)
+			return false;
+	}
+	return true;
+}
+
+unsigned
+cert_uuids(X509 *cert, char first[TEXT_UUID_MAX])
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	unsigned n = 0;
+
+	first[0] = '\0';
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		int type;
+		ASN1_STRING *s = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type);
+		const unsigned char *p;
+
+		if (type != GEN_URI || ASN1_STRING_length(s) != URN_LEN + TEXT_UUID_MAX - 1)
+			continue;
+		p = ASN1_STRING_get0_data(s);
+		if (strncasecmp((const char *)p, URN, URN_LEN) != 0 || !uuid_is_valid(p + URN_LEN))
+			continue;
+		if (n++ == 0) {
+			memcpy(first, p + URN_LEN, TEXT_UUID_MAX - 1);
+			first[TEXT_UUID_MAX - 1] = '\0';
+		}
+	}
+	GENERAL_NAMES_free(names);
+	return n;
+}
+
+bool
+cert_has_fascn(X509 *cert)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	bool found = false;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names) && !found; i++) {
+		ASN1_OBJECT *oid = NULL;
+		ASN1_TYPE *value = NULL;
+
+		found = GENERAL_NAME_get0_otherName(sk_GENERAL_NAME_value(names, i), &oid, &value) == 1 && oid != NULL &&
+		    oid_is(oid, FASCN_OID);
+	}
+	GENERAL_NAMES_free(names);
+	return found;
+}
+
+bool
+cert_has_eku(X509 *cert, int nid)
+{
+	EXTENDED_KEY_USAGE *eku = X509_get_ext_d2i(cert, NID_ext_key_usage, NULL, NULL);
+	bool found = false;
+
+	for (int i = 0; i < sk_ASN1_OBJECT_num(eku) && !found; i++)
+		found = OBJ_obj2nid(sk_ASN1_OBJECT_value(eku, i)) == nid;
+	EXTENDED_KEY_USAGE_free(eku);
+	return found;
+}
+
+static char *
+string_safe(const ASN1_STRING *s, char *out, size_t cap)
+{
+	unsigned char *utf8 = NULL;
+	int n = s != NULL ? ASN1_STRING_to_UTF8(&utf8, s) : -1;
+
+	out[0] = '\0';
+	if (n >= 0)
+		text_safe(span_of(utf8, (size_t)n), out, cap);
+	OPENSSL_free(utf8);
+	return out;
+}
+
+char *
+cert_name(X509 *cert, char *out, size_t cap)
+{
+	const X509_NAME *name = X509_get_subject_name(cert);
+	int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1), next;
+	char *line;
+
+	out[0] = '\0';
+	/* the last is the most specific */
+	while (at >= 0 && (next = X509_NAME_get_index_by_NID(name, NID_commonName, at)) >= 0)
+		at = next;
+	if (at >= 0)
+		string_safe(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)), out, cap);
+	if (out[0] == '\0' && (line = X509_NAME_oneline(name, NULL, 0)) != NULL) {
+		text_safe(span_str(line), out, cap);
+		OPENSSL_free(line);
+	}
+	return out;
+}
+
+char *
+cert_serial(X509 *cert, char *out, size_t cap)
+{
+	const ASN1_INTEGER *s = X509_get0_serialNumber(cert);
+
+	return text_hex(span_of(ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s)), out, cap);
+}
+
+char *
+cert_email(X509 *cert, char *out, size_t cap)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+
+	out[0] = '\0';
+	for (int i = 0; i < sk_GENERAL_NAME_num(names) && out[0] == '\0'; i++) {
+		int type;
+		ASN1_STRING *s = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type);
+
+		if (type == GEN_EMAIL)
+			string_safe(s, out, cap);
+	}
+	GENERAL_NAMES_free(names);
+	return out;
+}
+
+static time_t
+time_of(const ASN1_TIME *t)
+{
+	struct tm tm = { 0 };
+
+	return t != NULL && ASN1_TIME_to_tm(t, &tm) == 1 ? timegm(&tm) : 0;
+}
+
+time_t
+cert_not_after(X509 *cert)
+{
+	return time_of(X509_get0_notAfter(cert));
+}
+
+time_t
+cert_not_before(X509 *cert)
+{
+	return time_of(X509_get0_notBefore(cert));
+}
+
+bool
+cert_is_piv_auth(X509 *cert)
+{
+	static const char *const piv[] = { "2.16.840.1.101.3.2.1.3.13", "2.16.840.1.101.3.2.1.48.11", NULL };
+	static const char *const derived[] = { "2.16.840.1.101.3.2.1.3.40", "2.16.840.1.101.3.2.1.3.41",
+		"2.16.840.1.101.3.2.1.48.109", "2.16.840.1.101.3.2.1.48.110", NULL };
+
+	/* SP 800-157r1, 2.2.3: a derived credential never binds another one */
+	return cert_has_policy(cert, piv, NULL) && !cert_has_policy(cert, derived, NULL);
+}
+
+enum err
+cert_choose(STACK_OF(X509) *certs, EVP_PKEY *pub, X509 **out)
+{
+	*out = NULL;
+	for (int i = 0; i < sk_X509_num(certs) && *out == NULL; i++) {
+		EVP_PKEY *k = X509_get0_pubkey(sk_X509_value(certs, i));
+
+		if (k != NULL && EVP_PKEY_eq(k, pub) == 1)
+			*out = sk_X509_value(certs, i);
+	}
+	ERR_clear_error();
+	if (*out != NULL)
+		return E_OK;
+	return err_set(E_POLICY, "the issuer certified another key than the one that was asked for; nothing was installed, tell "
+	    "the issuer");
+}
+
+enum err
+cert_read_file(const char *path, STACK_OF(X509) **out)
+{
+	BIO *in = BIO_new_file(path, "r");
+	STACK_OF(X509) *list = sk_X509_new_null();
+	X509 *x;
+
+	*out = NULL;
+	while (in != NULL && list != NULL && (x = PEM_read_bio_X509(in, NULL, NULL, NULL)) != NULL) {
+		if (sk_X509_push(list, x) <= 0) {
+			X509_free(x);
+			break;
+		}
+	}
+	BIO_free(in);
+	ERR_clear_error();
+	if (sk_X509_num(list) > 0) {
+		*out = list;
+		return E_OK;
+	}
+	sk_X509_free(list);
+	return err_set(E_CONF, "there is no PEM certificate in %.200s", path);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_DERIVE_CERT_H
+#define DPIV_DERIVE_CERT_H
+
+#include <time.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+#include "base/err.h"
+#include "base/text.h"
+#include "derive/role.h"
+
+/* What an issued certificate has to satisfy before it goes onto the token. */
+struct cert_rules {
+	enum role role;
+	EVP_PKEY *pub; /* the key that was asked for */
+	X509 *card;    /* PIV Authentication certificate that it was derived from */
+	STACK_OF(X509) *anchors, *others; /* trusted; and untrusted, for the path. anchors NULL: the system's */
+	bool test_policies;		  /* the test arc counts as well */
+	time_t now;
+};
+
+/* Of several certificates the one for this key; E_POLICY when none is. Borrowed. */
+enum err cert_choose(STACK_OF(X509) *certs, EVP_PKEY *pub, X509 **out) MUST_CHECK;
+
+/* E_POLICY or E_EXPIRED with the precise reason. */
+enum err cert_check(X509 *cert, const struct cert_rules *rules) MUST_CHECK;
+
+/* Facts of a certificate, for selection, the store and status. */
+bool cert_has_policy(X509 *cert, const char *const *oids, const char **found); /* found may be NULL */
+unsigned cert_uuids(X509 *cert, char first[TEXT_UUID_MAX]); /* urn:uuid names in the subjectAltName; "" when none */
+bool cert_has_fascn(X509 *cert);
+bool cert_has_eku(X509 *cert, int nid);
+/* The common name, safe to show; the whole subject when there is none. */
+char *cert_name(X509 *cert, char *out, size_t cap);
+char *cert_serial(X509 *cert, char *out, size_t cap); /* hex */
+char *cert_email(X509 *cert, char *out, size_t cap);  /* first rfc822Name, "" when none */
+time_t cert_not_after(X509 *cert);
+time_t cert_not_before(X509 *cert);
+/* Is it a PIV Authentication certificate (policy 3.13, or 48.11 of the test arc; not a derived one)? */
+bool cert_is_piv_auth(X509 *cert);
+/* PEM file -> certificates; E_CONF when it has none. */
+enum err cert_read_file(const char *path, STACK_OF(X509) **out) MUST_CHECK;
+
+#endif

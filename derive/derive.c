@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Deriving, from the outside in: the store and its lock, the target and what is left on it, the card and its PIN, the
+ * connection that the card authenticates (PKI-AUTH, FIPS 201-3, 6.2.3.1), then role after role over that one connection.
+ * Nothing is asked of a person, and no PIN is spent, before it is known that the token can be written to and that a card is
+ * there.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "derive/derive_int.h"
+
+void
+derive_step(const struct derive *d, const char *fmt, ...)
+{
+	char text[160];
+	va_list ap;
+
+	if (d->req->step == NULL)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	d->req->step(d->req->ui_arg, text);
+}
+
+enum err
+derive_stopped(const struct derive *d)
+{
+	if (d->req->stop != NULL && d->req->stop(d->req->ui_arg))
+		return err_set(E_CANCELED, "stopped as you asked; nothing unfinished was left behind");
+	return E_OK;
+}
+
+static void
+result_uri(const struct derive *d, const struct enrolment *e, char *out, size_t cap)
+{
+	const char *uri = token_uri(d->to), *query = strchr(uri, '?');
+	char hex[2 * STORE_ID_MAX + 1], id[3 * STORE_ID_MAX + 1];
+	size_t path = query != NULL ? (size_t)(query - uri) : strlen(uri);
+
+	text_hex(span_of(e->id, e->id_len), hex, sizeof hex);
+	for (size_t i = 0; i < e->id_len; i++)
+		snprintf(id + 3 * i, 4, "%%%.2s", hex + 2 * i);
+	id[3 * e->id_len] = '\0';
+	snprintf(out, cap, "%.*s;id=%s%s", (int)path, uri, id, query != NULL ? query : "");
+}
+
+void
+derive_result_add(struct derive *d, const struct enrolment *e, X509 *cert, bool existed, bool finished)
+{
+	struct derive_result *r;
+
+	if (*d->n_results >= 2 * (size_t)ROLE_COUNT)
+		return;
+	r = &d->results[(*d->n_results)++];
+	memset(r, 0, sizeof *r);
+	r->role = e->role;
+	r->existed = existed;
+	r->finished = finished;
+	r->not_after = cert_not_after(cert);
+	cert_name(cert, r->name, sizeof r->name);
+	cert_serial(cert, r->serial, sizeof r->serial);
+	cert_uuids(cert, r->uuid);
+	result_uri(d, e, r->uri, sizeof r->uri);
+}
+
+static enum err
+open_target(struct derive *d)
+{
+	const struct derive_req *r = d->req;
+	enum err e = token_open(r->to, r->ask, r->ask_arg, &d->to);
+
+	return e == E_OK ? token_writable(d->to) : e;
+}
+
+/* Is there anything to be done? A credential that is valid and there is left alone unless --again. */
+static enum err
+plan_roles(struct derive *d, bool todo[ROLE_COUNT], bool *any)
+{
+	enum err e = E_OK;
+
+	*any = false;
+	for (size_t i = 0; e == E_OK && i < d->req->n_roles; i++) {
+		bool exists = false;
+
+		if (!d->req->again)
+			e = derive_existing(d, d->req->role[i], &exists);
+		todo[i] = !exists;
+		*any = *any || !exists;
+	}
+	return e;
+}
+
+/* PIN now, so that nobody types while a server waits for the handshake. */
+static enum err
+open_card(struct derive *d)
+{
+	const struct derive_req *r = d->req;
+	enum err e = card_open(r->from, r->ask, r->ask_arg, &d->card);
+
+	if (e != E_OK)
+		return e;
+	if (strcmp(token_serial_number(d->card.token), token_serial_number(d->to)) == 0 &&
+	    strcmp(token_label(d->card.token), token_label(d->to)) == 0)
+		return err_set(E_ARG, "the PIV card itself cannot be the target; name another token with --to");
+	e = token_login(d->card.token);
+	return e == E_OK ? token_pkey(d->card.token, d->card.id, d->card.id_len, &d->card_key) : e;
+}
+
+static enum err
+open_conn(struct derive *d)
+{
+	const struct derive_req *r = d->req;
+	struct proto_conf conf = { .url = r->issuer, .http = { .cafile = r->cafile, .tls = r->tls, .timeout = r->timeout,
+		.cert = d->card.cert, .key = d->card_key, .stop = r->stop, .stop_arg = r->ui_arg } };
+	enum err e = E_OK;
+
+	memcpy(conf.label, r->label, sizeof conf.label);
+	if (r->cafile != NULL)
+		e = cert_read_file(r->cafile, &d->anchors);
+	if (e == E_OK)
+		e = card_chain(d->card.cert, d->anchors, &conf.http.chain);
+	if (e == E_OK)
+		e = d->proto->open(&conf, &d->conn);
+	sk_X509_pop_free(conf.http.chain, X509_free);
+	return e;
+}
+
+/*
+ * Without a file of anchors the server was authenticated by the system's roots, and the roots that it sends become the
+ * anchors of what it issues (RFC 7030, 4.1.1: explicit TA database by the implicit one).
+ */
+static enum err
+take_cacerts(struct derive *d)
+{
+	enum err e = d->proto->cacerts(d->conn, &d->cacerts);
+
+	if (e != E_OK || d->anchors != NULL)
+		return e;
+	d->anchors = sk_X509_new_null();
+	for (int i = 0; d->anchors != NULL && i < sk_X509_num(d->cacerts); i++) {
+		X509 *x = sk_X509_value(d->cacerts, i);
+
+		if (X509_NAME_cmp(X509_get_subject_name(x), X509_get_issuer_name(x)) == 0 && X509_up_ref(x) == 1 &&
+		    sk_X509_push(d->anchors, x) <= 0)
+			X509_free(x);
+	}
+	return sk_X509_num(d->anchors) > 0 ? E_OK :
+	    err_set(E_POLICY, "%s does not say by which root it issues; get its CA certificate and use --cafile",
+		d->proto->server(d->conn));
+}
+
+/* A failure that is really a card or token pulled out. */
+static enum err
+blame(struct derive *d, enum err e)
+{
+	if (e == E_OK || e == E_PIN || e == E_PINLOCKED || e == E_CANCELED)
+		return e;
+	if (d->card.token != NULL && !token_present(d->card.token))
+		return err_set(E_CARDGONE, "the PIV card '%s' was taken out in the middle; put it back and run the same command again",
+		    token_label(d->card.token));
+	if (d->to != NULL && !token_present(d->to))
+		return err_set(E_CARDGONE, "the token '%s' was taken out in the middle; put it back and run the same command again: "
+		    "what is unfinished on it is cleared up then", token_label(d->to));
+	return e;
+}
+
+static enum err
+run(struct derive *d)
+{
+	bool todo[ROLE_COUNT] = { false }, any = false;
+	enum err e;
+
+	derive_step(d, "looking at the token");
+	e = open_target(d);
+	if (e == E_OK)
+		e = derive_recover(d);
+	if (e == E_OK)
+		e = plan_roles(d, todo, &any);
+	if (e != E_OK || !any)
+		return e;
+	derive_step(d, "looking at the PIV card");
+	e = open_card(d);
+	if (e == E_OK)
+		e = token_login(d->to);
+	derive_step(d, "authenticating to the issuer with the card");
+	if (e == E_OK)
+		e = open_conn(d);
+	if (e == E_OK)
+		e = take_cacerts(d);
+	for (size_t i = 0; e == E_OK && i < d->req->n_roles; i++)
+		if (todo[i])
+			e = derive_role(d, d->req->role[i]);
+	return e;
+}
+
+enum err
+derive_run(const struct derive_req *req, struct derive_result *results, size_t *n)
+{
+	struct derive d = { .req = req, .proto = &proto_est, .results = results, .n_results = n };
+	enum err e;
+
+	*n = 0;
+	e = store_open(req->store, &d.store);
+	if (e == E_OK)
+		e = store_lock(d.store);
+	if (e == E_OK)
+		e = blame(&d, run(&d));
+	if (d.conn != NULL)
+		d.proto->close(&d.conn);
+	EVP_PKEY_free(d.card_key);
+	card_close(&d.card);
+	token_close(&d.to);
+	sk_X509_pop_free(d.anchors, X509_free);
+	sk_X509_pop_free(d.cacerts, X509_free);
+	store_close(&d.store);
+	return e;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_DERIVE_DERIVE_H
+#define DPIV_DERIVE_DERIVE_H
+
+#include <time.h>
+
+#include "base/err.h"
+#include "base/text.h"
+#include "derive/http.h"
+#include "derive/role.h"
+
+/*
+ * Deriving credentials: PKI-AUTH with the card, then for each role a key pair on the target, its certificate from the issuer,
+ * both checked and installed, and written down. Each role is all or nothing: when a step fails, what the role put on the
+ * token is removed again, and when even that is not possible (a token pulled, a process killed), the next run does it, since
+ * every role is written down before its key exists.
+ */
+struct derive_req {
+	const char *to;		    /* URI of the target token */
+	const char *from;	    /* URI of the card; NULL: the one PIV card */
+	const char *issuer;	    /* https address */
+	const char *cafile;	    /* trust anchors; NULL: the system's */
+	const char *label[ROLE_COUNT]; /* the issuer's names of the roles; NULL: the protocol's default */
+	enum http_tls tls;
+	bool test_policies;
+	enum role role[ROLE_COUNT];
+	size_t n_roles;
+	bool alg_chosen;
+	enum token_alg alg;
+	bool again;	/* also where a valid credential is there already */
+	long timeout;	/* seconds for one exchange, 0: default */
+	long wait;	/* seconds to wait for an issuer that wants time, 0: do not */
+	const char *store; /* path of the state store, NULL: default */
+	token_ask_fn *ask;
+	void *ask_arg;
+	void (*step)(void *arg, const char *text); /* what happens now; may be NULL */
+	bool (*stop)(void *arg);		   /* true: stop and undo (E_CANCELED); may be NULL */
+	void *ui_arg;
+};
+
+struct derive_result {
+	enum role role;
+	bool existed;  /* was there before, nothing was done */
+	bool finished; /* begun by an earlier run that was cut short, finished now */
+	char name[64], serial[64], uuid[TEXT_UUID_MAX];
+	char uri[640]; /* of the key: token, id, module-path */
+	time_t not_after;
+};
+
+/* results has room for 2 * ROLE_COUNT; *n are filled in even when an error is returned: they stand. */
+enum err derive_run(const struct derive_req *req, struct derive_result *results, size_t *n) MUST_CHECK;
+
+#endif

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One role: a table of steps over one attempt. The journal row comes before the key (step "place"), so whatever happens
+ * after it can be undone, by this run or by the next: derive_undo() is the inverse of every later step.
+ *
+ * SP 800-157r1, 2.2.1: key pair generated in the token (R17); public key in the request, in the token and in the certificate
+ * are the same (R18), compared three times: read back after generation, in the request's own signature, and in the
+ * certificate read back from the token.
+ */
+#include <string.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <time.h>
+
+#include <openssl/rand.h>
+
+#include "base/log.h"
+#include "derive/csr.h"
+#include "derive/derive_int.h"
+
+#define ID_RANDOM 16
+
+struct attempt {
+	struct derive *d;
+	struct enrolment e;
+	enum token_alg alg;
+	struct proto_attrs attrs;
+	EVP_PKEY *pub, *key;
+	struct proto_issued issued;
+	X509 *cert; /* of issued */
+};
+
+static enum err
+step_attrs(struct attempt *a)
+{
+	const struct derive_req *r = a->d->req;
+	enum err e = a->d->proto->attrs(a->d->conn, a->e.role, &a->attrs);
+
+	return e == E_OK ? csr_algorithm(&a->attrs, r->alg_chosen, r->alg, &a->alg) : e;
+}
+
+/* The role's usual identifier when it is free, else a random one. */
+static enum err
+place_id(struct attempt *a)
+{
+	size_t all, labelled;
+	enum err e;
+
+	a->e.id[0] = role_info(a->e.role)->id;
+	a->e.id_len = 1;
+	e = token_count(a->d->to, a->e.id, a->e.id_len, a->e.label, &all, &labelled);
+	if (e != E_OK || all == 0)
+		return e;
+	a->e.id_len = ID_RANDOM;
+	return RAND_bytes(a->e.id, ID_RANDOM) == 1 ? E_OK : err_crypto(E_CRYPTO, "no random numbers");
+}
+
+static enum err
+step_place(struct attempt *a)
+{
+	struct derive *d = a->d;
+	char name[64];
+	enum err e;
+
+	snprintf(a->e.issuer, sizeof a->e.issuer, "%s", d->req->issuer);
+	snprintf(a->e.token_uri, sizeof a->e.token_uri, "%s", token_uri(d->to));
+	snprintf(a->e.token_serial, sizeof a->e.token_serial, "%s", token_serial_number(d->to));
+	snprintf(a->e.token_label, sizeof a->e.token_label, "%s", token_label(d->to));
+	snprintf(a->e.label, sizeof a->e.label, "dpiv %s %.40s", role_info(a->e.role)->name,
+	    cert_name(d->card.cert, name, sizeof name));
+	if (X509_up_ref(d->card.cert) != 1)
+		return err_set(E_NOMEM, "out of memory");
+	a->e.card = d->card.cert;
+	e = token_writable(d->to);
+	if (e == E_OK)
+		e = place_id(a);
+	return e == E_OK ? store_enrol_begin(d->store, &a->e) : e;
+}
+
+static enum err
+step_generate(struct attempt *a)
+{
+	struct derive *d = a->d;
+	enum err e = token_generate(d->to, a->alg, role_info(a->e.role)->use, a->e.label, a->e.id, a->e.id_len, &a->pub);
+
+	return e == E_OK ? token_pkey(d->to, a->e.id, a->e.id_len, &a->key) : e;
+}
+
+static enum err
+enrol_once(struct attempt *a)
+{
+	struct derive *d = a->d;
+	struct csr_in in = { .role = a->e.role, .subject = X509_get_subject_name(d->card.cert), .pub = a->pub, .key = a->key,
+		.attrs = &a->attrs };
+	WBUF_AUTO csr;
+	enum err e;
+
+	wbuf_init(&csr, 64 * 1024);
+	if (a->attrs.binding)
+		in.binding = d->proto->binding(d->conn);
+	e = csr_build(&in, &csr);
+	if (e != E_OK)
+		return token_failed(d->to, e, "cannot sign the certificate request with the new key");
+	proto_issued_free(&a->issued);
+	return d->proto->enrol(d->conn, a->e.role, wbuf_view(&csr), &a->issued);
+}
+
+/* Sleep in short pieces, so that the person can stop it. */
+static enum err
+enrol_wait(struct attempt *a, long seconds)
+{
+	const struct timespec piece = { 0, 200 * 1000 * 1000 };
+
+	for (time_t end = time(NULL) + seconds; time(NULL) < end;) {
+		enum err e = derive_stopped(a->d);
+
+		if (e != E_OK)
+			return e;
+		derive_step(a->d, "waiting for the issuer, %ld s", (long)(end - time(NULL)));
+		(void)nanosleep(&piece, NULL);
+	}
+	return E_OK;
+}
+
+/*
+ * A binding is that of the connection that the request goes over (RFC 7030, 3.5). When the server closed the connection
+ * before, the request went over a new one with a stale binding: it is signed anew, once. An issuer that wants more time
+ * (202) gets it as far as --wait goes, each time with a fresh signature.
+ */
+static enum err
+step_enrol(struct attempt *a)
+{
+	long left = a->d->req->wait;
+	bool retried = false;
+	enum err e;
+
+	for (;;) {
+		long pause;
+
+		e = enrol_once(a);
+		if (e == E_REMOTE && a->attrs.binding && !a->issued.same_connection && !retried) {
+			retried = true;
+			continue;
+		}
+		pause = a->issued.retry_after;
+		if (e != E_PENDING || pause <= 0 || pause > left)
+			break;
+		left -= pause;
+		e = enrol_wait(a, pause);
+		if (e != E_OK)
+			break;
+		retried = false;
+	}
+	return e;
+}
+
+static enum err
+step_check(struct attempt *a)
+{
+	struct derive *d = a->d;
+	struct cert_rules rules = { .role = a->e.role, .pub = a->pub, .card = d->card.cert, .anchors = d->anchors,
+		.test_policies = d->req->test_policies, .now = time(NULL) };
+	char serial[64];
+	enum err e;
+
+	if (!d->proto->authenticated(d->conn))
+		return err_set(E_POLICY, "%s issued a certificate without asking for the card's; such an issuer cannot know whom it "
+		    "certifies, nothing was installed", d->proto->server(d->conn));
+	rules.others = X509_chain_up_ref(d->cacerts);
+	for (int i = 0; rules.others != NULL && i < sk_X509_num(a->issued.certs); i++)
+		if (X509_up_ref(sk_X509_value(a->issued.certs, i)) == 1 &&
+		    sk_X509_push(rules.others, sk_X509_value(a->issued.certs, i)) <= 0)
+			X509_free(sk_X509_value(a->issued.certs, i));
+	e = rules.others != NULL ? cert_choose(a->issued.certs, a->pub, &a->cert) : err_set(E_NOMEM, "out of memory");
+	if (e == E_OK)
+		e = cert_check(a->cert, &rules);
+	sk_X509_pop_free(rules.others, X509_free);
+	if (e != E_OK && a->cert != NULL)
+		log_warn("derive.refused", "serial=%s", cert_serial(a->cert, serial, sizeof serial));
+	return e == E_OK ? E_OK : err_up(e, "%s", d->proto->server(d->conn));
+}
+
+static enum err
+step_keep(struct attempt *a)
+{
+	return store_enrol_cert(a->d->store, &a->e, a->cert);
+}
+
+/* R18: what was written is read back. */
+static enum err
+step_install(struct attempt *a)
+{
+	struct derive *d = a->d;
+	const struct token_key *keys;
+	size_t n = 0;
+	enum err e = token_put_cert(d->to, a->e.label, a->e.id, a->e.id_len, a->cert);
+
+	if (e == E_OK)
+		e = token_keys(d->to, &keys, &n);
+	for (size_t i = 0; e == E_OK && i < n; i++)
+		if (keys[i].has_private && keys[i].cert != NULL && X509_cmp(keys[i].cert, a->cert) == 0 &&
+		    span_eq(span_of(keys[i].id, keys[i].id_len), span_of(a->e.id, a->e.id_len)))
+			return E_OK;
+	return e != E_OK ? e : err_set(E_IO, "token '%s' does not give back the certificate that was put on it", token_label(d->to));
+}
+
+static enum err
+step_record(struct attempt *a)
+{
+	return store_enrol_done(a->d->store, &a->e, a->cert);
+}
+
+static const struct {
+	const char *text;
+	enum err (*run)(struct attempt *);
+} steps[] = {
+	{ "asking what the issuer wants", step_attrs },
+	{ "finding a place on the token", step_place },
+	{ "generating the key in the token", step_generate },
+	{ "requesting the certificate", step_enrol },
+	{ "checking the certificate", step_check },
+	{ "noting the certificate", step_keep },
+	{ "installing the certificate", step_install },
+	{ "recording the credential", step_record },
+};
+
+static void
+attempt_clear(struct attempt *a)
+{
+	EVP_PKEY_free(a->key);
+	EVP_PKEY_free(a->pub);
+	proto_issued_free(&a->issued);
+	proto_attrs_free(&a->attrs);
+	enrolment_clear(&a->e);
+}
+
+/* The sentence stays that of the failure; when undoing fails too, it says what is left. */
+static enum err
+attempt_undo(struct attempt *a, enum err e)
+{
+	char *why;
+
+	if (a->e.row == 0)
+		return e;
+	why = strdup(err_msg());
+	EVP_PKEY_free(a->key);
+	a->key = NULL;
+	if (derive_undo(a->d, &a->e, why != NULL ? why : err_text(e)) == E_OK)
+		e = err_set(e, "%s", why != NULL ? why : err_text(e));
+	else
+		e = err_set(e, "%s. An unfinished key may be left on token '%s': run 'dpiv derive' again with the token there, and "
+		    "it is removed", why != NULL ? why : err_text(e), a->e.token_label);
+	free(why);
+	return e;
+}
+
+enum err
+derive_role(struct derive *d, enum role role)
+{
+	struct attempt a = { .d = d, .e = { .role = role } };
+	enum err e = E_OK;
+
+	for (size_t i = 0; e == E_OK && i < sizeof steps / sizeof steps[0]; i++) {
+		derive_step(d, "%s: %s", role_info(role)->name, steps[i].text);
+		log_info("derive.step", "role=%s step=\"%s\"", role_info(role)->name, steps[i].text);
+		e = derive_stopped(d);
+		if (e == E_OK)
+			e = steps[i].run(&a);
+	}
+	if (e == E_OK)
+		derive_result_add(d, &a.e, a.cert, false, false);
+	else
+		e = attempt_undo(&a, e);
+	attempt_clear(&a);
+	return e;
+}

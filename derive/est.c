@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Enrolment over Secure Transport, client side (RFC 7030, RFC 8951): cacerts, csrattrs, simpleenroll as a row of proto.h. PKI-AUTH
+ * (FIPS 201-3, 6.2.3.1) is the TLS client authentication with the card's key; so a server that never asks for the
+ * certificate is not one that can derive, and nothing is sent to it. Requests go out in 64-column lines, replies are read as
+ * they come.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "derive/est_reply.h"
+#include "derive/proto.h"
+
+#define URL_MAX	 2048
+#define WELL	 "/.well-known/est"
+#define LINE	 64
+#define RETRY_BY_DEFAULT 60
+
+struct proto_conn {
+	struct http *http;
+	char base[URL_MAX]; /* https://host[:port]/.well-known/est */
+	char *label[ROLE_COUNT];
+};
+
+static void
+est_close(struct proto_conn **cp)
+{
+	struct proto_conn *c = *cp;
+
+	*cp = NULL;
+	if (c == NULL)
+		return;
+	http_close(&c->http);
+	for (size_t i = 0; i < ROLE_COUNT; i++)
+		free(c->label[i]);
+	free(c);
+}
+
+/* An issuer's address with or without the well-known part, with or without a slash at the end. */
+static enum err
+est_base(const char *url, char *out)
+{
+	const char *well = strstr(url, WELL);
+	size_t n = well != NULL ? (size_t)(well - url) : strlen(url);
+
+	while (n > 0 && url[n - 1] == '/')
+		n--;
+	if (strncmp(url, "https://", 8) != 0)
+		return err_set(E_ARG, "the issuer's address must begin with https://, not '%.100s'", url);
+	if (snprintf(out, URL_MAX, "%.*s%s", (int)n, url, WELL) >= URL_MAX)
+		return err_set(E_ARG, "the issuer's address is too long");
+	return E_OK;
+}
+
+static enum err
+est_open(const struct proto_conf *conf, struct proto_conn **out)
+{
+	struct proto_conn *c = calloc(1, sizeof *c);
+	enum err e;
+
+	*out = NULL;
+	if (c == NULL)
+		return err_set(E_NOMEM, "out of memory");
+	e = est_base(conf->url, c->base);
+	for (size_t i = 0; e == E_OK && i < ROLE_COUNT; i++) {
+		const char *label = conf->label[i] != NULL ? conf->label[i] : role_info((enum role)i)->label;
+
+		if (label != NULL && (c->label[i] = strdup(label)) == NULL)
+			e = err_set(E_NOMEM, "out of memory");
+	}
+	if (e == E_OK)
+		e = http_open(&conf->http, &c->http);
+	if (e != E_OK)
+		est_close(&c);
+	*out = c;
+	return e;
+}
+
+static enum err
+est_url(const struct proto_conn *c, const char *label, const char *operation, char *url)
+{
+	if (snprintf(url, URL_MAX, "%s%s%s/%s", c->base, label != NULL ? "/" : "", label != NULL ? label : "", operation) >=
+	    URL_MAX)
+		return err_set(E_ARG, "the issuer's address is too long");
+	return E_OK;
+}
+
+/* What a status means to the person. */
+static const struct {
+	long status;
+	enum err e;
+	const char *means;
+} statuses[] = {
+	{ 400, E_REMOTE, "found the request bad; tell the issuer" },
+	{ 401, E_REMOTE, "wants a user name and password, which dpiv does not send: it proves possession of the card; ask the "
+			 "issuer for enrolment by PIV card" },
+	{ 403, E_REMOTE, "refused" },
+	{ 404, E_REMOTE, "has no such service; check the issuer's address and its label for this role" },
+	{ 405, E_REMOTE, "does not take requests here; check the issuer's address" },
+	{ 415, E_REMOTE, "does not take this kind of request; check the issuer's address" },
+	{ 429, E_PENDING, "is asked too often; try again later" },
+	{ 500, E_REMOTE, "has an internal error; try again later or tell the issuer" },
+	{ 501, E_REMOTE, "does not offer this operation; ask the issuer" },
+	{ 502, E_REMOTE, "cannot reach its own back end; try again later" },
+	{ 503, E_PENDING, "is not available now; try again later" },
+	{ 504, E_REMOTE, "cannot reach its own back end; try again later" },
+};
+
+static enum err
+est_refused(const struct proto_conn *c, const struct http_reply *r, const char *what)
+{
+	const char *means = "gave an answer that dpiv does not expect; check the issuer's address";
+	enum err e = E_REMOTE;
+	char said[240];
+
+	for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
+		if (statuses[i].status == r->status) {
+			means = statuses[i].means;
+			e = statuses[i].e;
+		}
+	}
+	http_said(r, said, sizeof said);
+	return err_set(e, "%s: %s %s (HTTP %ld%s%s)", what, http_server(c->http), means, r->status,
+	    said[0] != '\0' ? "): " : ")", said);
+}
+
+static enum err
+est_cacerts(struct proto_conn *c, STACK_OF(X509) **out)
+{
+	char url[URL_MAX];
+	struct http_reply r;
+	enum err e = est_url(c, NULL, "cacerts", url);
+
+	*out = NULL;
+	http_reply_init(&r);
+	if (e == E_OK)
+		e = http_get(c->http, url, "application/pkcs7-mime", &r);
+	if (e == E_OK && r.status != 200)
+		e = est_refused(c, &r, "the issuer's certificates");
+	else if (e == E_OK && (e = est_read_certs(wbuf_view(&r.body), out)) != E_OK)
+		e = err_up(e, "%s does not send its certificates; is this the address of an EST server?", http_server(c->http));
+	http_reply_free(&r);
+	return e;
+}
+
+/* RFC 7030, 4.5.2: 204 and 404 both mean that nothing is wanted; servers without the operation say 501. */
+static enum err
+est_attrs(struct proto_conn *c, enum role role, struct proto_attrs *out)
+{
+	char url[URL_MAX];
+	struct http_reply r;
+	enum err e = est_url(c, c->label[role], "csrattrs", url);
+
+	memset(out, 0, sizeof *out);
+	http_reply_init(&r);
+	if (e == E_OK)
+		e = http_get(c->http, url, "application/csrattrs", &r);
+	if (e == E_OK && r.status != 204 && r.status != 404 && r.status != 501) {
+		if (r.status != 200)
+			e = est_refused(c, &r, "what the issuer wants in a request");
+		else if ((e = est_read_attrs(wbuf_view(&r.body), out)) != E_OK)
+			e = err_up(e, "%s", http_server(c->http));
+	}
+	http_reply_free(&r);
+	return e;
+}
+
+static struct span
+est_binding(struct proto_conn *c)
+{
+	return http_binding(c->http);
+}
+
+static enum err
+est_answer(struct proto_conn *c, const struct http_reply *r, const char *what, struct proto_issued *out)
+{
+	enum err e;
+
+	if (r->status == 202) {
+		out->retry_after = r->retry_after > 0 ? r->retry_after : RETRY_BY_DEFAULT;
+		return err_set(E_PENDING, "%s: %s has the request but wants more time; try again in %ld seconds (HTTP 202)", what,
+		    http_server(c->http), out->retry_after);
+	}
+	if (r->status != 200)
+		return est_refused(c, r, what);
+	e = est_read_certs(wbuf_view(&r->body), &out->certs);
+	return e == E_OK ? E_OK : err_up(e, "%s: %s sent something else than a certificate; tell the issuer", what,
+	    http_server(c->http));
+}
+
+static enum err
+est_enrol(struct proto_conn *c, enum role role, struct span csr, struct proto_issued *out)
+{
+	char url[URL_MAX], what[64];
+	struct http_reply r;
+	WBUF_AUTO body;
+	enum err e = est_url(c, c->label[role], "simpleenroll", url);
+
+	memset(out, 0, sizeof *out);
+	snprintf(what, sizeof what, "the %s certificate", role_info(role)->what);
+	wbuf_init(&body, HTTP_BODY_MAX);
+	http_reply_init(&r);
+	text_base64(csr, LINE, &body);
+	wbuf_u8(&body, '\n');
+	if (e == E_OK && body.bad)
+		e = err_set(E_NOMEM, "out of memory");
+	if (e == E_OK)
+		e = http_post(c->http, url, "application/pkcs10", "application/pkcs7-mime", wbuf_view(&body), &r);
+	if (e == E_OK) {
+		out->same_connection = r.same_connection;
+		e = est_answer(c, &r, what, out);
+	}
+	http_reply_free(&r);
+	return e;
+}
+
+static bool
+est_authenticated(struct proto_conn *c)
+{
+	return http_cert_asked(c->http);
+}
+
+static const char *
+est_server(struct proto_conn *c)
+{
+	return http_server(c->http);
+}
+
+const struct proto proto_est = {
+	.name = "EST",
+	.open = est_open,
+	.cacerts = est_cacerts,
+	.attrs = est_attrs,
+	.binding = est_binding,
+	.enrol = est_enrol,
+	.authenticated = est_authenticated,
+	.server = est_server,
+	.close = est_close,
+};

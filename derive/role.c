@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The roles of derived credentials and the key algorithms, as tables. Policies are those of the X.509 Certificate Policy for
+ * the U.S. Federal PKI Common Policy Framework, arc 2.16.840.1.101.3.2.1.3: 40 derived-pivAuth, 41 derived-pivAuth-hardware,
+ * 6 common-policy, 7 common-hardware, 16 common-High; test policies are NIST's test arc, accepted only when the
+ * configuration says so.
+ */
+#include <string.h>
+
+#include <openssl/objects.h>
+#include <openssl/x509v3.h>
+
+#include "base/text.h"
+#include "derive/role.h"
+
+#define ARC  "2.16.840.1.101.3.2.1.3."
+#define TEST "2.16.840.1.101.3.2.1.48."
+
+static const char *const auth_policies[] = { ARC "40", ARC "41", NULL };
+static const char *const auth_tests[] = { TEST "109", TEST "110", NULL };
+static const char *const mail_policies[] = { ARC "6", ARC "7", ARC "16", NULL };
+static const char *const mail_tests[] = { TEST "8", TEST "9", TEST "12", NULL };
+
+static const struct role_info roles[ROLE_COUNT] = {
+	[ROLE_AUTH] = { "auth", "authentication", NULL, 0x01, TOKEN_USE_SIGN, KU_DIGITAL_SIGNATURE, KU_DIGITAL_SIGNATURE,
+	    NID_client_auth, true, auth_policies, auth_tests },
+	[ROLE_SIGN] = { "sign", "digital signature", "sign", 0x02, TOKEN_USE_SIGN, KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION,
+	    KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION, NID_email_protect, false, mail_policies, mail_tests },
+	[ROLE_ENCRYPT] = { "encrypt", "encryption", "encrypt", 0x03, TOKEN_USE_DECRYPT, KU_KEY_ENCIPHERMENT, KU_KEY_AGREEMENT,
+	    NID_email_protect, false, mail_policies, mail_tests },
+};
+
+static const struct {
+	const char *name;
+	enum token_alg alg;
+} algs[] = {
+	{ "rsa2048", TOKEN_RSA2048 },
+	{ "rsa3072", TOKEN_RSA3072 },
+	{ "p256", TOKEN_P256 },
+	{ "p384", TOKEN_P384 },
+};
+
+const struct role_info *
+role_info(enum role role)
+{
+	return &roles[role];
+}
+
+enum err
+role_parse(const char *name, size_t len, enum role *out)
+{
+	char safe[40];
+
+	for (size_t i = 0; i < ROLE_COUNT; i++) {
+		if (strlen(roles[i].name) == len && memcmp(roles[i].name, name, len) == 0) {
+			*out = (enum role)i;
+			return E_OK;
+		}
+	}
+	return err_set(E_USAGE, "there is no role '%s'; the roles are auth, sign and encrypt",
+	    text_safe(span_of(name, len), safe, sizeof safe));
+}
+
+enum err
+alg_parse(const char *name, enum token_alg *out)
+{
+	char safe[40];
+
+	for (size_t i = 0; i < sizeof algs / sizeof algs[0]; i++) {
+		if (strcmp(algs[i].name, name) == 0) {
+			*out = algs[i].alg;
+			return E_OK;
+		}
+	}
+	return err_set(E_USAGE, "there is no algorithm '%s'; derived keys are rsa2048, rsa3072, p256 or p384",
+	    text_safe(span_str(name), safe, sizeof safe));
+}
+
+const char *
+alg_name(enum token_alg alg)
+{
+	for (size_t i = 0; i < sizeof algs / sizeof algs[0]; i++)
+		if (algs[i].alg == alg)
+			return algs[i].name;
+	return "?";
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_DERIVE_STORE_H
+#define DPIV_DERIVE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+#include <openssl/x509.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "derive/role.h"
+
+/*
+ * What dpiv remembers ($XDG_STATE_HOME/dpiv/state.db): the credentials that it derived, the enrolments under way, and every
+ * event, append-only. No key and no PIN is ever in it. An enrolment row is written before the key exists and deleted when
+ * nothing half-done is left, so whatever a killed run left behind is found by the next one.
+ */
+struct store;
+
+#define STORE_ID_MAX 64
+
+enum enrol_step {
+	ENROL_KEY,  /* the key may exist; no certificate was received */
+	ENROL_CERT, /* the certificate was received and is in the row; it may or may not be on the token */
+};
+
+struct enrolment {
+	int64_t row;
+	enum role role;
+	enum enrol_step step;
+	char issuer[256];    /* address */
+	char token_uri[512]; /* canonical */
+	char token_serial[17], token_label[33];
+	uint8_t id[STORE_ID_MAX]; /* CKA_ID */
+	size_t id_len;
+	char label[64]; /* CKA_LABEL of key and certificate */
+	X509 *cert;	/* ENROL_CERT; owned */
+	X509 *card;	/* PIV Authentication certificate; owned */
+	time_t created;
+};
+void enrolment_clear(struct enrolment *e);
+
+struct credential {
+	int64_t row;
+	enum role role;
+	char issuer[256];
+	char token_uri[512];
+	char token_serial[17], token_label[33];
+	uint8_t id[STORE_ID_MAX];
+	size_t id_len;
+	X509 *cert; /* owned */
+	time_t created;
+	bool active; /* false: replaced or gone from its token */
+};
+void credential_clear(struct credential *c);
+
+/* path NULL: the default file; folders are made. One process at a time may change things: store_lock(). */
+enum err store_open(const char *path, struct store **out) MUST_CHECK;
+void store_close(struct store **s);
+/* E_BUSY when another dpiv is deriving. Held until store_close(). */
+enum err store_lock(struct store *s) MUST_CHECK;
+
+enum err store_enrol_begin(struct store *s, struct enrolment *e) MUST_CHECK; /* sets e->row */
+enum err store_enrol_cert(struct store *s, const struct enrolment *e, X509 *cert) MUST_CHECK;
+/* The enrolment became a credential; an older one of the same role, issuer and token is no longer active. */
+enum err store_enrol_done(struct store *s, const struct enrolment *e, X509 *cert) MUST_CHECK;
+/* Undone: nothing is left on the token. why goes to the events. */
+enum err store_enrol_undone(struct store *s, const struct enrolment *e, const char *why) MUST_CHECK;
+/* The i-th enrolment under way; E_NOTFOUND past the end. */
+enum err store_enrol_get(struct store *s, size_t i, struct enrolment *out) MUST_CHECK;
+
+/* The i-th credential (active ones first, newest first); E_NOTFOUND past the end. */
+enum err store_cred_get(struct store *s, size_t i, struct credential *out) MUST_CHECK;
+enum err store_cred_lost(struct store *s, const struct credential *c, const char *why) MUST_CHECK;
+
+enum err store_event(struct store *s, const char *what, const char *detail) MUST_CHECK;
+/* The i-th newest event's time and text; E_NOTFOUND past the end. */
+enum err store_event_get(struct store *s, size_t i, time_t *at, char *text, size_t cap) MUST_CHECK;
+
+#endif
