@@ -232,7 +232,7 @@ check_file(struct conf *c, const char *path, struct span text, CONF *file)
 static enum err
 file_parse(const char *path, struct span text, CONF **out)
 {
-	BIO *bio = BIO_new_mem_buf(text.p, (int)text.n);
+	BIO *bio = BIO_new_mem_buf(text.n > 0 ? (const void *)text.p : "", (int)text.n); /* NULL: an empty file */
 	CONF *file = NCONF_new(NULL);
 	long line = 0;
 	enum err e = E_OK;
