@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * dpiv status: gathers what there is into one JSON tree and shows that tree, as it is (--json) or as text (status_text.c). No
+ * PIN is asked for and nothing is changed: certificates are read from the tokens without a login, the rest comes from the
+ * state store. What needs attention is a list of its own, each with the command to run.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <jansson.h>
+
+#include "base/conf.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "cli/status.h"
+#include "derive/cert.h"
+#include "derive/store.h"
+#include "derive/token.h"
+
+#define DAY	  (24 * 60 * 60)
+#define SOON_DAYS 28
+
+const char help_status[] =
+    "usage: dpiv status [--json]\n"
+    "\n"
+    "Shows the PIV card, the tokens that dpiv knows, the credentials that it derived, when they expire,\n"
+    "and what needs attention, with the command to run. Asks for no PIN and changes nothing.\n"
+    "\n"
+    "  --json   the same for programs\n"
+    "\n"
+    "Examples:\n"
+    "  dpiv status\n"
+    "  dpiv status --json | jq '.attention[].command'\n"
+    "\n"
+    "Tokens are listed when dpiv.conf names them ([token NAME] with uri = pkcs11:…) or when a credential\n"
+    "was derived into them. Exit status 3 means: no card, no token and no credential.\n";
+
+struct status {
+	json_t *tree, *cards, *tokens, *credentials, *unfinished, *attention;
+	time_t now;
+};
+
+static void
+attention(struct status *s, const char *what, const char *command)
+{
+	json_array_append_new(s->attention, json_pack("{s:s, s:s}", "what", what, "command", command));
+}
+
+static const char *
+lifetime(const struct status *s, time_t not_after)
+{
+	if (not_after <= s->now)
+		return "expired";
+	return not_after < s->now + (time_t)SOON_DAYS * DAY ? "expiring" : "ok";
+}
+
+static json_t *
+json_time(time_t t)
+{
+	char text[32];
+	struct tm tm;
+
+	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
+	return json_string(text);
+}
+
+static json_t *
+json_hex(const uint8_t *p, size_t n)
+{
+	char hex[2 * STORE_ID_MAX + 1];
+
+	return json_string(text_hex(span_of(p, n), hex, sizeof hex));
+}
+
+/* --- tokens ------------------------------------------------------------------------------------------------------- */
+
+static json_t *
+status_key(const struct status *s, const struct token_key *k)
+{
+	char name[128], serial[64];
+	json_t *o = json_pack("{s:o, s:s}", "id", json_hex(k->id, k->id_len), "label", k->label);
+
+	if (k->cert == NULL)
+		return o;
+	json_object_set_new(o, "name", json_string(cert_name(k->cert, name, sizeof name)));
+	json_object_set_new(o, "serial", json_string(cert_serial(k->cert, serial, sizeof serial)));
+	json_object_set_new(o, "not_after", json_time(cert_not_after(k->cert)));
+	json_object_set_new(o, "state", json_string(lifetime(s, cert_not_after(k->cert))));
+	json_object_set_new(o, "piv_auth", json_boolean(cert_is_piv_auth(k->cert)));
+	return o;
+}
+
+static json_t *
+status_token(const struct status *s, const char *uri)
+{
+	const struct token_key *keys = NULL;
+	struct token *t = NULL;
+	json_t *o = json_pack("{s:s, s:[]}", "uri", uri, "keys"), *list = json_object_get(o, "keys");
+	size_t n = 0;
+	enum err e = token_open(uri, NULL, NULL, &t);
+
+	if (e == E_OK) {
+		json_object_set_new(o, "label", json_string(token_label(t)));
+		json_object_set_new(o, "uri", json_string(token_uri(t)));
+		e = token_keys(t, &keys, &n);
+	}
+	for (size_t i = 0; e == E_OK && i < n; i++)
+		json_array_append_new(list, status_key(s, &keys[i]));
+	json_object_set_new(o, "present", json_boolean(e == E_OK));
+	if (e != E_OK)
+		json_object_set_new(o, "problem", json_string(err_msg()));
+	token_close(&t);
+	return o;
+}
+
+static bool
+token_known(const json_t *list, const json_t *token)
+{
+	const char *uri = json_string_value(json_object_get(token, "uri"));
+	size_t i;
+	json_t *o;
+
+	json_array_foreach(list, i, o) {
+		if (strcmp(json_string_value(json_object_get(o, "uri")), uri) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+token_add(struct status *s, const char *uri)
+{
+	json_t *o = status_token(s, uri);
+
+	if (token_known(s->tokens, o) || token_known(s->cards, o))
+		json_decref(o);
+	else
+		json_array_append_new(s->tokens, o);
+}
+
+static void
+card_attention(struct status *s, const json_t *card)
+{
+	size_t i;
+	json_t *k;
+	char what[256];
+
+	json_array_foreach(json_object_get(card, "keys"), i, k) {
+		const char *state = json_string_value(json_object_get(k, "state"));
+
+		if (state == NULL || strcmp(state, "ok") == 0 || !json_is_true(json_object_get(k, "piv_auth")))
+			continue;
+		snprintf(what, sizeof what, "the PIV card's authentication certificate %s", strcmp(state, "expired") == 0 ?
+		    "has expired" : "expires soon");
+		attention(s, what, "ask your agency for a new card");
+	}
+}
+
+static void
+gather_cards(struct status *s)
+{
+	char **uris = NULL;
+	size_t n = 0;
+	enum err e = token_list(NULL, &uris, &n);
+
+	if (e == E_OK && n == 0)
+		e = token_absent(NULL);
+	if (e != E_OK)
+		json_object_set_new(s->tree, "card_problem", json_string(err_msg()));
+	for (size_t i = 0; i < n; i++) {
+		json_t *o = status_token(s, uris[i]);
+
+		card_attention(s, o);
+		json_array_append_new(s->cards, o);
+		free(uris[i]);
+	}
+	free(uris);
+}
+
+static void
+gather_configured(struct status *s, const struct conf *conf)
+{
+	const char *name;
+
+	for (size_t i = 0; (name = conf_named(conf, "token", i)) != NULL; i++) {
+		char section[160];
+		const char *uri;
+
+		snprintf(section, sizeof section, "token %s", name);
+		uri = conf_str(conf, section, "uri");
+		if (uri != NULL)
+			token_add(s, uri);
+	}
+}
+
+/* --- the store ---------------------------------------------------------------------------------------------------- */
+
+/* Is this certificate on the token, as it was listed? */
+static bool
+cred_on_token(const struct status *s, const struct credential *c)
+{
+	const json_t *lists[] = { s->tokens, s->cards };
+	char serial[64];
+	size_t i, k;
+	json_t *t, *key;
+
+	cert_serial(c->cert, serial, sizeof serial);
+	for (size_t l = 0; l < 2; l++) {
+		json_array_foreach(lists[l], i, t) {
+			json_array_foreach(json_object_get(t, "keys"), k, key) {
+				const char *have = json_string_value(json_object_get(key, "serial"));
+
+				if (have != NULL && strcmp(have, serial) == 0)
+					return true;
+			}
+		}
+	}
+	return false;
+}
+
+static bool
+cred_token_present(const struct status *s, const struct credential *c)
+{
+	const json_t *lists[] = { s->tokens, s->cards };
+	size_t i;
+	json_t *t;
+
+	for (size_t l = 0; l < 2; l++) {
+		json_array_foreach(lists[l], i, t) {
+			const char *label = json_string_value(json_object_get(t, "label"));
+
+			if (label != NULL && strcmp(label, c->token_label) == 0)
+				return json_is_true(json_object_get(t, "present"));
+		}
+	}
+	return false;
+}
+
+static const struct {
+	const char *state, *what;
+} complaints[] = {
+	{ "expired", "has expired" },
+	{ "expiring", "expires soon" },
+	{ "missing", "is no longer on its token" },
+};
+
+static void
+cred_attention(struct status *s, const struct credential *c, const char *state)
+{
+	char what[256], command[1024];
+
+	for (size_t i = 0; i < sizeof complaints / sizeof complaints[0]; i++) {
+		if (strcmp(complaints[i].state, state) != 0)
+			continue;
+		snprintf(what, sizeof what, "the %s credential on '%s' %s", role_info(c->role)->name, c->token_label,
+		    complaints[i].what);
+		snprintf(command, sizeof command, "dpiv derive --again --role %s --issuer %s --to '%s'", role_info(c->role)->name,
+		    c->issuer, c->token_uri);
+		attention(s, what, command);
+	}
+}
+
+static void
+cred_add(struct status *s, const struct credential *c)
+{
+	char name[128], serial[64], uuid[TEXT_UUID_MAX];
+	const char *state = lifetime(s, cert_not_after(c->cert));
+
+	if (!cred_token_present(s, c))
+		state = strcmp(state, "ok") == 0 ? "token absent" : state;
+	else if (!cred_on_token(s, c))
+		state = "missing";
+	cert_uuids(c->cert, uuid);
+	json_array_append_new(s->credentials, json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:o, s:s}", "role",
+	    role_info(c->role)->name, "name", cert_name(c->cert, name, sizeof name), "issuer", c->issuer, "token", c->token_label,
+	    "token_uri", c->token_uri, "id", json_hex(c->id, c->id_len), "serial", cert_serial(c->cert, serial, sizeof serial),
+	    "uuid", uuid, "not_after", json_time(cert_not_after(c->cert)), "state", state));
+	cred_attention(s, c, state);
+}
+
+/* Tokens first, so that the credentials can be looked for on them. */
+static enum err
+gather_credentials(struct status *s, struct store *store, bool tokens)
+{
+	enum err e = E_OK;
+
+	for (size_t i = 0; e == E_OK; i++) {
+		struct credential c;
+
+		e = store_cred_get(store, i, &c);
+		if (e == E_OK && c.active && tokens)
+			token_add(s, c.token_uri);
+		else if (e == E_OK && c.active)
+			cred_add(s, &c);
+		credential_clear(&c);
+	}
+	return e == E_NOTFOUND ? E_OK : e;
+}
+
+static enum err
+gather_unfinished(struct status *s, struct store *store)
+{
+	enum err e = E_OK;
+
+	for (size_t i = 0; e == E_OK; i++) {
+		struct enrolment r;
+		char what[256], command[1024];
+
+		e = store_enrol_get(store, i, &r);
+		if (e == E_OK) {
+			json_array_append_new(s->unfinished, json_pack("{s:s, s:s, s:s, s:o}", "role", role_info(r.role)->name,
+			    "issuer", r.issuer, "token", r.token_label, "since", json_time(r.created)));
+			snprintf(what, sizeof what, "deriving the %s credential on '%s' was cut short", role_info(r.role)->name,
+			    r.token_label);
+			snprintf(command, sizeof command, "dpiv derive --role %s --issuer %s --to '%s'", role_info(r.role)->name,
+			    r.issuer, r.token_uri);
+			attention(s, what, command);
+		}
+		enrolment_clear(&r);
+	}
+	return e == E_NOTFOUND ? E_OK : e;
+}
+
+static enum err
+gather(struct status *s, const struct conf *conf)
+{
+	struct store *store = NULL;
+	enum err e = store_open(NULL, &store);
+
+	gather_cards(s);
+	gather_configured(s, conf);
+	if (e == E_OK)
+		e = gather_credentials(s, store, true);
+	if (e == E_OK)
+		e = gather_credentials(s, store, false);
+	if (e == E_OK)
+		e = gather_unfinished(s, store);
+	store_close(&store);
+	if (e == E_OK && json_array_size(s->credentials) == 0 && json_array_size(s->cards) > 0)
+		attention(s, "nothing was derived from the PIV card yet", "dpiv help derive");
+	return e;
+}
+
+static bool
+status_init(struct status *s)
+{
+	s->now = time(NULL);
+	s->tree = json_pack("{s:i, s:[], s:n, s:[], s:[], s:[], s:[]}", "version", 1, "cards", "card_problem", "tokens",
+	    "credentials", "unfinished", "attention");
+	s->cards = json_object_get(s->tree, "cards");
+	s->tokens = json_object_get(s->tree, "tokens");
+	s->credentials = json_object_get(s->tree, "credentials");
+	s->unfinished = json_object_get(s->tree, "unfinished");
+	s->attention = json_object_get(s->tree, "attention");
+	return s->tree != NULL;
+}
+
+static int
+status_show(struct status *s, bool as_json)
+{
+	size_t found = json_array_size(s->cards) + json_array_size(s->tokens) + json_array_size(s->credentials);
+
+	if (as_json) {
+		json_dumpf(s->tree, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+		putchar('\n');
+	} else {
+		status_text(s->tree);
+	}
+	return found > 0 ? EXIT_DONE : EXIT_NOTHING;
+}
+
+int
+cmd_status(int argc, char **argv)
+{
+	static const struct option longopts[] = { { "json", no_argument, NULL, 'j' }, { NULL, 0, NULL, 0 } };
+	struct status s;
+	struct conf *conf = NULL;
+	bool as_json = false;
+	int opt, status;
+	enum err e;
+
+	while ((opt = getopt_long(argc, argv, "", longopts, NULL)) != -1) {
+		if (opt != 'j')
+			return cli_usage("the command line is not right");
+		as_json = true;
+	}
+	if (optind < argc)
+		return cli_usage("unexpected argument '%s'", argv[optind]);
+	e = conf_load(&conf);
+	if (e == E_OK && !status_init(&s))
+		e = err_set(E_NOMEM, "out of memory");
+	if (e != E_OK) {
+		conf_free(&conf);
+		return cli_fail(e);
+	}
+	e = gather(&s, conf);
+	status = e == E_OK ? status_show(&s, as_json) : cli_fail(e);
+	json_decref(s.tree);
+	conf_free(&conf);
+	return status;
+}
