@@ -298,6 +298,8 @@ keyring_signer(const struct keyring *r, const char *address, const struct keyrin
 	}
 	if (*out != NULL)
 		return E_OK;
+	if (r->n_keys == 1 && (e = certs_usable(r->keys[0].key.cert, CERT_SIGN)) != E_OK)
+		return e; /* the one that was asked for */
 	if (worst == E_EXPIRED) /* the sentence names it */
 		return err_up(E_EXPIRED, "no certificate to sign with");
 	return err_set(E_NOTFOUND, "no certificate to sign mail with on any token (looked at: %s)", keyring_names(r));

@@ -78,11 +78,18 @@ key_make() {
 	esac
 }
 
-# cert_make PROFILE KEY SUBJECT OUT [CA [DAYS]]: CA is a path without .pem and .key; DAYS may be negative (expired)
+# cert_make PROFILE KEY SUBJECT OUT [CA [FROM TO]]: CA is a path without .pem and .key; FROM and TO are UTC times as
+# YYYYMMDDHHMMSSZ (default: now, a year)
 cert_make() {
+	local ca=${5:-$TMP/ca} from to
+	from=${6:-$(date -u +%Y%m%d%H%M%SZ)} to=${7:-$(date -u -d +1year +%Y%m%d%H%M%SZ)}
 	openssl req -new -key "$2" -subj "$3" -config "$TMP/ca.cnf" -out "$TMP/req.pem"
-	openssl x509 -req -in "$TMP/req.pem" -CA "${5:-$TMP/ca}.pem" -CAkey "${5:-$TMP/ca}.key" -CAcreateserial \
-	    -days "${6:-365}" -sha256 -extfile "$TMP/ca.cnf" -extensions "$1" -out "$4" 2>/dev/null
+	: >"$TMP/ca.db"
+	printf '%s' 'unique_subject = no' >"$TMP/ca.db.attr"
+	printf '[ca]\ndefault_ca = d\n[d]\ndatabase = %s\nnew_certs_dir = %s\nrand_serial = yes\ndefault_md = sha256\npolicy = p\n[p]\n%s\n%s\n' \
+	    "$TMP/ca.db" "$TMP" 'commonName = supplied' 'organizationName = optional' >"$TMP/sign.cnf"
+	openssl ca -batch -notext -config "$TMP/sign.cnf" -in "$TMP/req.pem" -cert "$ca.pem" -keyfile "$ca.key" -startdate "$from" \
+	    -enddate "$to" -extfile "$TMP/ca.cnf" -extensions "$1" -out "$4" 2>"$TMP/ca.log" || cat "$TMP/ca.log" >&2
 }
 
 # token_make LABEL ALG: keys and certificates 9a 9c 9d (CKA_ID 01 02 03) for Pat; PEM copies in $TMP/LABEL-9x.{key,pem}.
