@@ -49,6 +49,7 @@ static bool
 settings(SSL_CTX *ctx, const char *versions)
 {
 	static const unsigned char session_context[] = "dpiv-issuer";
+	int groups[] = { NID_X9_62_prime256v1, NID_secp384r1, NID_X25519 };
 	int low = strcmp(versions, "1.3") == 0 ? TLS1_3_VERSION : TLS1_2_VERSION;
 	int high = strcmp(versions, "1.2") == 0 ? TLS1_2_VERSION : TLS1_3_VERSION;
 
@@ -61,7 +62,7 @@ settings(SSL_CTX *ctx, const char *versions)
 	return SSL_CTX_set_num_tickets(ctx, 0) && SSL_CTX_set_min_proto_version(ctx, low) &&
 	    SSL_CTX_set_max_proto_version(ctx, high) && SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM") &&
 	    SSL_CTX_set_ciphersuites(ctx, "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256") &&
-	    SSL_CTX_set1_groups_list(ctx, "P-256:P-384:X25519") &&
+	    SSL_CTX_set1_groups(ctx, groups, 3) &&
 	    SSL_CTX_set_session_id_context(ctx, session_context, sizeof session_context - 1);
 }
 
