@@ -142,7 +142,7 @@ restore(struct piv_card *card)
 	return e;
 }
 
-/* Is our application current, on our card? */
+/* Is our application current, on our card? Asked without disturbing anything. */
 static enum err
 is_current(struct piv_card *card, bool *current)
 {
@@ -151,7 +151,7 @@ is_current(struct piv_card *card, bool *current)
 
 	*current = false;
 	if (!has_identity(card))
-		return E_OK; /* nothing to compare: select to be sure */
+		return piv_discover(card, current);
 	e = piv_identify(card, &now);
 	if (e != E_OK && !no_chuid(card, e))
 		return e;

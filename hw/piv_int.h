@@ -70,6 +70,9 @@ void piv_application_is(struct piv_card *card, struct span aid);
  * possible. */
 enum err piv_identify(struct piv_card *card, struct piv_id *id) MUST_CHECK;
 
+/* Without a CHUID: does the Discovery object name our application? E_OK with the answer; else no answer at all. */
+enum err piv_discover(struct piv_card *card, bool *ours) MUST_CHECK;
+
 /* --- piv_data.c, piv_sw.c --- */
 
 /* "9A PIV Authentication"; never NULL. */

@@ -10,19 +10,17 @@
 
 #include "hw/piv_int.h"
 
+#define AID_N 9 /* without the version */
+
 static const struct {
-	const char *aid;
-	size_t n;
+	const char *aid; /* AID_N bytes */
 	bool derived;
 } applications[] = {
-	{ "\xA0\x00\x00\x03\x08\x00\x00\x10\x00", 9, false },
-	{ "\xA0\x00\x00\x03\x08\x00\x00\x20\x00", 9, true },
+	{ "\xA0\x00\x00\x03\x08\x00\x00\x10\x00", false },
+	{ "\xA0\x00\x00\x03\x08\x00\x00\x20\x00", true },
 };
 
-#define RID   "\xA0\x00\x00\x03\x08"
-#define RID_N 5
-
-/* The AID that the property template names, when it is one of ours; false when this is no such template. */
+/* Is this an application property template? The AID in it, with its version, when it is the one that was selected. */
 static bool
 template_aid(struct span answer, struct piv_id *id)
 {
@@ -34,7 +32,7 @@ template_aid(struct span answer, struct piv_id *id)
 		apt = inner;
 	if (tlv_find(apt, 0x4F, &aid) != E_OK || aid.n < 4 || aid.n > sizeof id->aid)
 		return false;
-	if (span_starts(aid, RID, RID_N)) {
+	if (span_starts(aid, id->aid, AID_N)) {
 		memcpy(id->aid, aid.p, aid.n);
 		id->aid_len = aid.n;
 	}
@@ -44,7 +42,7 @@ template_aid(struct span answer, struct piv_id *id)
 static enum err
 select_row(struct piv_card *card, size_t i, struct piv_id *id)
 {
-	struct apdu a = { .ins = INS_SELECT, .p1 = 0x04, .data = span_of(applications[i].aid, applications[i].n), .le = true };
+	struct apdu a = { .ins = INS_SELECT, .p1 = 0x04, .data = span_of(applications[i].aid, AID_N), .le = true };
 	WBUF_AUTO out;
 	enum err e;
 
@@ -53,8 +51,8 @@ select_row(struct piv_card *card, size_t i, struct piv_id *id)
 		return e;
 	if (card->sw != SW_OK)
 		return err_set(E_NOTPIV, "%s: no PIV application on this card (status %04X)", card->name, card->sw);
-	memcpy(id->aid, applications[i].aid, applications[i].n);
-	id->aid_len = applications[i].n;
+	memcpy(id->aid, applications[i].aid, AID_N);
+	id->aid_len = AID_N;
 	id->derived = applications[i].derived;
 	if (template_aid(wbuf_view(&out), id))
 		return E_OK;
@@ -92,7 +90,8 @@ piv_application_is(struct piv_card *card, struct span aid)
 	size_t i;
 
 	for (i = 0; i < sizeof applications / sizeof applications[0]; i++)
-		if (!card->aid_sure && span_starts(aid, applications[i].aid, applications[i].n) && aid.n <= sizeof card->id.aid) {
+		if (!card->aid_sure && span_starts(aid, applications[i].aid, AID_N) &&
+		    aid.n <= sizeof card->id.aid) {
 			memcpy(card->id.aid, aid.p, aid.n);
 			card->id.aid_len = aid.n;
 			card->id.derived = applications[i].derived;
@@ -100,21 +99,29 @@ piv_application_is(struct piv_card *card, struct span aid)
 		}
 }
 
+/* GET DATA of one object, the answer as it is. */
+static enum err
+ask(struct piv_card *card, uint32_t tag, size_t first, struct wbuf *out)
+{
+	struct apdu a = { .ins = INS_GET, .p1 = 0x3F, .p2 = 0xFF, .le = true, .first = first };
+	WBUF_AUTO list;
+
+	wbuf_init(&list, 16);
+	piv_tag_list(&list, tag);
+	a.data = wbuf_view(&list);
+	return piv_send(card, &a, out);
+}
+
 enum err
 piv_identify(struct piv_card *card, struct piv_id *id)
 {
-	struct apdu a = { .ins = INS_GET, .p1 = 0x3F, .p2 = 0xFF, .le = true, .first = CHUID_FIRST };
 	struct piv_chuid chuid;
-	WBUF_AUTO list;
 	WBUF_AUTO out;
 	enum err e;
 
-	wbuf_init(&list, 16);
 	wbuf_init(&out, 4096);
-	piv_tag_list(&list, PIV_OBJ_CHUID);
-	a.data = wbuf_view(&list);
 	id->has_guid = id->has_fascn = false;
-	if ((e = piv_send(card, &a, &out)) != E_OK)
+	if ((e = ask(card, PIV_OBJ_CHUID, CHUID_FIRST, &out)) != E_OK)
 		return e;
 	if (card->sw != SW_OK)
 		return piv_refused(card, "CHUID");
@@ -125,5 +132,24 @@ piv_identify(struct piv_card *card, struct piv_id *id)
 	memcpy(id->guid, chuid.guid, sizeof id->guid);
 	memcpy(id->fascn, chuid.fascn, sizeof id->fascn);
 	card->proven = true;
+	return E_OK;
+}
+
+enum err
+piv_discover(struct piv_card *card, bool *ours)
+{
+	struct piv_discovery d;
+	struct span contents;
+	WBUF_AUTO out;
+	enum err e;
+
+	*ours = false;
+	wbuf_init(&out, 1024);
+	if ((e = ask(card, PIV_OBJ_DISCOVERY, 0, &out)) != E_OK)
+		return e;
+	*ours = card->sw == SW_OK && piv_object_parse(PIV_OBJ_DISCOVERY, wbuf_view(&out), &contents) == E_OK &&
+	    piv_discovery_parse(contents, &d) == E_OK && d.aid_len >= AID_N && card->id.aid_len >= AID_N &&
+	    memcmp(d.aid, card->id.aid, AID_N) == 0;
+	card->proven = *ours;
 	return E_OK;
 }

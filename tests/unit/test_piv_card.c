@@ -1,0 +1,607 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The card edge against the virtual card in process: every operation, its result checked with libcrypto, and the number
+ * of APDUs that it costs. The numbers are the floors; a change that needs one more command fails here.
+ */
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+
+#include "tests/lib/test.h"
+#include "tests/lib/vcard_reader.h"
+
+#include "hw/pad.h"
+#include "hw/piv_int.h"
+
+#define S(literal) span_of(literal, sizeof(literal) - 1)
+#define PIN	   S("123456")
+#define PUK	   S("12345678")
+#define ADMIN	   S("\1\2\3\4\5\6\7\10\1\2\3\4\5\6\7\10\1\2\3\4\5\6\7\10")
+
+/* A card in a reader, opened. */
+struct bench {
+	struct vcard *card;
+	struct vreaders *v;
+	struct readers r;
+	struct piv_card *piv;
+};
+
+static struct bench
+bench_new(const struct vcard_spec *spec)
+{
+	struct bench b = { 0 };
+	char why[VCARD_WHY] = "";
+
+	b.card = vcard_make(spec, why);
+	if (b.card == NULL)
+		fail_msg("vcard_make: %s", why);
+	b.v = vreaders_new();
+	vreaders_add(b.v, "Reader", b.card);
+	b.r = vreaders_ops(b.v);
+	assert_ok(piv_open(&b.r, "Reader", &b.piv));
+	vreaders_count_clear(b.v, 0);
+	return b;
+}
+
+static void
+bench_free(struct bench *b)
+{
+	piv_close(&b->piv);
+	vreaders_free(b->v);
+	vcard_free(b->card);
+}
+
+/* The commands since the last call. */
+static unsigned
+spent(struct bench *b)
+{
+	unsigned n = vreaders_count(b->v, 0);
+
+	vreaders_count_clear(b->v, 0);
+	return n;
+}
+
+static EVP_PKEY *
+card_key(struct bench *b, uint8_t ref, enum piv_alg *alg)
+{
+	const unsigned char *p;
+	WBUF_AUTO der;
+	EVP_PKEY *key;
+	X509 *x;
+
+	wbuf_init(&der, PIV_OBJ_MAX);
+	assert_ok(piv_cert_get(b->piv, ref, &der));
+	p = der.p;
+	x = d2i_X509(NULL, &p, (long)der.n);
+	assert_non_null(x);
+	key = X509_get_pubkey(x);
+	X509_free(x);
+	*alg = piv_alg_of_cert(wbuf_view(&der));
+	spent(b);
+	return key;
+}
+
+static void
+login(struct bench *b)
+{
+	int left;
+
+	spent(b);
+	assert_ok(piv_pin_verify(b->piv, PIV_PIN_APP, PIN, true, &left));
+	assert_int_equal(left, -1);
+	assert_int_equal(spent(b), 1);
+}
+
+static const uint8_t digest[48] = "a digest that is as long as one of SHA-384 is !";
+
+/* A signature by this key, checked; returns what piv_key_use() says. */
+static enum err
+sign(struct bench *b, uint8_t ref, struct span pin)
+{
+	enum piv_alg alg;
+	EVP_PKEY *key = card_key(b, ref, &alg);
+	struct span d = span_of(digest, piv_alg_is_rsa(alg) ? 32 : piv_alg_len(alg));
+	WBUF_AUTO in;
+	WBUF_AUTO out;
+	int left;
+	enum err e;
+
+	wbuf_init(&in, 600);
+	wbuf_init(&out, 600);
+	if (piv_alg_is_rsa(alg))
+		assert_ok(pad_pkcs1_digest("SHA256", d, piv_alg_len(alg), &in));
+	else
+		wbuf_span(&in, d);
+	e = piv_key_use(b->piv, ref, alg, PIV_OP_SIGN, wbuf_view(&in), pin, &left, &out);
+	if (e == E_OK) {
+		EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+		unsigned char *sig = NULL;
+		size_t n = out.n;
+
+		assert_int_equal(EVP_PKEY_verify_init(ctx), 1);
+		if (piv_alg_is_rsa(alg)) {
+			assert_int_equal(EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING), 1);
+			assert_int_equal(EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()), 1);
+			assert_int_equal(EVP_PKEY_verify(ctx, out.p, n, d.p, d.n), 1);
+		} else {
+			ECDSA_SIG *s = ECDSA_SIG_new();
+			size_t half = piv_alg_len(alg);
+			int len;
+
+			assert_int_equal(n, 2 * half);
+			ECDSA_SIG_set0(s, BN_bin2bn(out.p, (int)half, NULL), BN_bin2bn(out.p + half, (int)half, NULL));
+			len = i2d_ECDSA_SIG(s, &sig);
+			assert_int_equal(EVP_PKEY_verify(ctx, sig, (size_t)len, d.p, d.n), 1);
+			ECDSA_SIG_free(s);
+			OPENSSL_free(sig);
+		}
+		EVP_PKEY_CTX_free(ctx);
+	}
+	EVP_PKEY_free(key);
+	return e;
+}
+
+/* --- opening --- */
+
+static void
+test_open_cost(void **state)
+{
+	struct vcard_spec spec = { .alg = "p256" };
+	struct bench b = bench_new(&spec);
+
+	(void)state;
+	assert_int_equal(piv_id(b.piv)->aid_len, 9);
+	assert_true(piv_id(b.piv)->has_guid && piv_id(b.piv)->has_fascn);
+	assert_false(piv_id(b.piv)->derived);
+	assert_true(piv_id(b.piv)->atr_len > 0);
+	assert_string_equal(piv_name(b.piv), "Reader: PIV card");
+
+	/* current: one; another application current: two more */
+	piv_close(&b.piv);
+	vreaders_foreign(b.v, 0);
+	vreaders_count_clear(b.v, 0);
+	assert_ok(piv_open(&b.r, "Reader", &b.piv));
+	assert_int_equal(spent(&b), 3);
+	piv_close(&b.piv);
+	assert_ok(piv_open(&b.r, "Reader", &b.piv));
+	assert_int_equal(spent(&b), 1);
+	bench_free(&b);
+}
+
+static void
+test_open_derived(void **state)
+{
+	struct vcard_spec spec = { .alg = "p256", .derived = true };
+	struct bench b = bench_new(&spec);
+	int left;
+
+	(void)state;
+	piv_close(&b.piv);
+	vreaders_foreign(b.v, 0);
+	vreaders_count_clear(b.v, 0);
+	assert_ok(piv_open(&b.r, "Reader", &b.piv));
+	assert_true(piv_id(b.piv)->derived);
+	assert_memory_equal(piv_id(b.piv)->aid, "\xA0\x00\x00\x03\x08\x00\x00\x20\x00", 9);
+	assert_true(spent(&b) <= 4);
+	/* letters are a wrong secret here, not a malformed one: the card decides */
+	assert_err(piv_pin_verify(b.piv, PIV_PIN_APP, S("abcdef"), false, &left), E_PIN);
+	assert_int_equal(vcard_tries(b.card, 0x80), left);
+	bench_free(&b);
+}
+
+static void
+test_open_failures(void **state)
+{
+	struct vreaders *v = vreaders_new();
+	struct readers r = vreaders_ops(v);
+	struct vcard_spec spec = { .alg = "p256" };
+	struct vcard *card = vcard_make(&spec, NULL);
+	struct piv_card *piv;
+
+	(void)state;
+	assert_non_null(card);
+	vreaders_add(v, "Empty", NULL);
+	vreaders_add(v, "Reader", card);
+	assert_err(piv_open(&r, "Empty", &piv), E_NOCARD);
+	assert_null(piv);
+	assert_err(piv_open(&r, "No such", &piv), E_NOREADER);
+	assert_true(vcard_fault_add(card, "every ins A4 sw 6A82", NULL));
+	vcard_other_program(card);
+	assert_err(piv_open(&r, "Reader", &piv), E_NOTPIV);
+	assert_says("Reader");
+	vreaders_hold(v, 1, true);
+	assert_err(piv_open(&r, "Reader", &piv), E_BUSY);
+	vreaders_free(v);
+	vcard_free(card);
+}
+
+/* --- the floors --- */
+
+static void
+test_rsa_floor(void **state)
+{
+	struct vcard_spec spec = { .alg = "rsa2048" };
+	struct bench b = bench_new(&spec);
+
+	(void)state;
+	login(&b);
+	assert_ok(sign(&b, PIV_KEY_9A, SPAN_NONE));
+	assert_int_equal(spent(&b), 3);
+	assert_ok(sign(&b, PIV_KEY_9C, PIN));
+	assert_int_equal(spent(&b), 4);
+	assert_ok(sign(&b, PIV_KEY_9E, SPAN_NONE));
+	assert_int_equal(spent(&b), 3);
+	bench_free(&b);
+}
+
+static void
+test_ec_floor(void **state)
+{
+	static const char *const algs[] = { "p256", "p384" };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		struct vcard_spec spec = { .alg = algs[i] };
+		struct bench b = bench_new(&spec);
+
+		login(&b);
+		assert_ok(sign(&b, PIV_KEY_9A, SPAN_NONE));
+		assert_int_equal(spent(&b), 1);
+		assert_ok(sign(&b, PIV_KEY_9C, PIN));
+		assert_int_equal(spent(&b), 2);
+		bench_free(&b);
+	}
+}
+
+/* Whatever r and s happen to be: their length is fixed. */
+static void
+test_many_ec_signatures(void **state)
+{
+	struct vcard_spec spec = { .alg = "p256" };
+	struct bench b = bench_new(&spec);
+	int i;
+
+	(void)state;
+	login(&b);
+	for (i = 0; i < 300; i++) /* one in 128 has a short r or s */
+		assert_ok(sign(&b, PIV_KEY_9A, SPAN_NONE));
+	bench_free(&b);
+}
+
+static void
+test_login_needed(void **state)
+{
+	struct vcard_spec spec = { .alg = "p256" };
+	struct bench b = bench_new(&spec);
+
+	(void)state;
+	assert_err(sign(&b, PIV_KEY_9A, SPAN_NONE), E_AUTH);
+	assert_says("9A");
+	assert_int_equal(spent(&b), 2); /* the operation, and a look at the CHUID */
+	assert_ok(sign(&b, PIV_KEY_9E, SPAN_NONE));
+	login(&b);
+	assert_err(sign(&b, PIV_KEY_9C, SPAN_NONE), E_AUTH); /* the login's PIN is not for PIN-always keys */
+	assert_int_equal(spent(&b), 0);
+	piv_logout(b.piv);
+	assert_false(vcard_verified(b.card, 0x80));
+	assert_false(piv_pin_is_kept(b.piv, PIN));
+	spent(&b);
+	assert_err(sign(&b, PIV_KEY_9A, SPAN_NONE), E_AUTH);
+	bench_free(&b);
+}
+
+static void
+test_rsa_decrypt(void **state)
+{
+	struct vcard_spec spec = { .alg = "rsa2048" };
+	struct bench b = bench_new(&spec);
+	enum piv_alg alg;
+	EVP_PKEY *key = card_key(&b, PIV_KEY_9D, &alg);
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+	uint8_t c[512];
+	size_t n = sizeof c;
+	WBUF_AUTO em;
+	WBUF_AUTO out;
+	int left;
+
+	(void)state;
+	wbuf_init(&em, 600);
+	wbuf_init(&out, 600);
+	assert_int_equal(EVP_PKEY_encrypt_init(ctx), 1);
+	assert_int_equal(EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING), 1);
+	assert_int_equal(EVP_PKEY_encrypt(ctx, c, &n, (const uint8_t *)"a content key", 13), 1);
+	login(&b);
+	assert_ok(piv_key_use(b.piv, PIV_KEY_9D, alg, PIV_OP_DECRYPT, span_of(c, n), SPAN_NONE, &left, &em));
+	assert_int_equal(spent(&b), 3);
+	assert_int_equal(em.n, 256); /* with its leading zero */
+	assert_ok(pad_pkcs1_unpad(wbuf_view(&em), S("a secret of thirty-two bytes....."), span_of(c, n), &out));
+	assert_bytes(wbuf_view(&out), "a content key");
+	/* a block of another length never reaches the card */
+	assert_err(piv_key_use(b.piv, PIV_KEY_9D, alg, PIV_OP_DECRYPT, span_of(c, n - 1), SPAN_NONE, &left, &em), E_ARG);
+	assert_int_equal(spent(&b), 0);
+	EVP_PKEY_CTX_free(ctx);
+	EVP_PKEY_free(key);
+	bench_free(&b);
+}
+
+static void
+test_ecdh(void **state)
+{
+	struct vcard_spec spec = { .alg = "p256" };
+	struct bench b = bench_new(&spec);
+	enum piv_alg alg;
+	EVP_PKEY *theirs = card_key(&b, PIV_KEY_9D, &alg), *ours = EVP_EC_gen("P-256");
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(ours, NULL);
+	uint8_t point[65], z[32];
+	size_t n = sizeof point, zn = sizeof z;
+	WBUF_AUTO out;
+	int left;
+
+	(void)state;
+	wbuf_init(&out, 600);
+	assert_int_equal(EVP_PKEY_get_octet_string_param(ours, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point, &n), 1);
+	assert_int_equal(n, 65);
+	login(&b);
+	assert_ok(piv_key_use(b.piv, PIV_KEY_9D, alg, PIV_OP_DERIVE, span_of(point, n), SPAN_NONE, &left, &out));
+	assert_int_equal(spent(&b), 1);
+	assert_int_equal(EVP_PKEY_derive_init(ctx), 1);
+	assert_int_equal(EVP_PKEY_derive_set_peer(ctx, theirs), 1);
+	assert_int_equal(EVP_PKEY_derive(ctx, z, &zn), 1);
+	assert_int_equal(out.n, 32);
+	assert_memory_equal(out.p, z, 32);
+
+	/* invalid curve: turned away here, not sent */
+	point[64] ^= 1;
+	assert_err(piv_key_use(b.piv, PIV_KEY_9D, alg, PIV_OP_DERIVE, span_of(point, n), SPAN_NONE, &left, &out), E_ARG);
+	point[64] ^= 1;
+	point[0] = 0x02; /* compressed */
+	assert_err(piv_key_use(b.piv, PIV_KEY_9D, alg, PIV_OP_DERIVE, span_of(point, 33), SPAN_NONE, &left, &out), E_ARG);
+	assert_err(piv_key_use(b.piv, PIV_KEY_9D, alg, PIV_OP_DERIVE, S("\x00"), SPAN_NONE, &left, &out), E_ARG);
+	point[0] = 0x04;
+	assert_err(piv_key_use(b.piv, PIV_KEY_9A, alg, PIV_OP_DERIVE, span_of(point, n), SPAN_NONE, &left, &out), E_UNSUP);
+	assert_int_equal(spent(&b), 0);
+	EVP_PKEY_CTX_free(ctx);
+	EVP_PKEY_free(ours);
+	EVP_PKEY_free(theirs);
+	bench_free(&b);
+}
+
+static void
+test_no_such_key(void **state)
+{
+	struct vcard_spec spec = { .alg = "p256" };
+	struct bench b = bench_new(&spec);
+	WBUF_AUTO out;
+	int left;
+
+	(void)state;
+	wbuf_init(&out, 600);
+	login(&b);
+	assert_err(piv_cert_get(b.piv, 0x95, &out), E_NOTFOUND);
+	assert_int_equal(spent(&b), 2); /* alone in its transaction: the object, a look at the CHUID */
+	assert_ok(piv_begin(b.piv));
+	assert_err(piv_cert_get(b.piv, 0x95, &out), E_NOTFOUND);
+	spent(&b);
+	assert_err(piv_cert_get(b.piv, 0x94, &out), E_NOTFOUND);
+	assert_err(piv_cert_get(b.piv, 0x93, &out), E_NOTFOUND);
+	assert_int_equal(spent(&b), 2); /* nobody can have intervened: one each */
+	piv_end(b.piv);
+	assert_int_not_equal(
+	    piv_key_use(b.piv, 0x82, PIV_ALG_P256, PIV_OP_SIGN, span_of(digest, 32), SPAN_NONE, &left, &out), E_OK);
+	assert_int_equal(out.n, 0);
+	bench_free(&b);
+}
+
+/* --- PINs --- */
+
+static void
+test_pin_formats(void **state)
+{
+	static const char *const bad[] = { "", "12345", "123456789", "12345a", "12 456", "\xFF\xFF\xFF\xFF\xFF\xFF" };
+	struct vcard_spec spec = { .alg = "p256" };
+	struct bench b = bench_new(&spec);
+	int left;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		assert_err(piv_pin_verify(b.piv, PIV_PIN_APP, span_str(bad[i]), true, &left), E_PINLEN);
+	assert_true(spent(&b) <= 1); /* Discovery, because of the letter; never a VERIFY */
+	assert_int_equal(vcard_stats(b.card)->per_ins[0x20], 0);
+	assert_err(piv_pin_change(b.piv, PIV_PIN_APP, PIN, S("12345x"), &left), E_PINLEN);
+	assert_err(piv_pin_change(b.piv, PIV_PUK, S("1234"), PUK, &left), E_PINLEN);
+	assert_err(piv_pin_unblock(b.piv, PUK, S("1234"), &left), E_PINLEN);
+	assert_int_equal(vcard_stats(b.card)->per_ins[0x24] + vcard_stats(b.card)->per_ins[0x2C], 0);
+	bench_free(&b);
+}
+
+static void
+test_pin_wrong_and_blocked(void **state)
+{
+	struct vcard_spec spec = { .alg = "p256" };
+	struct bench b = bench_new(&spec);
+	int left, tries = vcard_tries(b.card, 0x80);
+
+	(void)state;
+	assert_ok(piv_pin_tries(b.piv, PIV_PIN_APP, &left));
+	assert_int_equal(left, tries);
+	login(&b);
+	assert_true(piv_pin_is_kept(b.piv, PIN));
+	assert_false(piv_pin_is_kept(b.piv, S("123457")));
+	assert_false(piv_pin_is_kept(b.piv, SPAN_NONE));
+	for (; tries > 0; tries--) {
+		assert_err(piv_pin_verify(b.piv, PIV_PIN_APP, S("000000"), true, &left), E_PIN);
+		assert_int_equal(left, tries - 1);
+	}
+	assert_err(piv_pin_verify(b.piv, PIV_PIN_APP, PIN, true, &left), E_PINLOCKED);
+	assert_int_equal(left, 0);
+	assert_false(piv_pin_is_kept(b.piv, PIN)); /* blocked: of no use any more */
+	assert_ok(piv_pin_tries(b.piv, PIV_PIN_APP, &left));
+	assert_int_equal(left, 0);
+	assert_ok(piv_pin_unblock(b.piv, PUK, S("654321"), &left));
+	assert_ok(piv_pin_verify(b.piv, PIV_PIN_APP, S("654321"), true, &left));
+	assert_err(piv_pin_unblock(b.piv, S("00000000"), PIN, &left), E_PIN);
+	assert_true(left >= 0);
+	bench_free(&b);
+}
+
+static void
+test_pin_change(void **state)
+{
+	struct vcard_spec spec = { .alg = "p256" };
+	struct bench b = bench_new(&spec);
+	int left;
+
+	(void)state;
+	login(&b);
+	assert_err(piv_pin_change(b.piv, PIV_PIN_APP, S("111111"), S("222222"), &left), E_PIN);
+	assert_true(piv_pin_is_kept(b.piv, PIN)); /* somebody else's mistake */
+	assert_ok(piv_pin_change(b.piv, PIV_PIN_APP, PIN, S("222222"), &left));
+	assert_true(piv_pin_is_kept(b.piv, S("222222")));
+	vreaders_reset(b.v, 0);
+	assert_ok(sign(&b, PIV_KEY_9A, SPAN_NONE)); /* recovers with the new one */
+	assert_ok(piv_pin_change(b.piv, PIV_PUK, PUK, S("87654321"), &left));
+	assert_ok(piv_pin_unblock(b.piv, S("87654321"), PIN, &left));
+	assert_false(piv_pin_is_kept(b.piv, S("222222")));
+	bench_free(&b);
+}
+
+static void
+test_discovery_once(void **state)
+{
+	struct vcard_spec spec = { .alg = "p256" };
+	struct bench b = bench_new(&spec);
+	uint8_t ref = 0x55;
+
+	(void)state;
+	assert_ok(piv_pin_primary(b.piv, &ref));
+	assert_int_equal(ref, PIV_PIN_APP);
+	assert_int_equal(spent(&b), 1);
+	assert_ok(piv_pin_primary(b.piv, &ref));
+	assert_int_equal(spent(&b), 0);
+	bench_free(&b);
+}
+
+/* --- administration --- */
+
+static void
+test_admin_and_generate(void **state)
+{
+	static const struct {
+		enum piv_alg alg;
+		const char *type;
+	} rows[] = { { PIV_ALG_P256, "EC" }, { PIV_ALG_P384, "EC" }, { PIV_ALG_RSA2048, "RSA" } };
+	struct vcard_spec spec = { .alg = "p256" };
+	struct bench b = bench_new(&spec);
+	WBUF_AUTO spki;
+	size_t i;
+
+	(void)state;
+	wbuf_init(&spki, 2048);
+	assert_err(piv_key_generate(b.piv, PIV_KEY_9A, PIV_ALG_P256, &spki), E_AUTH);
+	assert_err(piv_object_put(b.piv, PIV_OBJ_CCC, S("\xF5\x01\x10")), E_AUTH);
+	assert_err(piv_admin_auth(b.piv, PIV_ALG_NONE, S("0102030405060708090a0b0c")), E_AUTH);
+	assert_err(piv_admin_auth(b.piv, PIV_ALG_NONE, S("short")), E_AUTH);
+	assert_ok(piv_admin_auth(b.piv, PIV_ALG_NONE, ADMIN));
+	assert_ok(piv_admin_auth(b.piv, PIV_ALG_3DES, ADMIN));
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		wbuf_clear(&spki);
+		assert_ok(piv_key_generate(b.piv, PIV_KEY_9E, rows[i].alg, &spki));
+		assert_int_equal(piv_alg_of_spki(wbuf_view(&spki)), rows[i].alg);
+	}
+	assert_err(piv_key_generate(b.piv, PIV_KEY_9E, PIV_ALG_3DES, &spki), E_ARG);
+	assert_err(piv_key_generate(b.piv, 0x11, PIV_ALG_P256, &spki), E_ARG);
+	bench_free(&b);
+}
+
+static void
+test_objects(void **state)
+{
+	struct vcard_spec spec = { .alg = "rsa2048", .gzip = true };
+	struct bench b = bench_new(&spec);
+	struct piv_history h;
+	struct piv_chuid c;
+	WBUF_AUTO out;
+	WBUF_AUTO der;
+
+	(void)state;
+	wbuf_init(&out, PIV_OBJ_MAX);
+	wbuf_init(&der, PIV_OBJ_MAX);
+	assert_ok(piv_object_get(b.piv, PIV_OBJ_CHUID, &out));
+	assert_ok(piv_chuid_parse(wbuf_view(&out), &c));
+	assert_memory_equal(c.guid, piv_id(b.piv)->guid, 16);
+	assert_true(c.signature.n > 500);
+	wbuf_clear(&out);
+	assert_ok(piv_object_get(b.piv, PIV_OBJ_HISTORY, &out));
+	assert_ok(piv_history_parse(wbuf_view(&out), &h));
+	assert_ok(piv_cert_get(b.piv, PIV_KEY_9A, &der)); /* compressed on this card */
+	assert_int_equal(piv_alg_of_cert(wbuf_view(&der)), PIV_ALG_RSA2048);
+
+	assert_ok(piv_admin_auth(b.piv, PIV_ALG_NONE, ADMIN));
+	assert_ok(piv_cert_put(b.piv, 0x82, wbuf_view(&der)));
+	wbuf_clear(&out);
+	assert_ok(piv_cert_get(b.piv, 0x82, &out));
+	assert_true(span_eq(wbuf_view(&out), wbuf_view(&der)));
+	assert_ok(piv_cert_put(b.piv, 0x82, SPAN_NONE));
+	assert_err(piv_cert_get(b.piv, 0x82, &out), E_NOTFOUND);
+	assert_err(piv_cert_put(b.piv, 0x82, S("not DER")), E_ARG);
+	assert_err(piv_cert_get(b.piv, 0x9B, &out), E_ARG);
+	bench_free(&b);
+}
+
+/* --- presence --- */
+
+static void
+test_presence(void **state)
+{
+	struct vcard_spec spec = { .alg = "p256" };
+	struct bench b = bench_new(&spec);
+	struct vcard *other;
+
+	(void)state;
+	assert_ok(piv_present(b.piv));
+	assert_int_equal(spent(&b), 0);
+	vreaders_remove(b.v, 0);
+	assert_err(piv_present(b.piv), E_CARDGONE);
+	vreaders_insert(b.v, 0, NULL);
+	assert_ok(piv_present(b.piv)); /* the same again */
+	assert_ok(piv_present(b.piv));
+	vreaders_remove(b.v, 0);
+	other = vcard_make(&spec, NULL);
+	vreaders_insert(b.v, 0, other);
+	assert_err(piv_present(b.piv), E_CARDGONE);
+	assert_err(piv_begin(b.piv), E_CARDGONE); /* for ever, whatever is put in now */
+	vreaders_insert(b.v, 0, b.card);
+	assert_err(piv_begin(b.piv), E_CARDGONE);
+	bench_free(&b);
+	vcard_free(other);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_open_cost),
+		cmocka_unit_test(test_open_derived),
+		cmocka_unit_test(test_open_failures),
+		cmocka_unit_test(test_rsa_floor),
+		cmocka_unit_test(test_ec_floor),
+		cmocka_unit_test(test_many_ec_signatures),
+		cmocka_unit_test(test_login_needed),
+		cmocka_unit_test(test_rsa_decrypt),
+		cmocka_unit_test(test_ecdh),
+		cmocka_unit_test(test_no_such_key),
+		cmocka_unit_test(test_pin_formats),
+		cmocka_unit_test(test_pin_wrong_and_blocked),
+		cmocka_unit_test(test_pin_change),
+		cmocka_unit_test(test_discovery_once),
+		cmocka_unit_test(test_admin_and_generate),
+		cmocka_unit_test(test_objects),
+		cmocka_unit_test(test_presence),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
