@@ -53,7 +53,8 @@ p11_src    := $(sort $(filter-out $(engine_src),$(wildcard pkcs11/*.c)))
 derive_src := $(sort $(wildcard derive/*.c))
 issuer_main := derive/issuer/main.c
 issuer_src := $(sort $(filter-out $(issuer_main),$(wildcard derive/issuer/*.c)))
-cli_src    := $(sort $(wildcard cli/*.c))
+cli_main   := cli/main.c
+cli_src    := $(sort $(filter-out $(cli_main),$(wildcard cli/*.c)))
 vcard_main := tests/vcard/main.c
 vcard_src  := $(sort $(filter-out $(vcard_main),$(wildcard tests/vcard/*.c)))
 test_src   := $(sort $(wildcard tests/unit/test_*.c))
@@ -71,6 +72,7 @@ hw_a     := $(BUILD)/obj/hw.a
 p11_a    := $(BUILD)/obj/p11.a
 derive_a := $(BUILD)/obj/derive.a
 issuer_a := $(BUILD)/obj/issuer.a
+cli_a    := $(BUILD)/obj/cli.a
 vcard_a  := $(BUILD)/obj/vcard.a
 testlib_a := $(BUILD)/obj/testlib.a
 
@@ -93,6 +95,7 @@ $(hw_a): $(call obj,$(hw_src))
 $(p11_a): $(call obj,$(p11_src))
 $(derive_a): $(call obj,$(derive_src))
 $(issuer_a): $(call obj,$(issuer_src))
+$(cli_a): $(call obj,$(cli_src))
 $(vcard_a): $(call obj,$(vcard_src))
 $(testlib_a): $(call obj,$(testlib_src))
 %.a:
@@ -112,7 +115,7 @@ $(BUILD)/dpiv.so: $(call obj,$(engine_src)) $(base_a) pkcs11/engine.map
 	$(Q)$(CC) -shared $(ALL_LDFLAGS) -Wl,--version-script=pkcs11/engine.map -Wl,--no-undefined -o $@ \
 		$(filter %.o %.a,$^) $(call pc_libs,libcrypto libp11 p11-kit-1)
 
-$(BUILD)/dpiv: $(call obj,$(cli_src)) $(derive_a) $(base_a)
+$(BUILD)/dpiv: $(call obj,$(cli_main)) $(cli_a) $(derive_a) $(base_a)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pc_libs,$(PKGS_derive)) -lpthread
 
@@ -126,7 +129,7 @@ $(BUILD)/dpiv-vcard: $(call obj,$(vcard_main)) $(vcard_a)
 
 # --- tests ---------------------------------------------------------------------------------------------------------
 # A unit test may use every room, the virtual card (in process) and cmocka.
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(testlib_a) $(p11_a) $(issuer_a) $(derive_a) $(hw_a) $(base_a) $(vcard_a)
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(testlib_a) $(p11_a) $(issuer_a) $(cli_a) $(derive_a) $(hw_a) $(base_a) $(vcard_a)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
@@ -137,7 +140,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(base_a)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(base_a) $(call pc_libs,$(PKGS_all)) -lpthread -ldl
 
-$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(p11_a) $(issuer_a) $(derive_a) $(hw_a) $(base_a) $(vcard_a)
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(p11_a) $(issuer_a) $(cli_a) $(derive_a) $(hw_a) $(base_a) $(vcard_a)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \

@@ -139,8 +139,10 @@ scan_char(struct scan *s, uint8_t c, struct addresses *a)
 	} else if (c == ',' || c == ';') {
 		e = scan_end(s, a);
 		scan_reset(s);
+	} else if (c == ':' && s->angle) {
+		s->n = 0; /* a route (RFC 5322, 4.4) */
 	} else if (c == ':') {
-		scan_reset(s); /* a group's name, or a route */
+		scan_reset(s); /* a group's name */
 	} else
 		scan_text(s, c);
 	return e;

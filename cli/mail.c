@@ -183,9 +183,23 @@ has(struct span head, const char *name)
 }
 
 static enum err
+senders_read(struct span head, struct mail *m)
+{
+	struct span value;
+	enum err e = E_OK;
+
+	if ((m->has_from = mime_find(head, "From", &value, NULL)))
+		e = addresses_add(&m->from, value);
+	if (e == E_OK && (m->has_to = mime_find(head, "To", &value, NULL)))
+		e = addresses_add(&m->to, value);
+	if (e == E_OK && mime_find(head, "Cc", &value, NULL))
+		e = addresses_add(&m->to, value);
+	return e;
+}
+
+static enum err
 outer_build(struct span head, const struct mail_add *add, struct mail *m)
 {
-	struct span value, view;
 	enum err e = E_OK;
 
 	if (add->from != NULL && !has(head, "From"))
@@ -197,18 +211,11 @@ outer_build(struct span head, const struct mail_add *add, struct mail *m)
 	if (e != E_OK)
 		return e;
 	mail_put_outer(head, &m->outer);
-	view = wbuf_view(&m->outer);
-	if ((m->has_from = mime_find(view, "From", &value, NULL)) && (e = addresses_add(&m->from, value)) != E_OK)
-		return e;
-	if ((m->has_to = mime_find(view, "To", &value, NULL)) && (e = addresses_add(&m->to, value)) != E_OK)
-		return e;
-	if (mime_find(view, "Cc", &value, NULL) && (e = addresses_add(&m->to, value)) != E_OK)
-		return e;
-	if (!m->has_from && !m->has_to)
-		return E_OK; /* a file, not a mail */
-	if (!has(view, "Date"))
+	if ((e = senders_read(wbuf_view(&m->outer), m)) != E_OK || (!m->has_from && !m->has_to))
+		return e; /* without either it is a file, not a mail */
+	if (!has(wbuf_view(&m->outer), "Date"))
 		add_date(&m->outer);
-	if (!has(view, "Message-ID"))
+	if (!has(wbuf_view(&m->outer), "Message-ID"))
 		add_message_id(&m->from, &m->outer);
 	return E_OK;
 }
