@@ -58,9 +58,9 @@ retired_count(struct p11_token *t)
 	WBUF_AUTO object;
 	enum err e;
 
+	wbuf_init(&object, PIV_OBJ_MAX);
 	if (t->history_read)
 		return E_OK;
-	wbuf_init(&object, PIV_OBJ_MAX);
 	if ((e = piv_object_get(t->card, PIV_OBJ_HISTORY, &object)) == E_OK)
 		e = piv_history_parse(wbuf_view(&object), &h);
 	if (e == E_CARDGONE || e == E_NOCARD || e == E_IO || e == E_BUSY)
@@ -132,16 +132,17 @@ CK_RV
 find_init(struct p11_session *s, CK_ATTRIBUTE *tmpl, CK_ULONG n)
 {
 	static const enum p11_kind kinds[] = { KIND_CERT, KIND_PUBLIC, KIND_PRIVATE };
-	CK_RV rv;
+	CK_RV rv = CKR_OK;
 
 	if (s->find.active)
 		return CKR_OPERATION_ACTIVE;
 	if (!template_ok(tmpl, n))
 		return CKR_ARGUMENTS_BAD;
-	rv = find_others(s, tmpl, n);
 	for (size_t i = 0; i < P11_CREDS && rv == CKR_OK; i++)
 		for (size_t k = 0; k < sizeof kinds / sizeof kinds[0] && rv == CKR_OK; k++)
 			rv = find_cred(s, &s->slot->token->cred[i], kinds[k], tmpl, n);
+	if (rv == CKR_OK)
+		rv = find_others(s, tmpl, n);
 	if (rv != CKR_OK)
 		find_end(&s->find);
 	else
