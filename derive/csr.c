@@ -90,9 +90,9 @@ csr_binding(const struct csr_in *in, X509_REQ *req)
 {
 	WBUF_AUTO b64;
 
+	wbuf_init(&b64, 256);
 	if (in->binding.n == 0)
 		return true;
-	wbuf_init(&b64, 256);
 	text_base64(in->binding, 0, &b64);
 	return !b64.bad &&
 	    X509_REQ_add1_attr_by_NID(req, NID_pkcs9_challengePassword, V_ASN1_PRINTABLESTRING, b64.p, (int)b64.n) == 1;

@@ -86,8 +86,10 @@ tmpl_private(struct tmpl *t, const struct alg *alg, enum token_use use)
 	tmpl_bool(t, CKA_SENSITIVE, true);
 	tmpl_bool(t, CKA_EXTRACTABLE, false);
 	tmpl_bool(t, CKA_SIGN, true);
-	if (use == TOKEN_USE_DECRYPT)
-		tmpl_bool(t, alg->oid != NULL ? CKA_DERIVE : CKA_DECRYPT, true);
+	/* said either way: a token's default may be "everything", and a signature key that decrypts is an oracle */
+	tmpl_bool(t, alg->oid != NULL ? CKA_DERIVE : CKA_DECRYPT, use == TOKEN_USE_DECRYPT);
+	if (alg->oid == NULL)
+		tmpl_bool(t, CKA_UNWRAP, use == TOKEN_USE_DECRYPT);
 }
 
 static bool

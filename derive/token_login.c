@@ -51,11 +51,11 @@ login_tries(struct token *t)
 	size_t n = 0;
 	int tries = -1;
 
+	wbuf_init(&v, 8);
 	if ((t->info.flags & CKF_USER_PIN_LOCKED) != 0)
 		return 0;
 	if ((t->info.flags & CKF_USER_PIN_FINAL_TRY) != 0)
 		return 1;
-	wbuf_init(&v, 8);
 	if (t->m->own && raw_find(t, tmpl, 3, &o, &n) == E_OK && n == 1 && raw_get(t, o[0], CKA_VALUE, &v) == E_OK) {
 		wbuf_u8(&v, 0);
 		if (!v.bad && v.p[0] >= '0' && v.p[0] <= '9')

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+# For tests that derive: a demo agency, cards certified by it, an issuer or a hostile server, fresh SoftHSM2 tokens.
+#
+#   derive_inside OPTIONS...   first line of the test, before shell.sh: makes the agency and one card for each OPTIONS (of
+#                              dpiv-vcard make), then runs the same script again inside tests/with-card
+# Then, after shell.sh:
+#   issuer_start [OPTIONS of dpiv-issuer serve]    ISSUER, killed at the end; issuer_stop
+#   token_fresh LABEL [PIN]    an empty token: TO, the state store and HOME are fresh as well
+#   card N                     CARD_URI of the N-th card (from 1), with its PIN's file
+#   derive OPTIONS...          dpiv derive from the card into the token
+#   token_objects              what is on the token, sorted
+
+derive_inside() {
+	[ -z "${DERIVE_DIR-}" ] || return 0
+	local n=0 images=() status opts build=${BUILD:-build}
+	DERIVE_DIR=$(mktemp -d "${TMPDIR:-/tmp}/dpiv-derive.XXXXXX")
+	export DERIVE_DIR
+	"$build/dpiv-issuer" init --demo "$DERIVE_DIR/agency" >"$DERIVE_DIR/init.log" 2>&1 || cat "$DERIVE_DIR/init.log"
+	for opts in "$@"; do
+		n=$((n + 1))
+		# shellcheck disable=SC2086
+		"$build/dpiv-vcard" make $opts --ca-cert "$DERIVE_DIR/agency/ca.pem" --ca-key "$DERIVE_DIR/agency/private/ca.key" \
+			--name "Pat Example" --email pat@example.test "$DERIVE_DIR/$n.json" || exit 1
+		images+=(--image "$DERIVE_DIR/$n.json")
+	done
+	tests/with-card "${images[@]}" -- "$0"
+	status=$?
+	rm -rf "$DERIVE_DIR"
+	exit $status
+}
+
+issuer_start() {
+	: >"$TMP/issuer.log"
+	"$BUILD/dpiv-issuer" serve "$@" "$DERIVE_DIR/agency" >"$TMP/issuer.log" 2>&1 &
+	ISSUER_PID=$!
+	ISSUER=https://localhost:8443
+	for _ in $(seq 100); do
+		grep -q '^listening on' "$TMP/issuer.log" && return 0
+		kill -0 $ISSUER_PID 2>/dev/null || break
+		sleep 0.05
+	done
+	cat "$TMP/issuer.log"
+	return 1
+}
+
+issuer_stop() {
+	[ -z "${ISSUER_PID-}" ] || { kill "$ISSUER_PID" 2>/dev/null; wait "$ISSUER_PID" 2>/dev/null; }
+	ISSUER_PID=
+}
+
+token_fresh() {
+	local label=$1 pin=${2:-123456}
+	rm -rf "$TMP/tokens" "$TMP/state" "$TMP/home"
+	mkdir -p "$TMP/home"
+	export HOME=$TMP/home XDG_STATE_HOME=$TMP/state XDG_CONFIG_HOME=$TMP/home/.config
+	softhsm_token "$label"
+	if [ "$pin" != 123456 ]; then
+		softhsm2-util --init-token --token "$label" --label "$label" --so-pin 12345678 --pin "$pin" >/dev/null
+		echo "$pin" >"$TMP/pin"
+	fi
+	TOKEN_PIN=$pin
+	TO="pkcs11:token=$label?module-path=${MODULE:-$SOFTHSM}&pin-source=file:$TMP/pin"
+}
+
+card() {
+	local uri
+	echo 123456 >"$TMP/card.pin"
+	uri=$(pkcs11-tool --module "$BUILD/dpiv-pkcs11.so" -L 2>/dev/null | awk -F: '/serial num/ { gsub(/ /, "", $2); print $2 }' |
+		sed -n "$1p")
+	CARD_SERIAL=$uri
+	CARD_URI="pkcs11:serial=$uri?pin-source=file:$TMP/card.pin"
+}
+
+derive() {
+	"$BUILD/dpiv" derive --from "$CARD_URI" --to "$TO" --issuer "${ISSUER:-https://localhost:8443}" \
+		--cafile "${CAFILE:-$DERIVE_DIR/agency/root.pem}" "$@"
+}
+
+token_objects() {
+	pkcs11-tool --module "$SOFTHSM" --login --pin "$TOKEN_PIN" -O 2>/dev/null | grep -v '^Using slot' | sort
+}
+
+# token_cert ID FILE: the certificate of this CKA_ID as PEM
+token_cert() {
+	pkcs11-tool --module "$SOFTHSM" --read-object --type cert --id "$1" -o "$TMP/cert.der" >/dev/null 2>&1 &&
+		openssl x509 -inform DER -in "$TMP/cert.der" -out "$2"
+}
