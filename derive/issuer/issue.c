@@ -182,6 +182,21 @@ record(struct issuer *i, const struct issue_request *r, const struct order *o, s
 	return ledger_event_add(i->db, &ev, now);
 }
 
+/* The certificate goes nowhere. The row is closed if the ledger still works; ledger_recover() does it otherwise. */
+static enum err
+give_up(struct issuer *i, const struct order *o, enum err e, X509 **out)
+{
+	char why[512];
+
+	(void)snprintf(why, sizeof why, "%s", err_msg());
+	X509_free(*out);
+	*out = NULL;
+	note("not-issued", "serial=%s %s", o->serial_text, why);
+	if (ledger_abandon(i->db, o->serial_text) != E_OK)
+		note("not-abandoned", "serial=%s %s", o->serial_text, err_msg());
+	return err_set(e, "%s", why);
+}
+
 enum err
 issue_certificate(struct issuer *i, const struct issue_request *r, time_t now, X509 **out)
 {
@@ -193,15 +208,11 @@ issue_certificate(struct issuer *i, const struct issue_request *r, time_t now, X
 	wbuf_init(&der, 1u << 20);
 	if ((e = db_begin(i->db)) != E_OK || (e = db_end(i->db, reserve(i, r, now, &o))) != E_OK)
 		return e;
-	if ((e = make(i, r, &o, out, &der)) == E_OK && (e = db_begin(i->db)) == E_OK)
-		e = db_end(i->db, record(i, r, &o, wbuf_view(&der), now));
-	if (e == E_OK) {
-		note("issued", "serial=%s profile=%s account=%lld peer=%s", o.serial_text, r->profile->name,
-		    (long long)o.account.id, r->peer ? r->peer : "-");
-		return E_OK;
-	}
-	note("not-issued", "serial=%s %s", o.serial_text, err_msg());
-	X509_free(*out);
-	*out = NULL;
-	return e;
+	if ((e = make(i, r, &o, out, &der)) != E_OK)
+		return give_up(i, &o, e, out);
+	if ((e = db_begin(i->db)) != E_OK || (e = db_end(i->db, record(i, r, &o, wbuf_view(&der), now))) != E_OK)
+		return give_up(i, &o, e, out);
+	note("issued", "serial=%s profile=%s account=%lld peer=%s", o.serial_text, r->profile->name, (long long)o.account.id,
+	    r->peer ? r->peer : "-");
+	return E_OK;
 }
