@@ -34,7 +34,7 @@ ui_read(UI *ui, UI_STRING *s)
 
 	if (UI_get_string_type(s) != UIT_PROMPT)
 		return 1;
-	if (t == NULL || login_key_pin(t, label, &pin) != E_OK || pin == NULL || pin->n >= pin->cap)
+	if (t == NULL || login_key_pin(t, label, &pin) != E_OK || pin == NULL)
 		return 0;
 	rc = UI_set_result_ex(ui, s, (const char *)pin->v, (int)pin->n);
 	return rc < 0 ? 0 : 1;
