@@ -84,14 +84,16 @@ put_input(const struct piv_card *card, enum piv_alg alg, enum piv_op op, struct 
 
 /* --- what comes back --- */
 
-/* A number in exactly n bytes. */
+/* A number in exactly n bytes. So many leading zeros may be missing; more than that no honest number has. */
+#define TRIMMED_MAX 8
+
 static bool
 put_fixed(struct wbuf *out, struct span v, size_t n)
 {
 	while (v.n > n && v.p[0] == 0)
 		if (!span_skip(&v, 1))
 			return false;
-	if (v.n == 0 || v.n > n)
+	if (v.n > n || n - v.n > TRIMMED_MAX)
 		return false;
 	wbuf_fill(out, 0, n - v.n);
 	wbuf_span(out, v);

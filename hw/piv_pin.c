@@ -142,8 +142,9 @@ piv_verify(struct piv_card *card, uint8_t ref, const struct secret *field, int *
 		card->user_ref = ref;
 		return E_OK;
 	}
-	/* Wrong, blocked or malformed. Compared first: field may be the kept PIN itself. */
-	if (card->pin_ref == ref && (e == E_PINLOCKED || secret_eq(card->pin, field)))
+	/* A verdict on the PIN, not "what is VERIFY?" from another application. field may be the kept PIN itself. */
+	if (card->pin_ref == ref &&
+	    (e == E_PINLOCKED || ((e == E_PIN || e == E_PINLEN) && secret_eq(card->pin, field))))
 		forget_kept(card);
 	return e;
 }
