@@ -329,6 +329,7 @@ perform(struct http *h, const char *url, struct http_reply *r)
 	f.curl = c;
 	f.alert = h->alert;
 	f.too_much = h->too_much || c == CURLE_FILESIZE_EXCEEDED;
+	f.cert_sent = h->cert_asked && h->conf.cert != NULL;
 	f.timeout = h->conf.timeout;
 	curl_easy_getinfo(h->curl, CURLINFO_SSL_VERIFYRESULT, &f.verify);
 	return http_why(&f);

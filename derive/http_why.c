@@ -100,7 +100,8 @@ why_said(const struct http_failure *f, enum err e, const char *text)
 static enum err
 why_untrusted(const struct http_failure *f)
 {
-	if (f->verify == X509_V_OK || f->verify == X509_V_ERR_HOSTNAME_MISMATCH)
+	/* the names are libcurl's own check; it leaves the verdict of the path as it was, or unspecified */
+	if (f->verify == X509_V_OK || f->verify == X509_V_ERR_UNSPECIFIED || f->verify == X509_V_ERR_HOSTNAME_MISMATCH)
 		return err_set(E_POLICY, "%s showed a certificate for another name; check the issuer's address, and do not go on "
 		    "if it is right", f->server);
 	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
@@ -125,6 +126,10 @@ http_why(const struct http_failure *f)
 	if (f->curl == TIMEOUT)
 		return err_set(E_NET, "%s did not answer within %ld seconds; try again later, or check the address", f->server,
 		    f->timeout);
+	/* in TLS 1.3 a refusal follows the handshake and is lost when the server closes at once */
+	if (f->cert_sent && (f->curl == SENDING || f->curl == RECEIVING || f->curl == SSL_CONNECT))
+		return why_said(f, E_NET, "broke the connection after it saw the card's certificate; it may not accept this card: try "
+		    "again, or ask the issuer");
 	for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
 		if (reasons[i].curl == f->curl)
 			return why_said(f, reasons[i].e, reasons[i].text);

@@ -14,6 +14,7 @@ struct http_failure {
 	int alert;	    /* TLS alert from the server, 0 none */
 	long verify;	    /* X509_V_ERR_* of the server's certificate */
 	bool too_much;
+	bool cert_sent; /* the server asked for the client's certificate and got it */
 	long timeout;
 };
 

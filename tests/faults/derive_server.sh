@@ -1,0 +1,147 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Issuers that misbehave. Each has to be answered with a sentence that names the server and says what it did and what to do,
+# with the right exit status, within a bounded time, and the token has to be as it was.
+. tests/lib/derive.sh
+derive_inside "--alg p256"
+. tests/lib/shell.sh
+AGENCY=$DERIVE_DIR/agency
+SERVER=localhost:8443
+at_end server_stop
+
+server_start() { # MODE [CERT KEY]
+	rm -f "$TMP/server.log"
+	/usr/bin/python3 tests/faults/hostile.py "$1" "${2:-$AGENCY/tls.pem}" "${3:-$AGENCY/private/tls.key}" "$AGENCY/chain.pem" \
+		"$AGENCY/private/ca.key" >"$TMP/server.log" 2>&1 &
+	SERVER_PID=$!
+	for _ in $(seq 100); do
+		grep -qs '^ready' "$TMP/server.log" && return 0
+		sleep 0.05
+	done
+	fail "the hostile server starts as $1" "$(cat "$TMP/server.log")"
+}
+
+server_stop() {
+	[ -z "${SERVER_PID-}" ] || { kill "$SERVER_PID"; wait "$SERVER_PID"; } 2>/dev/null
+	SERVER_PID=
+}
+
+token_fresh laptop
+card 1
+# something is on the token already, and must still be there afterwards
+pkcs11-tool --module "$SOFTHSM" --login --pin 123456 --keypairgen --key-type EC:prime256v1 --id 01 --label mine >/dev/null 2>&1
+token_objects >"$TMP/before"
+check 'the token has a key of somebody else' grep -q mine "$TMP/before"
+
+untouched() { token_objects | cmp -s - "$TMP/before"; }
+journal_empty() { "$BUILD/dpiv" status --json | python3 -c 'import json, sys; assert json.load(sys.stdin)["unfinished"] == []'; }
+
+# judge NAME STATUS SECONDS TEXT...: run derive; all of TEXT in what it says, one line only, status, time, token
+judge() {
+	local name=$1 want=$2 seconds=$3 out status start=$SECONDS took bad=
+	shift 3
+	out=$(derive --alg p256 --timeout 3 ${EXTRA-} 2>&1 </dev/null)
+	status=$?
+	took=$((SECONDS - start))
+	[ $status -eq "$want" ] || bad="exit status $status, not $want"
+	for text in "$@"; do grep -qF -- "$text" <<<"$out" || bad="$bad; no \"$text\""; done
+	[ "$(wc -l <<<"$out")" -eq 1 ] || bad="$bad; more than one line"
+	[ $took -le "$seconds" ] || bad="$bad; took $took s"
+	untouched || bad="$bad; the token is not as it was"
+	journal_empty || bad="$bad; something is left in the journal"
+	if [ -z "$bad" ]; then pass "$name"; else fail "$name" "$bad
+$out
+$(cat "$TMP/server.log")"; fi
+}
+
+hostile() { # MODE STATUS SECONDS TEXT...
+	local mode=$1
+	server_start "$mode" "${CERT-}" "${KEY-}"
+	shift
+	judge "$mode" "$@"
+	server_stop
+}
+
+# --- what the server says ----------------------------------------------------------------------------------------------
+hostile 400 5 6 "$SERVER" 'HTTP 400' 'because it is 400 today' 'tell the issuer'
+hostile 401 5 6 "$SERVER" 'HTTP 401' 'ask the issuer'
+hostile challenge 5 6 "$SERVER" 'HTTP 401' 'wants a user name and password'
+hostile 403 5 6 "$SERVER" 'HTTP 403' 'because it is 403 today'
+hostile 404 5 6 "$SERVER" 'HTTP 404' "check the issuer's address"
+hostile 500 5 6 "$SERVER" 'HTTP 500' 'try again later'
+hostile 503 6 6 "$SERVER" 'HTTP 503' 'try again later'
+hostile 299 5 6 "$SERVER" 'HTTP 299'
+hostile pending 6 6 "$SERVER" 'HTTP 202' 'try again in 7200 seconds'
+hostile pending_bare 6 6 "$SERVER" 'HTTP 202' 'try again in 60 seconds'
+hostile escape 5 6 "$SERVER" 'HTTP 403' 'no?? entry'
+hostile redirect_away 5 6 "$SERVER" 'elsewhere.example.test' 'another server'
+hostile redirect_http 5 6 "$SERVER" 'redirects to http://'
+hostile redirect_loop 5 6 "$SERVER" 'redirects in a circle'
+hostile cacerts@404 5 6 "$SERVER" 'HTTP 404' "the issuer's certificates"
+hostile cacerts@garbage 1 6 "$SERVER" 'does not send its certificates'
+hostile csrattrs@500 5 6 "$SERVER" 'HTTP 500'
+hostile csrattrs@garbage 1 6 "$SERVER" 'not base64'
+
+# --- what it sends -----------------------------------------------------------------------------------------------------
+hostile garbage 1 6 "$SERVER" 'something else than a certificate'
+hostile der_garbage 1 6 "$SERVER" 'something else than a certificate'
+hostile no_certs 1 6 "$SERVER" 'something else than a certificate'
+hostile empty 1 6 "$SERVER" 'something else than a certificate'
+hostile endless 1 6 "$SERVER" 'far more than an enrolment reply'
+hostile huge 1 6 "$SERVER" 'far more than an enrolment reply'
+hostile endless_header 1 6 "$SERVER" 'far more than an enrolment reply'
+hostile drip 1 8 "$SERVER" 'did not answer within 3 seconds'
+hostile silent 1 8 "$SERVER" 'did not answer within 3 seconds'
+hostile nothing 1 6 "$SERVER" 'without a word'
+hostile not_http 1 6 "$SERVER" 'does not answer in HTTP'
+hostile cut 1 6 "$SERVER"
+
+# --- what it issues ----------------------------------------------------------------------------------------------------
+hostile wrong_key 5 6 "$SERVER" 'another key'
+hostile other_name 5 6 "$SERVER" "names 'Somebody Else'"
+hostile ca_leaf 5 6 "$SERVER" 'CA certificate'
+hostile ten_years 5 6 "$SERVER" '3650 days'
+hostile policy 5 6 "$SERVER" 'not issued under a policy'
+hostile no_policy 5 6 "$SERVER" 'not issued under a policy'
+hostile card_uuid 5 6 "$SERVER" 'UUID of the card'
+hostile no_uuid 5 6 "$SERVER" 'no UUID'
+hostile fascn 5 6 "$SERVER" 'FASC-N'
+hostile usage 5 6 "$SERVER" 'keyUsage'
+hostile server_eku 5 6 "$SERVER" 'extKeyUsage'
+hostile untrusted 5 6 "$SERVER" 'does not lead to a trusted issuer'
+
+# --- who it is ---------------------------------------------------------------------------------------------------------
+hostile no_cert_asked 5 6 "$SERVER" "without asking for the card's"
+hostile unknown_ca 5 6 "$SERVER" 'does not know the authority that issued your card'
+# it closes so fast that its alert may be lost; then it is at least a broken connection and what that may mean
+server_start rude
+says 'card' 'rude' derive --timeout 3
+check 'rude: the token is as it was' untouched
+server_stop
+hostile tls_old 1 6 "$SERVER"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$TMP/evil.key" -out "$TMP/evil.pem" -days 10 \
+	-subj /CN=localhost -addext subjectAltName=DNS:localhost 2>/dev/null
+CERT=$TMP/evil.pem KEY=$TMP/evil.key hostile good 5 6 "$SERVER" 'not trusted' 'self-signed' '--cafile'
+openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$TMP/name.key" -subj /CN=other.example.test 2>/dev/null |
+	openssl x509 -req -CA "$AGENCY/ca.pem" -CAkey "$AGENCY/private/ca.key" -set_serial 77 -days 10 \
+		-extfile <(echo subjectAltName=DNS:other.example.test) 2>/dev/null >"$TMP/name.pem"
+cat "$AGENCY/ca.pem" >>"$TMP/name.pem"
+CERT=$TMP/name.pem KEY=$TMP/name.key hostile good 5 6 "$SERVER" 'another name'
+openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$TMP/old.key" -subj /CN=localhost 2>/dev/null |
+	openssl x509 -req -CA "$AGENCY/ca.pem" -CAkey "$AGENCY/private/ca.key" -set_serial 78 -days -1 \
+		-extfile <(echo subjectAltName=DNS:localhost) 2>/dev/null >"$TMP/old.pem"
+cat "$AGENCY/ca.pem" >>"$TMP/old.pem"
+CERT=$TMP/old.pem KEY=$TMP/old.key hostile good 5 6 "$SERVER" 'has expired'
+judge 'nobody listens' 1 6 "$SERVER" 'does not take connections'
+ISSUER=https://nowhere.invalid judge 'no such host' 1 6 'nowhere.invalid' 'not a known name'
+ISSUER=http://localhost:8443 judge 'http' 2 6 'must begin with https://'
+server_start good
+CAFILE=/etc/hostname judge 'a CA file without certificates' 1 6 '/etc/hostname'
+
+# --- and after all that it still works ---------------------------------------------------------------------------------
+check 'a good server is believed' derive --alg p256
+server_stop
+token_fresh laptop
+server_start pending_once
+check '--wait sits out a 202' derive --alg p256 --wait 10
+server_stop
