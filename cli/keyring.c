@@ -25,7 +25,33 @@ struct keyring {
 	size_t n_keys;
 	STACK_OF(X509) *certs;
 	char names[512];
+	struct secret *pin; /* that the person has just typed, for pin_token; see ring_ask() */
+	char pin_token[64];
 };
+
+/*
+ * One action, one question: a key that wants its PIN for each use gets the PIN that was typed for the login a moment
+ * ago, once. The next use, and any answer after a refusal, is up to the person again.
+ */
+static enum err
+ring_ask(void *arg, const struct token_prompt *q, struct secret **pin)
+{
+	struct keyring *r = arg;
+	enum err e;
+
+	if (q->key != NULL && !q->again && r->pin != NULL && strcmp(r->pin_token, q->token) == 0) {
+		*pin = r->pin;
+		r->pin = NULL;
+		return E_OK;
+	}
+	secret_free(&r->pin);
+	e = cli_ask(NULL, q, pin);
+	if (e == E_OK && q->key == NULL && *pin != NULL) {
+		r->pin = secret_copy((*pin)->v, (*pin)->n);
+		snprintf(r->pin_token, sizeof r->pin_token, "%s", q->token);
+	}
+	return e;
+}
 
 /* --- which keys of a token a URI means ----------------------------------------------------------------------------- */
 
@@ -112,7 +138,7 @@ static enum err
 uri_add(struct keyring *r, const char *uri)
 {
 	struct token *t = NULL;
-	enum err e = token_open(uri, cli_ask, NULL, &t);
+	enum err e = token_open(uri, ring_ask, r, &t);
 
 	return e == E_OK ? token_add(r, t, uri) : e;
 }
@@ -229,6 +255,7 @@ keyring_close(struct keyring **k)
 	for (size_t i = 0; i < r->n_tokens; i++)
 		token_close(&r->tokens[i]);
 	sk_X509_pop_free(r->certs, X509_free);
+	secret_free(&r->pin);
 	free(r->keys);
 	free(r->tokens);
 	free(r);
