@@ -74,10 +74,9 @@ last_try() { # a PIN out of a file is not risked when it is the last: nothing is
 	local bad="pkcs11:id=%01?pin-source=file:$TMP/badpin"
 	openssl dgst -sha256 $E -sign "$bad" -out "$TMP/sig" "$TMP/msg" 2>/dev/null
 	openssl dgst -sha256 $E -sign "$bad" -out "$TMP/sig" "$TMP/msg" 2>/dev/null
-	tests/vcard-ctl clear
+	[ "$(tests/vcard-ctl trace | grep -c 'ins=20 .*in=13 ')" = 2 ] || return 1
 	openssl dgst -sha256 $E -sign "$bad" -out "$TMP/sig" "$TMP/msg" >"$TMP/last" 2>&1
-	grep -q 'one try is left' "$TMP/last" && [ "$(tests/vcard-ctl apdus)" -gt 0 ] &&
-	    [ "$(tests/vcard-ctl trace | grep -c 'ins=20 .*in=13 ')" = 0 ]
+	grep -q 'one try is left' "$TMP/last" && [ "$(tests/vcard-ctl trace | grep -c 'ins=20 .*in=13 ')" = 2 ]
 }
 gone() { # the card is pulled out: an error, not a crash or a wait
 	tests/vcard-ctl remove
