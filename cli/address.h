@@ -15,8 +15,8 @@ struct addresses {
 	size_t n;
 };
 
-/* Adds every address of a From, To or Cc value (RFC 5322, 3.4), groups included. What is no address is left out. At most
- * ADDRESSES_MAX are kept (E_PROTO beyond). */
+/* Adds every address of a From, To or Cc value (RFC 5322, 3.4), groups included. What is no address is left out. At
+ * most ADDRESSES_MAX are kept (E_PROTO beyond). */
 #define ADDRESSES_MAX 1000
 enum err addresses_add(struct addresses *a, struct span value) MUST_CHECK;
 enum err addresses_add_one(struct addresses *a, const char *address) MUST_CHECK;

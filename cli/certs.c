@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What mail wants to know of certificates: names, addresses, what they may be used for (RFC 8550, 3 and 4), reading them
- * from files, and the trust anchors.
+ * What mail wants to know of certificates: names, addresses, what they may be used for (RFC 8550, 3 and 4), reading
+ * them from files, and the trust anchors.
  */
 #include <stdio.h>
 #include <string.h>
@@ -41,8 +41,7 @@ certs_name(X509 *cert, char *out, size_t cap)
 	int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1), n;
 	unsigned char *utf8 = NULL;
 
-	if (at < 0 ||
-	    (n = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)))) <= 0)
+	if (at < 0 || (n = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)))) <= 0)
 		return name_text(subject, out, cap);
 	text_safe(span_of(utf8, (size_t)n), out, cap);
 	OPENSSL_free(utf8);
@@ -83,9 +82,9 @@ certs_may(X509 *cert, enum cert_use use)
 {
 	EVP_PKEY *key = X509_get0_pubkey(cert);
 	bool ec = key != NULL && EVP_PKEY_get_base_id(key) == EVP_PKEY_EC;
-	uint32_t need = use == CERT_SIGN ? KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION :
-	    ec				 ? KU_KEY_AGREEMENT :
-					   KU_KEY_ENCIPHERMENT;
+	uint32_t need = use == CERT_SIGN ? KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION
+	    : ec			 ? KU_KEY_AGREEMENT
+					 : KU_KEY_ENCIPHERMENT;
 	uint32_t ext = X509_get_extended_key_usage(cert);
 
 	if (key == NULL || (X509_get_extension_flags(cert) & (EXFLAG_INVALID | EXFLAG_CA)) != 0)
@@ -126,7 +125,7 @@ certs_usable(X509 *cert, enum cert_use use)
 /* --- files -------------------------------------------------------------------------------------------------------- */
 
 static bool
-push(STACK_OF(X509) *out, X509 *cert)
+push(STACK_OF(X509) * out, X509 *cert)
 {
 	if (cert == NULL)
 		return false;
@@ -137,7 +136,7 @@ push(STACK_OF(X509) *out, X509 *cert)
 }
 
 enum err
-certs_parse(struct span data, STACK_OF(X509) *out)
+certs_parse(struct span data, STACK_OF(X509) * out)
 {
 	int before = sk_X509_num(out);
 	BIO *b = BIO_new_mem_buf(data.n > 0 ? (const void *)data.p : "", (int)data.n);
@@ -155,7 +154,7 @@ certs_parse(struct span data, STACK_OF(X509) *out)
 }
 
 enum err
-certs_load(const char *path, STACK_OF(X509) *out)
+certs_load(const char *path, STACK_OF(X509) * out)
 {
 	WBUF_AUTO data;
 	enum err e;
@@ -167,8 +166,7 @@ certs_load(const char *path, STACK_OF(X509) *out)
 	return e == E_OK ? E_OK : err_up(e, "%s", path);
 }
 
-STACK_OF(X509) *
-certs_chain(X509 *cert, STACK_OF(X509) *among)
+STACK_OF(X509) * certs_chain(X509 *cert, STACK_OF(X509) * among)
 {
 	STACK_OF(X509) *chain = sk_X509_new_null();
 	bool found = chain != NULL;

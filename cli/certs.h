@@ -26,10 +26,10 @@ bool certs_may(X509 *cert, enum cert_use use);
 enum err certs_usable(X509 *cert, enum cert_use use) MUST_CHECK;
 
 /* Every certificate of a file (PEM, several; or DER), appended. E_NOTFOUND when there is none. */
-enum err certs_load(const char *path, STACK_OF(X509) *out) MUST_CHECK;
-enum err certs_parse(struct span data, STACK_OF(X509) *out) MUST_CHECK;
+enum err certs_load(const char *path, STACK_OF(X509) * out) MUST_CHECK;
+enum err certs_parse(struct span data, STACK_OF(X509) * out) MUST_CHECK;
 /* The issuers of cert among these, upwards; a self-issued certificate ends the chain and is left out. */
-STACK_OF(X509) *certs_chain(X509 *cert, STACK_OF(X509) *among);
+STACK_OF(X509) * certs_chain(X509 *cert, STACK_OF(X509) * among);
 
 /* Trust anchors (and CRLs, which are then used) of a PEM file; NULL: mail.cafile of dpiv.conf, else the system's. */
 enum err trust_open(const char *cafile, X509_STORE **out) MUST_CHECK;

@@ -150,8 +150,9 @@ decrypt_part(const struct decrypt_options *o, const struct smime_part *p, struct
 
 	wbuf_init(&plain, MAIL_MAX * 2);
 	if (!smime_is_encrypted(p))
-		return err_set(E_NOTFOUND, smime_is_signed(p) ? "the message is signed, not encrypted; run 'dpiv verify'" :
-		    "the message is not encrypted");
+		return err_set(E_NOTFOUND,
+		    smime_is_signed(p) ? "the message is signed, not encrypted; run 'dpiv verify'"
+				       : "the message is not encrypted");
 	if (p->partial)
 		cli_note("warning: only a part of the message is encrypted; the rest is left out");
 	if ((e = keyring_open(&o->uri, o->uri != NULL, &ring)) == E_OK &&

@@ -18,7 +18,8 @@
 const char help_encrypt[] =
     "usage: dpiv encrypt --to ADDR|FILE... [--cert FILE|DIR]... [--drop-missing] [-o OUT] [FILE]\n"
     "\n"
-    "Encrypts a mail, or any file, to one or more people, and writes a mail that Outlook, Thunderbird and 'openssl cms\n"
+    "Encrypts a mail, or any file, to one or more people, and writes a mail that Outlook, Thunderbird and 'openssl "
+    "cms\n"
     "-decrypt' can read. Without --to, the addresses in To and Cc are the recipients. Certificates are looked for in\n"
     "what --cert names, in the directory mail.certs of dpiv.conf, and on the tokens. If somebody has no usable\n"
     "certificate, nothing is written, and each such recipient is named with the reason.\n"
@@ -163,7 +164,8 @@ tokens_read(const struct encrypt_options *o, struct keyring *ring, struct recipi
 		e = recipients_add_cert(r, cert, certs_name(cert, name, sizeof name));
 	}
 	if (e == E_OK && o->self && found == 0)
-		e = err_set(E_NOTFOUND, "--self: no encryption certificate on any token (looked at: %s)", keyring_names(ring));
+		e = err_set(
+		    E_NOTFOUND, "--self: no encryption certificate on any token (looked at: %s)", keyring_names(ring));
 	return e;
 }
 
@@ -197,11 +199,14 @@ missing_judge(const struct encrypt_options *o, const struct recipients *r)
 	for (size_t i = 0; i < n; i++)
 		cli_note("%s%s", o->drop ? "left out: " : "no usable certificate: ", recipients_missing_at(r, i));
 	if (n > 0 && !o->drop)
-		return err_set(E_NOTFOUND, "nothing was encrypted, because %zu recipient%s could not read it; find the "
-		    "certificate%s, or leave them out by --drop-missing", n, n == 1 ? "" : "s", n == 1 ? "" : "s");
+		return err_set(E_NOTFOUND,
+		    "nothing was encrypted, because %zu recipient%s could not read it; find the "
+		    "certificate%s, or leave them out by --drop-missing",
+		    n, n == 1 ? "" : "s", n == 1 ? "" : "s");
 	if (sk_X509_num(recipients_certs(r)) == 0)
-		return err_set(E_NOTFOUND, n > 0 ? "nobody is left to encrypt to" :
-		    "to whom? Name recipients by --to, or by To in the message");
+		return err_set(E_NOTFOUND,
+		    n > 0 ? "nobody is left to encrypt to"
+			  : "to whom? Name recipients by --to, or by To in the message");
 	return E_OK;
 }
 
@@ -252,8 +257,8 @@ encrypt_mail(struct encrypt_options *o)
 	wbuf_init(&out, MAIL_MAX * 4);
 	o->add.to = to;
 	if ((e = mail_read(o->input, &in)) == E_OK &&
-	    (e = mail_build(wbuf_view(&in), o->input, &o->add, false, &m)) == E_OK && (e = recipients_new(&r)) == E_OK &&
-	    (e = encrypt_to(o, &m, r, &out)) == E_OK)
+	    (e = mail_build(wbuf_view(&in), o->input, &o->add, false, &m)) == E_OK &&
+	    (e = recipients_new(&r)) == E_OK && (e = encrypt_to(o, &m, r, &out)) == E_OK)
 		e = mail_write(o->output, wbuf_view(&out), false);
 	recipients_free(&r);
 	mail_free(&m);

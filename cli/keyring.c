@@ -23,7 +23,7 @@ struct keyring {
 	size_t n_tokens;
 	struct keyring_key *keys;
 	size_t n_keys;
-	STACK_OF(X509) *certs;
+	STACK_OF(X509) * certs;
 	char names[512];
 	struct secret *pin; /* that the person has just typed, for pin_token; see ring_ask() */
 	char pin_token[64];
@@ -53,7 +53,8 @@ ring_ask(void *arg, const struct token_prompt *q, struct secret **pin)
 	return e;
 }
 
-/* --- which keys of a token a URI means ----------------------------------------------------------------------------- */
+/* --- which keys of a token a URI means -----------------------------------------------------------------------------
+ */
 
 static bool
 attribute_fits(P11KitUri *uri, CK_ATTRIBUTE_TYPE type, struct span value)
@@ -76,7 +77,8 @@ uri_fits(const char *text, const struct token_key *k)
 	return fits;
 }
 
-/* --- adding tokens ------------------------------------------------------------------------------------------------- */
+/* --- adding tokens -------------------------------------------------------------------------------------------------
+ */
 
 static enum err
 key_add(struct keyring *r, struct token *t, const struct token_key *k)
@@ -274,13 +276,13 @@ keyring_at(const struct keyring *r, size_t i)
 	return i < r->n_keys ? &r->keys[i] : NULL;
 }
 
-STACK_OF(X509) *
-keyring_certs(const struct keyring *r)
+STACK_OF(X509) * keyring_certs(const struct keyring *r)
 {
 	return r->certs;
 }
 
-/* --- choosing ------------------------------------------------------------------------------------------------------ */
+/* --- choosing ------------------------------------------------------------------------------------------------------
+ */
 
 /* Higher is better; a certificate for this address above all, then one for mail at all, then signature over
  * authentication certificates. */
@@ -326,7 +328,7 @@ keyring_signer(const struct keyring *r, const char *address, const struct keyrin
 	if (*out != NULL)
 		return E_OK;
 	if (r->n_keys == 1 && (e = certs_usable(r->keys[0].key.cert, CERT_SIGN)) != E_OK)
-		return e; /* the one that was asked for */
+		return e;	/* the one that was asked for */
 	if (worst == E_EXPIRED) /* the sentence names it */
 		return err_up(E_EXPIRED, "no certificate to sign with");
 	return err_set(E_NOTFOUND, "no certificate to sign mail with on any token (looked at: %s)", keyring_names(r));

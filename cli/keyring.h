@@ -28,7 +28,7 @@ struct keyring_key {
 const struct keyring_key *keyring_at(const struct keyring *k, size_t i);
 
 /* Every certificate on the tokens, intermediates that are kept there included. */
-STACK_OF(X509) *keyring_certs(const struct keyring *k); /* borrowed */
+STACK_OF(X509) * keyring_certs(const struct keyring *k); /* borrowed */
 
 /* The key to sign with: valid, meant for signing mail; with an address, one that certifies it goes before the others.
  * E_EXPIRED when the only ones have expired, E_NOTFOUND when there is none. */

@@ -85,8 +85,9 @@ mail_put_pkcs7(const char *smime_type, struct span der, struct wbuf *out)
 {
 	put(out, "MIME-Version: 1.0\r\nContent-Type: application/pkcs7-mime; smime-type=");
 	put(out, smime_type);
-	put(out, ";\r\n name=\"smime.p7m\"\r\nContent-Transfer-Encoding: base64\r\n"
-		 "Content-Disposition: attachment; filename=\"smime.p7m\"\r\n\r\n");
+	put(out,
+	    ";\r\n name=\"smime.p7m\"\r\nContent-Transfer-Encoding: base64\r\n"
+	    "Content-Disposition: attachment; filename=\"smime.p7m\"\r\n\r\n");
 	mime_put_base64(der, out);
 }
 
@@ -140,7 +141,8 @@ add_field(struct wbuf *out, const char *name, const char *value)
 	else if (strcmp(name, "Subject") == 0)
 		put_words(value, out);
 	else
-		return err_set(E_USAGE, "%s takes ASCII only here; put a header with encoded names into the message", name);
+		return err_set(
+		    E_USAGE, "%s takes ASCII only here; put a header with encoded names into the message", name);
 	put(out, "\r\n");
 	return E_OK;
 }
@@ -257,8 +259,9 @@ put_file(struct span body, const char *name, struct wbuf *out)
 	const char *slash = name == NULL ? NULL : strrchr(name, '/');
 	const char *base = slash != NULL ? slash + 1 : name;
 
-	put(out, "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n"
-		 "Content-Disposition: attachment");
+	put(out,
+	    "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n"
+	    "Content-Disposition: attachment");
 	if (base != NULL && *base != '\0' && strpbrk(base, "\"\\") == NULL && strcmp(base, "-") != 0 &&
 	    mime_is_7bit(span_str(base)) && mime_is_text(span_str(base))) {
 		put(out, "; filename=\"");

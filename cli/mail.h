@@ -10,17 +10,17 @@
 #include "cli/address.h"
 
 /*
- * A message or file on its way into and out of S/MIME. Of a message, the Content-* fields belong to the protected entity
- * and all others stay outside, where mail programs look for them (RFC 8551, 3.1). A file without mail header becomes an
- * entity of its own: text/plain when it is text, else an attachment.
+ * A message or file on its way into and out of S/MIME. Of a message, the Content-* fields belong to the protected
+ * entity and all others stay outside, where mail programs look for them (RFC 8551, 3.1). A file without mail header
+ * becomes an entity of its own: text/plain when it is text, else an attachment.
  */
 #define MAIL_MAX (64u * 1024 * 1024)
 
 struct mail {
-	struct wbuf outer;	/* header fields outside, CRLF, without MIME-Version and Content-* */
-	struct wbuf inner;	/* the entity to protect, canonical */
-	struct addresses from;	/* of the header as it will be */
-	struct addresses to;	/* To and Cc */
+	struct wbuf outer;     /* header fields outside, CRLF, without MIME-Version and Content-* */
+	struct wbuf inner;     /* the entity to protect, canonical */
+	struct addresses from; /* of the header as it will be */
+	struct addresses to;   /* To and Cc */
 	bool has_from, has_to;
 };
 
@@ -33,7 +33,8 @@ struct mail_add {
 enum err mail_read(const char *path, struct wbuf *in) MUST_CHECK;
 /* only7: what is 8-bit gets a transfer encoding. name: of the file, for an attachment; may be NULL. m is initialised
  * here and freed by mail_free() also after a failure. */
-enum err mail_build(struct span in, const char *name, const struct mail_add *add, bool only7, struct mail *m) MUST_CHECK;
+enum err
+mail_build(struct span in, const char *name, const struct mail_add *add, bool only7, struct mail *m) MUST_CHECK;
 void mail_free(struct mail *m);
 
 /* The mail header of a message, if it is one: has one of the fields that every mail has. */

@@ -72,9 +72,8 @@ mime_is_text(struct span in)
 			return false;
 		if (in.p[0] >= 128) {
 			n = in.p[0] >= 0xF0 ? 4 : in.p[0] >= 0xE0 ? 3 : 2;
-			if (!span_sub(in, 0, n, &one) ||
-			    strcmp(text_safe(one, safe, sizeof safe), "?") == 0 || strlen(safe) != n ||
-			    memcmp(safe, one.p, n) != 0)
+			if (!span_sub(in, 0, n, &one) || strcmp(text_safe(one, safe, sizeof safe), "?") == 0 ||
+			    strlen(safe) != n || memcmp(safe, one.p, n) != 0)
 				return false;
 		}
 		(void)span_skip(&in, n);
@@ -167,7 +166,8 @@ put_leaf(struct span head, struct span body, const struct mime_type *t, struct w
 		put_head(head, "quoted-printable", out);
 		mime_put_qp(body, out);
 	} else if (mime_is(t, "message/")) {
-		return err_set(E_UNSUP, "an 8-bit %s inside cannot be re-encoded for a clear signature; use --opaque", t->type);
+		return err_set(
+		    E_UNSUP, "an 8-bit %s inside cannot be re-encoded for a clear signature; use --opaque", t->type);
 	} else {
 		put_head(head, "base64", out);
 		mime_put_base64(body, out);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Recipients and their certificates. A certificate counts for an address when it certifies it (rfc822Name, RFC 8550, 3),
- * is within its dates, and keyUsage allows key transport or agreement; of several the one that was issued last. Nobody is
- * left out silently: who has no usable certificate is put on a list with the reason.
+ * Recipients and their certificates. A certificate counts for an address when it certifies it (rfc822Name, RFC 8550,
+ * 3), is within its dates, and keyUsage allows key transport or agreement; of several the one that was issued last.
+ * Nobody is left out silently: who has no usable certificate is put on a list with the reason.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -28,8 +28,8 @@ struct known {
 struct recipients {
 	struct known *known;
 	size_t n_known;
-	STACK_OF(X509) *all;	/* the same certificates, for chains */
-	STACK_OF(X509) *chosen;
+	STACK_OF(X509) * all; /* the same certificates, for chains */
+	STACK_OF(X509) * chosen;
 	struct smime_caps *caps; /* of the chosen */
 	X509_STORE *store;
 	char **missing;
@@ -80,7 +80,8 @@ recipients_trust(struct recipients *r, X509_STORE *store)
 	r->store = store;
 }
 
-/* --- looking for certificates -------------------------------------------------------------------------------------- */
+/* --- looking for certificates --------------------------------------------------------------------------------------
+ */
 
 /* Capabilities in the certificate itself go before those that a message told. */
 static enum err
@@ -103,7 +104,7 @@ known_add(struct recipients *r, X509 *cert, const struct smime_caps *told)
 }
 
 enum err
-recipients_look_at(struct recipients *r, STACK_OF(X509) *certs)
+recipients_look_at(struct recipients *r, STACK_OF(X509) * certs)
 {
 	enum err e = E_OK;
 
@@ -194,7 +195,8 @@ recipients_look_in(struct recipients *r, const char *path)
 	return e;
 }
 
-/* --- choosing ------------------------------------------------------------------------------------------------------ */
+/* --- choosing ------------------------------------------------------------------------------------------------------
+ */
 
 static enum err
 missing_add(struct recipients *r, const char *who, const char *why)
@@ -328,8 +330,7 @@ recipients_missing_at(const struct recipients *r, size_t i)
 	return i < r->n_missing ? r->missing[i] : NULL;
 }
 
-STACK_OF(X509) *
-recipients_certs(const struct recipients *r)
+STACK_OF(X509) * recipients_certs(const struct recipients *r)
 {
 	return r->chosen;
 }

@@ -76,7 +76,7 @@ options_read(int argc, char **argv, struct sign_options *o)
 
 /* Intermediates are wherever somebody has put them. Only --chain has to be readable. */
 static enum err
-issuers_collect(const struct keyring *r, const char *file, STACK_OF(X509) *among)
+issuers_collect(const struct keyring *r, const char *file, STACK_OF(X509) * among)
 {
 	struct conf *conf = NULL;
 	const char *name, *path;
@@ -120,7 +120,9 @@ put_multipart(struct span entity, const char *micalg, struct span der, struct wb
 		return err_crypto(E_CRYPTO, "no random numbers");
 	text_hex(span_of(random, sizeof random), hex, sizeof hex);
 	snprintf(boundary, sizeof boundary, "----dpiv-%s", hex);
-	put(out, "MIME-Version: 1.0\r\nContent-Type: multipart/signed; protocol=\"application/pkcs7-signature\";\r\n micalg=");
+	put(out,
+	    "MIME-Version: 1.0\r\nContent-Type: multipart/signed; protocol=\"application/pkcs7-signature\";\r\n "
+	    "micalg=");
 	put(out, micalg);
 	put(out, "; boundary=\"");
 	put(out, boundary);
@@ -130,8 +132,9 @@ put_multipart(struct span entity, const char *micalg, struct span der, struct wb
 	wbuf_span(out, entity);
 	put(out, "\r\n--");
 	put(out, boundary);
-	put(out, "\r\nContent-Type: application/pkcs7-signature; name=\"smime.p7s\"\r\nContent-Transfer-Encoding: base64\r\n"
-		 "Content-Disposition: attachment; filename=\"smime.p7s\"\r\n\r\n");
+	put(out,
+	    "\r\nContent-Type: application/pkcs7-signature; name=\"smime.p7s\"\r\nContent-Transfer-Encoding: base64\r\n"
+	    "Content-Disposition: attachment; filename=\"smime.p7s\"\r\n\r\n");
 	mime_put_base64(der, out);
 	put(out, "\r\n--");
 	put(out, boundary);
@@ -149,8 +152,8 @@ from_check(const struct mail *m, X509 *cert)
 			return;
 	}
 	if (m->from.n > 0)
-		cli_note("warning: From is %s, but the certificate of %s is for %s; recipients will be warned", m->from.v[0],
-		    certs_name(cert, name, sizeof name),
+		cli_note("warning: From is %s, but the certificate of %s is for %s; recipients will be warned",
+		    m->from.v[0], certs_name(cert, name, sizeof name),
 		    certs_addresses(cert, addresses, sizeof addresses)[0] != '\0' ? addresses : "no address");
 }
 

@@ -30,9 +30,9 @@ bool smime_is_encrypted(const struct smime_part *p); /* EnvelopedData or AuthEnv
 struct smime_sign {
 	X509 *cert;
 	EVP_PKEY *key;
-	STACK_OF(X509) *chain; /* goes along, without cert; may be NULL */
-	X509 *encrypt;	       /* the same person's encryption certificate: SMIMEEncryptionKeyPreference; may be NULL */
-	bool opaque;	       /* content inside */
+	STACK_OF(X509) * chain; /* goes along, without cert; may be NULL */
+	X509 *encrypt; /* the same person's encryption certificate: SMIMEEncryptionKeyPreference; may be NULL */
+	bool opaque;   /* content inside */
 };
 /* SHA-256, or SHA-384 for P-384 (SP 800-78): its name in micalg. */
 const EVP_MD *smime_digest(EVP_PKEY *key, const char **micalg);
@@ -53,14 +53,14 @@ struct smime_report {
 };
 /* E_CRYPTO: a signature is wrong or its signer's certificate is missing; content is empty then. E_OK: all signatures
  * are right; what their certificates are worth stands in the report. store NULL: certificates are not looked at. */
-enum err smime_verify(const struct smime_part *p, X509_STORE *store, struct wbuf *content, struct smime_report *r)
-    MUST_CHECK;
+enum err
+smime_verify(const struct smime_part *p, X509_STORE *store, struct wbuf *content, struct smime_report *r) MUST_CHECK;
 void smime_report_free(struct smime_report *r);
 
 /* --- envelopes (smime_envelope.c) --- */
 enum smime_cipher { SMIME_AES256_CBC, SMIME_AES128_CBC, SMIME_AES256_GCM };
 /* RSA: PKCS#1 v1.5 key transport; EC: ephemeral-static ECDH, X9.63 KDF with SHA-256, or SHA-384 for P-384. */
-enum err smime_encrypt(STACK_OF(X509) *to, enum smime_cipher cipher, struct span content, struct wbuf *der) MUST_CHECK;
+enum err smime_encrypt(STACK_OF(X509) * to, enum smime_cipher cipher, struct span content, struct wbuf *der) MUST_CHECK;
 
 /* Whom an envelope is for. */
 int smime_recipients(CMS_ContentInfo *cms);
@@ -78,6 +78,6 @@ struct smime_caps {
 void smime_caps_signer(const struct smime_part *p, int i, struct smime_caps *c);
 void smime_caps_cert(X509 *cert, struct smime_caps *c);
 /* The list that dpiv's signatures carry. */
-STACK_OF(X509_ALGOR) *smime_caps_own(void);
+STACK_OF(X509_ALGOR) * smime_caps_own(void);
 
 #endif

@@ -11,7 +11,7 @@
 #include "cli/smime.h"
 
 static void
-caps_read(STACK_OF(X509_ALGOR) *list, struct smime_caps *c)
+caps_read(STACK_OF(X509_ALGOR) * list, struct smime_caps *c)
 {
 	for (int i = 0; i < sk_X509_ALGOR_num(list); i++) {
 		const ASN1_OBJECT *oid;
@@ -65,8 +65,7 @@ smime_caps_cert(X509 *cert, struct smime_caps *c)
 	caps_parse(ASN1_STRING_get0_data(value), ASN1_STRING_length(value), c);
 }
 
-STACK_OF(X509_ALGOR) *
-smime_caps_own(void)
+STACK_OF(X509_ALGOR) * smime_caps_own(void)
 {
 	static const int nids[] = { NID_aes_256_cbc, NID_aes_128_cbc, NID_aes_256_gcm };
 	STACK_OF(X509_ALGOR) *list = NULL;

@@ -15,7 +15,9 @@
 static const EVP_CIPHER *
 cipher_of(enum smime_cipher c)
 {
-	return c == SMIME_AES256_GCM ? EVP_aes_256_gcm() : c == SMIME_AES128_CBC ? EVP_aes_128_cbc() : EVP_aes_256_cbc();
+	return c == SMIME_AES256_GCM ? EVP_aes_256_gcm()
+	    : c == SMIME_AES128_CBC  ? EVP_aes_128_cbc()
+				     : EVP_aes_256_cbc();
 }
 
 static enum err
@@ -47,7 +49,7 @@ cms_write(CMS_ContentInfo *cms, struct wbuf *der)
 }
 
 enum err
-smime_encrypt(STACK_OF(X509) *to, enum smime_cipher cipher, struct span content, struct wbuf *der)
+smime_encrypt(STACK_OF(X509) * to, enum smime_cipher cipher, struct span content, struct wbuf *der)
 {
 	unsigned int flags = CMS_BINARY | CMS_PARTIAL;
 	BIO *data = BIO_new_mem_buf(content.n > 0 ? (const void *)content.p : "", (int)content.n);
@@ -81,8 +83,7 @@ recipient(CMS_ContentInfo *cms, int i)
 	return sk_CMS_RecipientInfo_value(CMS_get0_RecipientInfos(cms), i);
 }
 
-static STACK_OF(CMS_RecipientEncryptedKey) *
-agree_keys(CMS_RecipientInfo *ri)
+static STACK_OF(CMS_RecipientEncryptedKey) * agree_keys(CMS_RecipientInfo *ri)
 {
 	return CMS_RecipientInfo_type(ri) == CMS_RECIPINFO_AGREE ? CMS_RecipientInfo_kari_get0_reks(ri) : NULL;
 }
@@ -129,8 +130,8 @@ smime_recipient_name(CMS_ContentInfo *cms, int i, char *out, size_t cap)
 	if (CMS_RecipientInfo_type(ri) == CMS_RECIPINFO_TRANS)
 		(void)CMS_RecipientInfo_ktri_get0_signer_id(ri, &keyid, &issuer, &serial);
 	else if (sk_CMS_RecipientEncryptedKey_num(reks) > 0)
-		(void)CMS_RecipientEncryptedKey_get0_id(sk_CMS_RecipientEncryptedKey_value(reks, 0), &keyid, NULL, NULL,
-		    &issuer, &serial);
+		(void)CMS_RecipientEncryptedKey_get0_id(
+		    sk_CMS_RecipientEncryptedKey_value(reks, 0), &keyid, NULL, NULL, &issuer, &serial);
 	id_name(keyid, issuer, serial, out, cap);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Finding the CMS object in what the user hands over: a mail (RFC 8551, 3.5: multipart/signed; 3.4: application/
- * pkcs7-mime, also by its old x- name and as an octet-stream called *.p7m), or a bare object in DER, PEM or base64. In a
- * multipart the first one counts, and `partial` says that something stands beside it, which no signature covers.
+ * pkcs7-mime, also by its old x- name and as an octet-stream called *.p7m), or a bare object in DER, PEM or base64. In
+ * a multipart the first one counts, and `partial` says that something stands beside it, which no signature covers.
  */
 #include <limits.h>
 #include <string.h>

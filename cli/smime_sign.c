@@ -53,8 +53,8 @@ attributes_add(CMS_SignerInfo *si, X509 *encrypt)
 	sk_X509_ALGOR_pop_free(caps, X509_ALGOR_free);
 	/* libcrypto writes a value of type SEQUENCE as the bytes that it was given, the [0] in front included */
 	if (ok && encrypt != NULL && (e = preference_der(encrypt, &preference)) == E_OK)
-		ok = CMS_signed_add1_attr_by_NID(si, NID_id_smime_aa_encrypKeyPref, V_ASN1_SEQUENCE, preference.p,
-		    (int)preference.n);
+		ok = CMS_signed_add1_attr_by_NID(
+		    si, NID_id_smime_aa_encrypKeyPref, V_ASN1_SEQUENCE, preference.p, (int)preference.n);
 	if (e != E_OK)
 		return e;
 	return ok ? E_OK : err_crypto(E_CRYPTO, "the signed attributes cannot be made");

@@ -39,7 +39,8 @@ signatures_check(CMS_ContentInfo *cms, const struct span *content, struct wbuf *
 	else if (CMS_verify(cms, NULL, NULL, data, to, CMS_NO_SIGNER_CERT_VERIFY | CMS_BINARY) == 1)
 		e = bio_take(to, out);
 	else
-		e = err_crypto(E_CRYPTO, "BAD SIGNATURE: the message was changed, or the signature is not of this message");
+		e = err_crypto(
+		    E_CRYPTO, "BAD SIGNATURE: the message was changed, or the signature is not of this message");
 	BIO_free(data);
 	BIO_free(to);
 	return e;
@@ -87,7 +88,7 @@ chain_error(int code)
 }
 
 static void
-chain_check(X509_STORE *store, STACK_OF(X509) *others, struct smime_signer *s)
+chain_check(X509_STORE *store, STACK_OF(X509) * others, struct smime_signer *s)
 {
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	char name[128] = "";

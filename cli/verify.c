@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * dpiv verify: who signed, for which address, when; does the certificate lead to a trust anchor; is the sender in From
- * the signer. The layers of a multiply signed message (RFC 2634, 1.1) are told one after the other, outermost first. The
- * worst of what was found is the exit status.
+ * the signer. The layers of a multiply signed message (RFC 2634, 1.1) are told one after the other, outermost first.
+ * The worst of what was found is the exit status.
  */
 #include <getopt.h>
 #include <string.h>
@@ -19,11 +19,13 @@
 const char help_verify[] =
     "usage: dpiv verify [--cafile FILE] [--text] [-o OUT] [FILE]\n"
     "\n"
-    "Verifies a signed message (mail, or .p7m in DER, PEM or base64) and says who signed it, with which address, when,\n"
+    "Verifies a signed message (mail, or .p7m in DER, PEM or base64) and says who signed it, with which address, "
+    "when,\n"
     "whether the certificate leads to a trust anchor, and whether From is the signer. Without FILE standard input is\n"
     "read. Nothing is written to OUT unless the signature is right.\n"
     "\n"
-    "  --cafile FILE    trust anchors (PEM); CRLs in it are used. Default: mail.cafile of dpiv.conf, else the system's\n"
+    "  --cafile FILE    trust anchors (PEM); CRLs in it are used. Default: mail.cafile of dpiv.conf, else the "
+    "system's\n"
     "  -o, --output OUT    write the signed content there (- is standard output)\n"
     "  --text           write its text only, decoded\n"
     "\n"
@@ -32,7 +34,8 @@ const char help_verify[] =
     "  dpiv verify --cafile ca.pem --text -o - signed.eml\n"
     "  dpiv decrypt secret.eml | dpiv verify            (a message that was signed, then encrypted)\n"
     "\n"
-    "Exit status: 0 all is well; 1 the signature is wrong; 3 not signed; 5 the signature is right, but the certificate\n"
+    "Exit status: 0 all is well; 1 the signature is wrong; 3 not signed; 5 the signature is right, but the "
+    "certificate\n"
     "is not trusted, has expired or was revoked, From is somebody else, or only a part of the message is signed.\n";
 
 struct verify_options {
@@ -99,10 +102,10 @@ say_from(struct state *st, const struct smime_signer *s)
 	for (size_t i = 0; i < st->from.n && match; i++)
 		match = certs_has_address(s->cert, st->from.v[i]);
 	fprintf(st->say, "  From:         %s\n",
-	    match	    ? "is the signer" :
-	    st->from_many   ? "MORE THAN ONE From field in the header" :
-	    st->from.n == 0 ? "NO ADDRESS in it" :
-			      "IS SOMEBODY ELSE");
+	    match		  ? "is the signer"
+		: st->from_many	  ? "MORE THAN ONE From field in the header"
+		: st->from.n == 0 ? "NO ADDRESS in it"
+				  : "IS SOMEBODY ELSE");
 	for (size_t i = 0; i < st->from.n && !match; i++) {
 		char safe[ADDRESS_MAX];
 

@@ -31,8 +31,7 @@ static const ENGINE_CMD_DEFN commands[] = {
 	{ CMD_QUIET, "QUIET", "Say nothing", ENGINE_CMD_FLAG_NO_INPUT },
 	{ CMD_LOAD_CERT_CTRL, "LOAD_CERT_CTRL", "Get the certificate named by a URI", ENGINE_CMD_FLAG_INTERNAL },
 	{ CMD_UI, "SET_USER_INTERFACE", "UI_METHOD that asks for PINs", ENGINE_CMD_FLAG_INTERNAL },
-	{ CMD_UI_DATA, "SET_CALLBACK_DATA", "Data for that UI_METHOD", ENGINE_CMD_FLAG_INTERNAL },
-	{ 0, NULL, NULL, 0 }
+	{ CMD_UI_DATA, "SET_CALLBACK_DATA", "Data for that UI_METHOD", ENGINE_CMD_FLAG_INTERNAL }, { 0, NULL, NULL, 0 }
 };
 
 /* OpenSSL's reason codes are enum err + 1 (zero means "no reason"). */
@@ -206,9 +205,9 @@ nothing(ENGINE *engine)
 }
 
 /*
- * OPENSSL_cleanup() comes here when the process exits, after the destructors of the PKCS#11 module (C++ modules have some)
- * have run: calling into it then crashes. libcrypto refuses to initialise when that is so; the tokens are left to the
- * kernel, and only the PINs are wiped.
+ * OPENSSL_cleanup() comes here when the process exits, after the destructors of the PKCS#11 module (C++ modules have
+ * some) have run: calling into it then crashes. libcrypto refuses to initialise when that is so; the tokens are left to
+ * the kernel, and only the PINs are wiped.
  */
 static bool
 process_exits(void)

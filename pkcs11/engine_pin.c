@@ -3,8 +3,8 @@
  * The engine's PIN: pin-source or pin-value of the URI, the PIN command, or a question through the program's own UI (so
  * that -passin and a program's dialog work), in this order. An accepted PIN is kept with its token, and serves the
  * context-specific logins (CKA_ALWAYS_AUTHENTICATE, PKCS#11 5.6): the program's UI is no longer reachable
- * when its key is used, and a terminal there may not be. A PIN that the token refused is forgotten at once. With one try
- * left, a PIN out of a file is not tried: somebody has to be asked.
+ * when its key is used, and a terminal there may not be. A PIN that the token refused is forgotten at once. With one
+ * try left, a PIN out of a file is not tried: somebody has to be asked.
  */
 
 #include "pkcs11/engine.h"
@@ -113,7 +113,8 @@ login_failed(const PKCS11_TOKEN *token)
 	if (rv == CKR_PIN_INCORRECT)
 		return err_set(E_PIN, "token %s: wrong PIN; it will not be tried again", token->label);
 	if (rv == CKR_PIN_LOCKED)
-		return err_set(E_PINLOCKED, "token %s: the PIN is blocked; unblock it with `dpiv pin unblock`", token->label);
+		return err_set(
+		    E_PINLOCKED, "token %s: the PIN is blocked; unblock it with `dpiv pin unblock`", token->label);
 	if (rv == CKR_PIN_LEN_RANGE || rv == CKR_PIN_INVALID)
 		return err_set(E_PINLEN, "token %s: that cannot be its PIN (length or characters)", token->label);
 	return err_crypto(E_AUTH, "token %s: login failed", token->label);
@@ -125,7 +126,8 @@ pin_get(const struct eng *e, const PKCS11_TOKEN *token, P11KitUri *uri, struct e
 	enum err rc;
 
 	if (token->userPinLocked)
-		return err_set(E_PINLOCKED, "token %s: the PIN is blocked; unblock it with `dpiv pin unblock`", token->label);
+		return err_set(
+		    E_PINLOCKED, "token %s: the PIN is blocked; unblock it with `dpiv pin unblock`", token->label);
 	if (token->secureLogin)
 		return E_OK; /* PIN pad: libp11 passes NULL */
 	if ((rc = pin_find(e, uri, out)) != E_OK)
@@ -134,8 +136,10 @@ pin_get(const struct eng *e, const PKCS11_TOKEN *token, P11KitUri *uri, struct e
 		return pin_ask(token, ui, out);
 	if (token->userPinFinalTry) {
 		secret_free(out);
-		return err_set(E_PIN, "token %s: one try is left before the PIN is blocked, and a PIN from a file or setting "
-		    "is not risked; log in once by hand", token->label);
+		return err_set(E_PIN,
+		    "token %s: one try is left before the PIN is blocked, and a PIN from a file or setting "
+		    "is not risked; log in once by hand",
+		    token->label);
 	}
 	return E_OK;
 }

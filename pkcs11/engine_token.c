@@ -171,8 +171,10 @@ static enum err
 token_open_slots(struct eng *e, struct eng_token *t, P11KitUri *uri)
 {
 	if (access(t->module, R_OK) != 0)
-		return err_set(E_NOTFOUND, "PKCS#11 module %s is not there; name one by module-path= in the URI or by the "
-		    "engine command MODULE_PATH", t->module);
+		return err_set(E_NOTFOUND,
+		    "PKCS#11 module %s is not there; name one by module-path= in the URI or by the "
+		    "engine command MODULE_PATH",
+		    t->module);
 	if ((t->p11 = PKCS11_CTX_new()) == NULL)
 		return err_set(E_NOMEM, "no memory for libp11");
 	if (PKCS11_CTX_load(t->p11, t->module) != 0)

@@ -42,7 +42,8 @@ rewrite(struct span in)
 	if (mail_build(in, "x", &none, true, &m) == E_OK) {
 		struct span view = wbuf_view(&m.inner);
 
-		if (!mime_is_7bit(view) || mime_put_entity(view, true, &again) != E_OK || !span_eq(wbuf_view(&again), view))
+		if (!mime_is_7bit(view) || mime_put_entity(view, true, &again) != E_OK ||
+		    !span_eq(wbuf_view(&again), view))
 			abort();
 		wbuf_clear(&again);
 		if (mail_text(view, &again) == E_NOMEM)

@@ -35,8 +35,8 @@ fields_and_folds(void **state)
 static void
 what_is_no_header(void **state)
 {
-	static const char *const bad[] = { "no header here\n\nbody", " folded first\n\n", ": no name\n\n", "a b: blank in name\n\n",
-		"A: ok\nnot a field\n\n", "" };
+	static const char *const bad[] = { "no header here\n\nbody", " folded first\n\n", ": no name\n\n",
+		"a b: blank in name\n\n", "A: ok\nnot a field\n\n", "" };
 	struct span head, body;
 
 	(void)state;
@@ -50,7 +50,8 @@ what_is_no_header(void **state)
 static void
 parameters(void **state)
 {
-	struct span v = S("Multipart/Signed (a (nested) comment; x=y); micalg=sha-256;\r\n boundary=\"a;b\\\"c\" ; empty=; protocol=p");
+	struct span v = S("Multipart/Signed (a (nested) comment; x=y); micalg=sha-256;\r\n boundary=\"a;b\\\"c\" ; "
+			  "empty=; protocol=p");
 	char out[32], small[4];
 
 	(void)state;
@@ -171,7 +172,8 @@ multipart_malformed(void **state)
 	(void)parts_of("Content-Type: multipart/mixed; boundary=\"\"\n", S("--\n"), E_PROTO);
 	(void)parts_of("Content-Type: multipart/mixed; boundary=b\n", S("no delimiter"), E_PROTO);
 	(void)parts_of("Content-Type: multipart/mixed; boundary=b\n", S("--b--\n"), E_PROTO);
-	(void)parts_of("Content-Type: multipart/mixed; boundary=0123456789012345678901234567890123456789012345678901234567890123456789xx\n",
+	(void)parts_of("Content-Type: multipart/mixed; "
+		       "boundary=0123456789012345678901234567890123456789012345678901234567890123456789xx\n",
 	    S("--b\n"), E_PROTO);
 	p = parts_of("Content-Type: multipart/mixed; boundary=b\n", S("--b\ncut off"), E_OK);
 	assert_false(mime_parts_next(&p, &part));
@@ -188,14 +190,17 @@ rewriting(void **state)
 	assert_ok(mime_put_entity(S("Content-Type: text/plain\n\nas it is\n"), true, &w));
 	assert_bytes(wbuf_view(&w), "Content-Type: text/plain\r\n\r\nas it is\r\n");
 	wbuf_clear(&w);
-	assert_ok(mime_put_entity(S("Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n\xC3\xBC\n"), true, &w));
+	assert_ok(mime_put_entity(
+	    S("Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n\xC3\xBC\n"), true, &w));
 	assert_bytes(wbuf_view(&w),
 	    "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=C3=BC\r\n");
 	wbuf_clear(&w);
 	assert_ok(mime_put_entity(S("Content-Type: a/b\nContent-Transfer-Encoding: binary\n\n\x00\n"), false, &w));
 	assert_bytes(wbuf_view(&w), "Content-Type: a/b\r\nContent-Transfer-Encoding: binary\r\n\r\n\x00\n");
 	wbuf_clear(&w);
-	assert_err(mime_put_entity(S("Content-Type: multipart/signed; boundary=b\n\n--b\n\n\xC3\xBC\n--b--\n"), true, &w), E_UNSUP);
+	assert_err(
+	    mime_put_entity(S("Content-Type: multipart/signed; boundary=b\n\n--b\n\n\xC3\xBC\n--b--\n"), true, &w),
+	    E_UNSUP);
 	wbuf_clear(&w);
 	assert_err(mime_put_entity(S("Content-Type: message/rfc822\n\nSubject: \xC3\xBC\n\n\n"), true, &w), E_UNSUP);
 }
@@ -251,7 +256,8 @@ addresses(void **state)
 	} rows[] = {
 		{ "pat@example.test", { "pat@example.test" } },
 		{ "Pat Example <pat@example.test>", { "pat@example.test" } },
-		{ "\"Doe, Bob <x@y.z>\" <bob@example.test>, Eve\r\n <eve@example.test>", { "bob@example.test", "eve@example.test" } },
+		{ "\"Doe, Bob <x@y.z>\" <bob@example.test>, Eve\r\n <eve@example.test>",
+		    { "bob@example.test", "eve@example.test" } },
 		{ "bob@example.test (Bob (the) builder, a@b.c)", { "bob@example.test" } },
 		{ "team: a@x.test, b@x.test; c@x.test", { "a@x.test", "b@x.test", "c@x.test" } },
 		{ "boss@example.test <pat@example.test>", { "pat@example.test" } },
@@ -300,7 +306,8 @@ message_or_file(void **state)
 	struct span value;
 
 	(void)state;
-	assert_ok(mail_build(S("From: pat@example.test\nContent-Type: text/html\nX-Y: z\nMIME-Version: 1.0\n\n<p>\n"), NULL, &add, true, &m));
+	assert_ok(mail_build(S("From: pat@example.test\nContent-Type: text/html\nX-Y: z\nMIME-Version: 1.0\n\n<p>\n"),
+	    NULL, &add, true, &m));
 	assert_string_equal(m.from.v[0], "pat@example.test"); /* the input's own From stays */
 	assert_int_equal(m.from.n, 1);
 	assert_bytes(wbuf_view(&m.inner), "Content-Type: text/html\r\n\r\n<p>\r\n");
@@ -309,8 +316,9 @@ message_or_file(void **state)
 	assert_false(mime_find(wbuf_view(&m.outer), "Content-Type", &value, NULL));
 	mail_free(&m);
 	assert_ok(mail_build(S("Note: this is a letter\n\nbody\n"), NULL, &add, true, &m));
-	assert_bytes(wbuf_view(&m.inner), "Content-Type: text/plain; charset=us-ascii\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"
-					  "Note: this is a letter\r\n\r\nbody\r\n");
+	assert_bytes(wbuf_view(&m.inner),
+	    "Content-Type: text/plain; charset=us-ascii\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"
+	    "Note: this is a letter\r\n\r\nbody\r\n");
 	mail_free(&m);
 }
 
@@ -329,8 +337,11 @@ smime_malformed(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		assert_err(smime_find(span_str(bad[i]), &p), E_PROTO);
-	assert_err(smime_find(S("From: a@x.test\nContent-Type: multipart/signed; boundary=b\n\n--b\n\nx\n--b\nContent-Type: "
-				"application/pgp-signature\n\nx\n--b--\n"), &p), E_NOTFOUND);
+	assert_err(
+	    smime_find(S("From: a@x.test\nContent-Type: multipart/signed; boundary=b\n\n--b\n\nx\n--b\nContent-Type: "
+			 "application/pgp-signature\n\nx\n--b--\n"),
+		&p),
+	    E_NOTFOUND);
 	assert_err(smime_find(S(""), &p), E_NOTFOUND);
 }
 
