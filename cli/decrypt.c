@@ -17,20 +17,23 @@
 const char help_decrypt[] =
     "usage: dpiv decrypt [--token URI] [--text] [-o OUT] [FILE]\n"
     "\n"
-    "Decrypts a message (mail, or .p7m in DER, PEM or base64) with whichever key on any token it was made for: the\n"
-    "card's, its retired ones, and those of derived credentials. Without FILE standard input is read. If no key fits,\n"
-    "the keys that would are named.\n"
+    "Decrypts a message (mail, or .p7m in DER, PEM or base64) with whichever key on\n"
+    "any token it was made for: the card's, its retired ones, and those of derived\n"
+    "credentials. Without FILE standard input is read. If no key fits, the keys that\n"
+    "would are named.\n"
     "\n"
-    "  --token URI         look on this token only (RFC 7512); with id= or object= use this key only\n"
-    "  --text              write the decoded text only, not a whole message\n"
-    "  -o, --output OUT    write there (mode 0600), not to standard output\n"
+    "  --token URI        look on this token only (RFC 7512); with id= or object= use\n"
+    "                     this key only\n"
+    "  --text             write the decoded text only, not a whole message\n"
+    "  -o, --output OUT   write there (mode 0600), not to standard output\n"
     "\n"
     "examples:\n"
     "  dpiv decrypt secret.eml > plain.eml\n"
     "  dpiv decrypt --text secret.eml\n"
-    "  dpiv decrypt secret.eml | dpiv verify --cafile ca.pem      (who signed it, if it is signed inside)\n"
+    "  dpiv decrypt secret.eml | dpiv verify --cafile ca.pem    (who signed it)\n"
     "\n"
-    "Exit status: 0 decrypted; 1 damaged; 3 not encrypted, or no key for it; 4 PIN wrong or blocked.\n";
+    "Exit status: 0 decrypted; 1 damaged; 3 not encrypted, or no key for it; 4 PIN\n"
+    "wrong or blocked.\n";
 
 struct decrypt_options {
 	const char *uri, *output, *input;
