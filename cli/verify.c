@@ -16,27 +16,26 @@
 
 #define LAYERS 8
 
-const char help_verify[] =
-    "usage: dpiv verify [--cafile FILE] [--text] [-o OUT] [FILE]\n"
-    "\n"
-    "Verifies a signed message (mail, or .p7m in DER, PEM or base64) and says who\n"
-    "signed it, with which address, when, whether the certificate leads to a trust\n"
-    "anchor, and whether From is the signer. Without FILE standard input is read.\n"
-    "Nothing is written to OUT unless the signature is right.\n"
-    "\n"
-    "  --cafile FILE      trust anchors (PEM); CRLs in it are used. Default:\n"
-    "                     mail.cafile of dpiv.conf, else the system's\n"
-    "  -o, --output OUT   write the signed content there (- is standard output)\n"
-    "  --text             write its text only, decoded\n"
-    "\n"
-    "examples:\n"
-    "  dpiv verify --cafile ca.pem signed.eml\n"
-    "  dpiv verify --cafile ca.pem --text signed.eml\n"
-    "  dpiv decrypt secret.eml | dpiv verify      (signed first, then encrypted)\n"
-    "\n"
-    "Exit status: 0 all is well; 1 the signature is wrong; 3 not signed; 5 the\n"
-    "signature is right, but the certificate is not trusted, has expired or was\n"
-    "revoked, From is somebody else, or only a part of the message is signed.\n";
+const char help_verify[] = "usage: dpiv verify [--cafile FILE] [--text] [-o OUT] [FILE]\n"
+			   "\n"
+			   "Verifies a signed message (mail, or .p7m in DER, PEM or base64) and says who\n"
+			   "signed it, with which address, when, whether the certificate leads to a trust\n"
+			   "anchor, and whether From is the signer. Without FILE standard input is read.\n"
+			   "Nothing is written to OUT unless the signature is right.\n"
+			   "\n"
+			   "  --cafile FILE      trust anchors (PEM); CRLs in it are used. Default:\n"
+			   "                     mail.cafile of dpiv.conf, else the system's\n"
+			   "  -o, --output OUT   write the signed content there (- is standard output)\n"
+			   "  --text             write its text only, decoded\n"
+			   "\n"
+			   "examples:\n"
+			   "  dpiv verify --cafile ca.pem signed.eml\n"
+			   "  dpiv verify --cafile ca.pem --text signed.eml\n"
+			   "  dpiv decrypt secret.eml | dpiv verify      (signed first, then encrypted)\n"
+			   "\n"
+			   "Exit status: 0 all is well; 1 the signature is wrong; 3 not signed; 5 the\n"
+			   "signature is right, but the certificate is not trusted, has expired or was\n"
+			   "revoked, From is somebody else, or only a part of the message is signed.\n";
 
 struct verify_options {
 	const char *cafile, *output, *input;
