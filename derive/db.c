@@ -51,25 +51,25 @@ exec(struct db *db, const char *sql, const char *doing)
 struct db_arg
 db_text(const char *s)
 {
-	return (struct db_arg) { .type = s ? 't' : 0, .text = s };
+	return (struct db_arg){ .type = s ? 't' : 0, .text = s };
 }
 
 struct db_arg
 db_int(int64_t v)
 {
-	return (struct db_arg) { .type = 'i', .num = v };
+	return (struct db_arg){ .type = 'i', .num = v };
 }
 
 struct db_arg
 db_blob(struct span s)
 {
-	return (struct db_arg) { .type = 'b', .blob = s };
+	return (struct db_arg){ .type = 'b', .blob = s };
 }
 
 struct db_arg
 db_null(void)
 {
-	return (struct db_arg) { .type = 0 };
+	return (struct db_arg){ .type = 0 };
 }
 
 static int
@@ -285,8 +285,9 @@ create_private(const char *path, const struct db_schema *schema)
 static enum err
 settings(struct db *db)
 {
-	static const char sql[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-				  "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY";
+	static const char sql[] =
+	    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+	    "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY";
 
 	sqlite3_extended_result_codes(db->h, 1);
 	sqlite3_busy_timeout(db->h, BUSY_MS);

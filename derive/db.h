@@ -30,9 +30,10 @@ struct db;
 struct db_rows;
 
 struct db_schema {
-	const char *name;	  /* for messages: "state store" */
-	int32_t app_id;		  /* never 0; a file of another program is refused */
-	const char *const *steps; /* step i brings version i to i + 1; may hold several statements; never edited later */
+	const char *name; /* for messages: "state store" */
+	int32_t app_id;	  /* never 0; a file of another program is refused */
+	const char *const
+	    *steps; /* step i brings version i to i + 1; may hold several statements; never edited later */
 	size_t n;
 };
 
@@ -53,7 +54,7 @@ struct db_arg db_blob(struct span s); /* empty becomes a zero-length blob */
 struct db_arg db_null(void);
 
 #define DB_ARGS(...)                                                                                                   \
-	(const struct db_arg[]) { __VA_ARGS__ }, sizeof((const struct db_arg[]) { __VA_ARGS__ }) / sizeof(struct db_arg)
+	(const struct db_arg[]){ __VA_ARGS__ }, sizeof((const struct db_arg[]){ __VA_ARGS__ }) / sizeof(struct db_arg)
 #define DB_NO_ARGS NULL, 0
 
 /* One statement, rows ignored. */

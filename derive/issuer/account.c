@@ -24,7 +24,8 @@ copy(char *out, size_t cap, const char *s)
 
 /* Runs a query whose columns are COLUMNS; id 0 when there is no row. *same: the subject equals this DER. */
 static enum err
-fetch(struct db *db, struct account *a, struct span subject, bool *same, const char *sql, const struct db_arg *args, size_t n)
+fetch(struct db *db, struct account *a, struct span subject, bool *same, const char *sql, const struct db_arg *args,
+    size_t n)
 {
 	struct db_rows *q;
 	bool row = false;
@@ -45,9 +46,10 @@ fetch(struct db *db, struct account *a, struct span subject, bool *same, const c
 static enum err
 find(struct db *db, const struct pivid *id, struct span subject, struct account *a, bool *same)
 {
-	static const char by_card[] = "SELECT " COLUMNS " FROM account WHERE id = (SELECT account FROM card WHERE"
-				      " (fascn = ?1 AND ?1 <> '' AND ?1 NOT LIKE '99999999999999%') OR (uuid = ?2 AND ?2 <> '')"
-				      " ORDER BY fascn = ?1 DESC, id LIMIT 1)";
+	static const char by_card[] =
+	    "SELECT " COLUMNS " FROM account WHERE id = (SELECT account FROM card WHERE"
+	    " (fascn = ?1 AND ?1 <> '' AND ?1 NOT LIKE '99999999999999%') OR (uuid = ?2 AND ?2 <> '')"
+	    " ORDER BY fascn = ?1 DESC, id LIMIT 1)";
 	static const char by_name[] = "SELECT " COLUMNS " FROM account WHERE subject = ? ORDER BY id LIMIT 1";
 	enum err e;
 
@@ -83,9 +85,10 @@ note_card(struct db *db, struct account *a, X509 *cert, const struct pivid *id, 
 static enum err
 create(struct db *db, struct account *a, struct span subject, const char *origin, time_t now)
 {
-	enum err e = db_run(db, "INSERT INTO account (subject, name, email, upn, origin, created) VALUES (?, ?, ?, ?, ?, ?)",
-	    DB_ARGS(db_blob(subject), db_text(a->name), db_text(a->email[0] ? a->email : NULL),
-		db_text(a->upn[0] ? a->upn : NULL), db_text(origin), db_int(now)));
+	enum err e =
+	    db_run(db, "INSERT INTO account (subject, name, email, upn, origin, created) VALUES (?, ?, ?, ?, ?, ?)",
+		DB_ARGS(db_blob(subject), db_text(a->name), db_text(a->email[0] ? a->email : NULL),
+		    db_text(a->upn[0] ? a->upn : NULL), db_text(origin), db_int(now)));
 
 	if (e == E_OK) {
 		a->id = db_last_id(db);
@@ -112,7 +115,8 @@ static enum err
 check_status(const struct account *a)
 {
 	if (strcmp(a->status, "suspended") == 0)
-		return refuse(REFUSE_ACCOUNT_SUSPENDED, "the account of %s is suspended; ask the issuer's administrator", a->name);
+		return refuse(REFUSE_ACCOUNT_SUSPENDED,
+		    "the account of %s is suspended; ask the issuer's administrator", a->name);
 	if (strcmp(a->status, "active") != 0)
 		return refuse(REFUSE_ACCOUNT_TERMINATED, "the account of %s is terminated", a->name);
 	return E_OK;
@@ -128,7 +132,8 @@ for_card(struct db *db, const struct account_rules *rules, const struct pivid *i
 	if ((e = find(db, id, subject, a, &same)) != E_OK)
 		return e;
 	if (a->id == 0 && rules->listed)
-		return refuse(REFUSE_UNKNOWN_ACCOUNT, "no account for %s here; the issuer's administrator can add one", id->subject);
+		return refuse(REFUSE_UNKNOWN_ACCOUNT, "no account for %s here; the issuer's administrator can add one",
+		    id->subject);
 	if (a->id == 0) {
 		fill_from_card(a, rules, id);
 		return create(db, a, subject, "card", now);
@@ -137,7 +142,8 @@ for_card(struct db *db, const struct account_rules *rules, const struct pivid *i
 		return e;
 	if (!same && rules->listed)
 		return refuse(REFUSE_ACCOUNT_MISMATCH,
-		    "this card belongs to the account of %s, but names %s; the issuer's administrator must confirm the new name",
+		    "this card belongs to the account of %s, but names %s; the issuer's administrator must confirm the "
+		    "new name",
 		    a->name, id->subject);
 	if (a->upn[0] == '\0')
 		copy(a->upn, sizeof a->upn, id->upn);
@@ -183,8 +189,9 @@ account_add(struct db *db, X509 *cert, const struct pivid *id, const char *email
 		e = create(db, out, wbuf_view(&subject), "administrator", now);
 	else
 		e = db_run(db, "UPDATE account SET subject = ?, name = ?, email = ?, upn = ? WHERE id = ?",
-		    DB_ARGS(db_blob(wbuf_view(&subject)), db_text(out->name), db_text(out->email[0] ? out->email : NULL),
-			db_text(out->upn[0] ? out->upn : NULL), db_int(out->id)));
+		    DB_ARGS(db_blob(wbuf_view(&subject)), db_text(out->name),
+			db_text(out->email[0] ? out->email : NULL), db_text(out->upn[0] ? out->upn : NULL),
+			db_int(out->id)));
 	return e != E_OK ? e : note_card(db, out, cert, id, now);
 }
 
@@ -204,8 +211,9 @@ account_get(struct db *db, int64_t id, struct account *out)
 enum err
 account_set_status(struct db *db, int64_t id, const char *status)
 {
-	enum err e = db_run(db, "UPDATE account SET status = ? WHERE id = ? AND (status <> 'terminated' OR ?1 = 'terminated')",
-	    DB_ARGS(db_text(status), db_int(id)));
+	enum err e =
+	    db_run(db, "UPDATE account SET status = ? WHERE id = ? AND (status <> 'terminated' OR ?1 = 'terminated')",
+		DB_ARGS(db_text(status), db_int(id)));
 
 	if (e == E_OK && db_changed(db) != 1)
 		e = err_set(E_NOTFOUND, "no account %lld, or it is terminated for good", (long long)id);

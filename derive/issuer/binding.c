@@ -56,9 +56,11 @@ binding_check(const char *value, const char *challenge, bool required)
 		    "the request has no challengePassword; put the channel binding of the TLS connection there"
 		    " (tls-unique, RFC 7030 3.5; with TLS 1.3 the exporter of RFC 9266)");
 	if (n == 0)
-		return refuse(REFUSE_BINDING, "this TLS connection has no channel binding (extended master secret is missing)");
+		return refuse(
+		    REFUSE_BINDING, "this TLS connection has no channel binding (extended master secret is missing)");
 	if (strlen(challenge) != n || CRYPTO_memcmp(challenge, value, n) != 0)
 		return refuse(REFUSE_BINDING,
-		    "the challengePassword is not the channel binding of this TLS connection; was the request sent on another one?");
+		    "the challengePassword is not the channel binding of this TLS connection; was the request sent on "
+		    "another one?");
 	return E_OK;
 }

@@ -88,7 +88,8 @@ choose(struct token *t, struct wanted *w)
 	if (hits == 0)
 		return err_set(E_NOTFOUND, "%s: no private key as the CA key's URI names it", token_label(t));
 	if (hits > 1)
-		return err_set(E_ARG, "%s: several private keys fit; add id= or object= to the CA key's URI", token_label(t));
+		return err_set(
+		    E_ARG, "%s: several private keys fit; add id= or object= to the CA key's URI", token_label(t));
 	memcpy(w->id, keys[hit].id, keys[hit].id_len);
 	w->id_len = keys[hit].id_len;
 	return E_OK;
@@ -105,7 +106,8 @@ generate(struct token *t, struct wanted *w)
 			return err_crypto(E_CRYPTO, "no random numbers");
 		w->id_len = 16;
 	}
-	e = token_generate(t, TOKEN_RSA3072, TOKEN_USE_SIGN, w->label[0] ? w->label : "dpiv issuing CA", w->id, w->id_len, &pub);
+	e = token_generate(
+	    t, TOKEN_RSA3072, TOKEN_USE_SIGN, w->label[0] ? w->label : "dpiv issuing CA", w->id, w->id_len, &pub);
 	EVP_PKEY_free(pub);
 	return e;
 }
@@ -133,7 +135,8 @@ open_key(const char *where, bool files, bool may_generate, EVP_PKEY *expect, str
 	if (cakey_is_uri(where))
 		e = from_token(where, may_generate, k);
 	else if (!files)
-		e = err_set(E_POLICY, "%s: the CA key must be a pkcs11: URI; key files are for demo agencies only", where);
+		e = err_set(
+		    E_POLICY, "%s: the CA key must be a pkcs11: URI; key files are for demo agencies only", where);
 	else
 		e = x509io_read_key(where, &k->pkey);
 	if (e == E_OK && expect && EVP_PKEY_eq(k->pkey, expect) != 1)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * issuer.conf. Every key is one row of the table: that is the documentation, the defaults and the check. What a row
- * cannot say (an allowed word, a range, a URL that may go into certificates) is checked once in config_load(), so that the rest of
- * the issuer works with values that are known to be sound.
+ * cannot say (an allowed word, a range, a URL that may go into certificates) is checked once in config_load(), so that
+ * the rest of the issuer works with values that are known to be sound.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,8 @@
 
 static const struct conf_key table[] = {
 	{ "issuer", "name", 's', "dpiv issuer", "name of the agency or site, for people" },
-	{ "issuer", "demo", 'b', "no", "yes: CA keys in files are accepted, and their CRLs are refreshed. Never in production" },
+	{ "issuer", "demo", 'b', "no",
+	    "yes: CA keys in files are accepted, and their CRLs are refreshed. Never in production" },
 	{ "ca", "cert", 'p', NULL, "certificate of the issuing CA (DIR/ca.pem)" },
 	{ "ca", "key", 's', NULL, "its key: a pkcs11: URI, or with demo = yes a PEM file (DIR/private/ca.key)" },
 	{ "ca", "root", 'p', NULL, "root certificate handed out by cacerts (DIR/root.pem)" },
@@ -29,13 +30,18 @@ static const struct conf_key table[] = {
 	{ "piv", "intermediates", 'p', NULL, "PEM certificates of the CAs below them (DIR/chain.pem)" },
 	{ "piv", "crls", 'p', NULL, "CRLs of every CA on the paths (DIR/crls.pem); read again when the file changes" },
 	{ "piv", "policies", 'l', "2.16.840.1.101.3.2.1.3.13",
-	    "policies of which a PIV Authentication certificate must carry one. Test cards: 2.16.840.1.101.3.2.1.48.11" },
-	{ "accounts", "mode", 's', "listed", "listed: only people entered with 'account add'; auto: any valid card opens an account" },
+	    "policies of which a PIV Authentication certificate must carry one. Test cards: "
+	    "2.16.840.1.101.3.2.1.48.11" },
+	{ "accounts", "mode", 's', "listed",
+	    "listed: only people entered with 'account add'; auto: any valid card opens an account" },
 	{ "accounts", "email_from", 's', "certificate",
-	    "for accounts opened automatically: certificate (its rfc822Name) or upn (take the UPN for the mail address)" },
-	{ "profile", "base_url", 's', "http://localhost/pki", "where ca.crl, ca.p7c and ocsp are published; goes into certificates" },
+	    "for accounts opened automatically: certificate (its rfc822Name) or upn (take the UPN for the mail "
+	    "address)" },
+	{ "profile", "base_url", 's', "http://localhost/pki",
+	    "where ca.crl, ca.p7c and ocsp are published; goes into certificates" },
 	{ "profile", "policy_auth", 's', "2.16.840.1.101.3.2.1.3.40", "policy of derived authentication certificates" },
-	{ "profile", "policy_mail", 's', "2.16.840.1.101.3.2.1.3.6", "policy of signature and encryption certificates" },
+	{ "profile", "policy_mail", 's', "2.16.840.1.101.3.2.1.3.6",
+	    "policy of signature and encryption certificates" },
 	{ "profile", "days", 'n', "1095", "lifetime of issued certificates; at most 1096" },
 	{ "profile", "require_binding", 'b', "yes",
 	    "refuse requests that are not bound to their TLS connection by a challengePassword" },
@@ -115,8 +121,8 @@ number(struct config *c, const char *section, const char *key, long low, long hi
 {
 	*out = conf_num(c->conf, section, key);
 	if (*out < low || *out > high)
-		return err_set(E_CONF, "%s/issuer.conf: [%s] %s = %ld is outside %ld to %ld", c->dir, section, key, *out,
-		    low, high);
+		return err_set(E_CONF, "%s/issuer.conf: [%s] %s = %ld is outside %ld to %ld", c->dir, section, key,
+		    *out, low, high);
 	return E_OK;
 }
 
@@ -125,7 +131,8 @@ word(struct config *c, const char *section, const char *key, const char *allowed
 {
 	*out = conf_str(c->conf, section, key);
 	if (!config_list_has(allowed, *out))
-		return err_set(E_CONF, "%s/issuer.conf: [%s] %s = %s: must be one of %s", c->dir, section, key, *out, allowed);
+		return err_set(
+		    E_CONF, "%s/issuer.conf: [%s] %s = %s: must be one of %s", c->dir, section, key, *out, allowed);
 	return E_OK;
 }
 
@@ -172,7 +179,8 @@ load(const char *dir, struct config *c)
 	enum err e;
 
 	if (realpath(dir, c->dir) == NULL)
-		return err_set(E_NOTFOUND, "%s: no such issuer directory; 'dpiv-issuer init --demo %s' makes one", dir, dir);
+		return err_set(
+		    E_NOTFOUND, "%s: no such issuer directory; 'dpiv-issuer init --demo %s' makes one", dir, dir);
 	(void)snprintf(path, sizeof path, "%s/issuer.conf", c->dir);
 	if (stat(path, &st) != 0)
 		return err_set(E_NOTFOUND, "%s: no issuer.conf; 'dpiv-issuer init --demo %s' makes one", dir, dir);

@@ -69,8 +69,8 @@ add_revoked(void *arg, const char *serial, time_t at, int reason)
 	bool ok;
 
 	ok = r && when && BN_hex2bn(&bn, serial) > 0 && (number = BN_to_ASN1_INTEGER(bn, NULL)) != NULL &&
-	    X509_REVOKED_set_serialNumber(r, number) && X509_REVOKED_set_revocationDate(r, when) && set_reason(r, reason) &&
-	    X509_CRL_add0_revoked(crl, r);
+	    X509_REVOKED_set_serialNumber(r, number) && X509_REVOKED_set_revocationDate(r, when) &&
+	    set_reason(r, reason) && X509_CRL_add0_revoked(crl, r);
 	if (!ok)
 		X509_REVOKED_free(r);
 	ASN1_INTEGER_free(number);
@@ -138,8 +138,8 @@ crl_make(X509 *ca, EVP_PKEY *key, struct db *db, int64_t number, time_t now, lon
 }
 
 static enum err
-make_and_write(struct db *db, const char *series, X509 *ca, EVP_PKEY *key, bool with_revoked, const char *path, time_t now,
-    long hours)
+make_and_write(struct db *db, const char *series, X509 *ca, EVP_PKEY *key, bool with_revoked, const char *path,
+    time_t now, long hours)
 {
 	WBUF_AUTO pem = { 0 };
 	X509_CRL *crl = NULL;
@@ -194,8 +194,9 @@ crl_stale(const char *path, time_t now, long hours)
 	if (sk_X509_CRL_num(crls) > 0) {
 		const X509_CRL *c = sk_X509_CRL_value(crls, 0);
 
-		stale = !x509io_time(X509_CRL_get0_lastUpdate(c), &from) || !x509io_time(X509_CRL_get0_nextUpdate(c), &to) ||
-		    now >= from + hours * 3600 || now >= to || from > now + 300;
+		stale = !x509io_time(X509_CRL_get0_lastUpdate(c), &from) ||
+		    !x509io_time(X509_CRL_get0_nextUpdate(c), &to) || now >= from + hours * 3600 || now >= to ||
+		    from > now + 300;
 	}
 	sk_X509_CRL_pop_free(crls, X509_CRL_free);
 	return stale;

@@ -8,8 +8,10 @@
 #include "derive/db.h"
 
 /* Nothing is ever on the root's list of a demo agency: db NULL gives an empty list with this number. */
-enum err crl_make(X509 *ca, EVP_PKEY *key, struct db *db, int64_t number, time_t now, long hours, X509_CRL **out) MUST_CHECK;
-/* Makes and writes the CA's list under the write lock of the ledger, so that an older list never replaces a newer one. */
+enum err
+crl_make(X509 *ca, EVP_PKEY *key, struct db *db, int64_t number, time_t now, long hours, X509_CRL **out) MUST_CHECK;
+/* Makes and writes the CA's list under the write lock of the ledger, so that an older list never replaces a newer one.
+ */
 enum err crl_publish(struct db *db, const char *series, X509 *ca, EVP_PKEY *key, bool with_revoked, const char *path,
     time_t now, long hours) MUST_CHECK;
 /* crls.pem: both lists in one file, by rename. */

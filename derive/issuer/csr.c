@@ -24,7 +24,8 @@ decode(struct span body, struct wbuf *der)
 	if (in.n > 2 * CSR_MAX)
 		return refuse(REFUSE_TOO_LARGE, "the certification request is larger than %d bytes", CSR_MAX);
 	if (in.n == 0)
-		return refuse(REFUSE_BAD_CSR, "the request has no body; send a certification request (PKCS#10) in base64");
+		return refuse(
+		    REFUSE_BAD_CSR, "the request has no body; send a certification request (PKCS#10) in base64");
 	if (span_starts(in, "0", 1)) { /* 0x30: SEQUENCE, raw DER */
 		wbuf_span(der, in);
 		if (der->bad)
@@ -32,7 +33,8 @@ decode(struct span body, struct wbuf *der)
 		return E_OK;
 	}
 	if (span_starts(in, "-----BEGIN", 10))
-		return refuse(REFUSE_BAD_CSR, "the certification request has PEM lines around it; send the base64 alone");
+		return refuse(
+		    REFUSE_BAD_CSR, "the certification request has PEM lines around it; send the base64 alone");
 	if (!text_unbase64(in, der) || der->bad)
 		return refuse(REFUSE_BAD_CSR, "the certification request is neither base64 nor DER");
 	return E_OK;
@@ -55,11 +57,13 @@ check_encoding(X509_PUBKEY *spki)
 	nid = OBJ_obj2nid(oid);
 	if (nid == NID_rsaEncryption) {
 		if (n > 600) /* RSA-4096 is 526 */
-			return refuse(REFUSE_KEY_POLICY, "the new RSA key is too long; use RSA-2048 or RSA-3072, P-256 or P-384");
+			return refuse(
+			    REFUSE_KEY_POLICY, "the new RSA key is too long; use RSA-2048 or RSA-3072, P-256 or P-384");
 		return E_OK;
 	}
 	if (nid != NID_X9_62_id_ecPublicKey)
-		return refuse(REFUSE_KEY_POLICY, "the new key is neither RSA nor ECDSA/ECDH; use RSA-2048 or RSA-3072, P-256 or P-384");
+		return refuse(REFUSE_KEY_POLICY,
+		    "the new key is neither RSA nor ECDSA/ECDH; use RSA-2048 or RSA-3072, P-256 or P-384");
 	curve = type == V_ASN1_OBJECT ? param : NULL;
 	nid = curve ? OBJ_obj2nid(curve) : NID_undef;
 	if (nid != NID_X9_62_prime256v1 && nid != NID_secp384r1)
@@ -77,11 +81,13 @@ check_signature(struct csr *c)
 	/* RSA-PSS names its digest in the parameters, and OBJ_find_sigid_algs says NID_undef */
 	if (!OBJ_find_sigid_algs(nid, &md, &pk) ||
 	    (nid != NID_rsassaPss && md != NID_sha256 && md != NID_sha384 && md != NID_sha512))
-		return refuse(REFUSE_BAD_CSR, "the certification request is signed with %s; use SHA-256, SHA-384 or SHA-512",
+		return refuse(REFUSE_BAD_CSR,
+		    "the certification request is signed with %s; use SHA-256, SHA-384 or SHA-512",
 		    nid == NID_undef ? "an unknown algorithm" : OBJ_nid2ln(nid));
 	if (X509_REQ_verify(c->req, c->key) != 1) {
 		ERR_clear_error();
-		return refuse(REFUSE_BAD_CSR, "the signature on the certification request does not verify with its own key");
+		return refuse(
+		    REFUSE_BAD_CSR, "the signature on the certification request does not verify with its own key");
 	}
 	return E_OK;
 }
@@ -103,8 +109,9 @@ read_challenge(struct csr *c)
 	if (X509_REQ_get_attr_by_NID(c->req, NID_pkcs9_challengePassword, at) >= 0 || X509_ATTRIBUTE_count(attr) != 1)
 		return refuse(REFUSE_BAD_CSR, "the certification request has more than one challengePassword");
 	value = X509_ATTRIBUTE_get0_type(attr, 0);
-	if (value == NULL || (value->type != V_ASN1_PRINTABLESTRING && value->type != V_ASN1_UTF8STRING &&
-				 value->type != V_ASN1_IA5STRING && value->type != V_ASN1_T61STRING))
+	if (value == NULL ||
+	    (value->type != V_ASN1_PRINTABLESTRING && value->type != V_ASN1_UTF8STRING &&
+		value->type != V_ASN1_IA5STRING && value->type != V_ASN1_T61STRING))
 		return refuse(REFUSE_BAD_CSR, "the challengePassword is not a character string");
 	s = value->value.asn1_string;
 	n = ASN1_STRING_length(s);
@@ -166,7 +173,8 @@ check_rsa(const EVP_PKEY *key)
 	bool ok;
 
 	if (bits != 2048 && bits != 3072)
-		return refuse(REFUSE_KEY_POLICY, "the new RSA key has %d bits; use RSA-2048 or RSA-3072, P-256 or P-384", bits);
+		return refuse(
+		    REFUSE_KEY_POLICY, "the new RSA key has %d bits; use RSA-2048 or RSA-3072, P-256 or P-384", bits);
 	/* 78-5 3.1: odd, at least 65537, below 2^256 */
 	ok = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &exponent) && BN_is_odd(exponent) &&
 	    BN_num_bits(exponent) >= 17 && BN_num_bits(exponent) <= 256;

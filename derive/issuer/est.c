@@ -67,7 +67,8 @@ put_certs(X509 *first, X509 *second, bool base64, struct est_reply *out, const c
 static enum err
 authenticate(struct call *c, struct est_reply *out)
 {
-	enum err e = pkiauth_check(c->i->trust, c->i->config.piv_policies, c->rq->peer, c->rq->peer_chain, c->now, &c->id);
+	enum err e =
+	    pkiauth_check(c->i->trust, c->i->config.piv_policies, c->rq->peer, c->rq->peer_chain, c->now, &c->id);
 
 	out->known = e == E_OK;
 	return e;
@@ -244,8 +245,9 @@ dispatch(struct call *c, struct est_reply *out)
 	const struct op *op = route(c);
 
 	if (op == NULL)
-		return refuse(REFUSE_NOT_FOUND, "no such path; EST is at " WELL_KNOWN "{cacerts,csrattrs,simpleenroll},"
-						" with auth, sign or encrypt before the operation");
+		return refuse(REFUSE_NOT_FOUND,
+		    "no such path; EST is at " WELL_KNOWN "{cacerts,csrattrs,simpleenroll},"
+		    " with auth, sign or encrypt before the operation");
 	if (op->post != c->rq->post) {
 		out->allow = op->post ? "POST" : "GET";
 		return refuse(REFUSE_METHOD, "%s wants %s", op->name, out->allow);
@@ -279,8 +281,8 @@ explain(struct call *c, enum err e, struct est_reply *out)
 	const char *from = c->rq->from ? c->rq->from : "-";
 
 	text_safe(span_str(c->rq->path), path, sizeof path);
-	text_safe(span_str(e == E_POLICY ? err_msg() : "the issuer has a problem of its own; its log says more"), sentence,
-	    sizeof sentence);
+	text_safe(span_str(e == E_POLICY ? err_msg() : "the issuer has a problem of its own; its log says more"),
+	    sentence, sizeof sentence);
 	if (e == E_POLICY) {
 		note("refused", "code=%s peer=%s path=%s %s", refuse_code(why), from, path, sentence);
 		record_refusal(c, why, sentence);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * dpiv-issuer init. The demo agency is shaped like the Federal PKI: a root that asserts no policy of its own, an issuing
- * CA that may assert the Common Policy's (CP 1.2) and has path length 0, and the few certificates that the service needs.
- * Since its CA key is at hand it can also certify virtual PIV cards. All of it is test material; issuer.conf says demo = yes.
+ * dpiv-issuer init. The demo agency is shaped like the Federal PKI: a root that asserts no policy of its own, an
+ * issuing CA that may assert the Common Policy's (CP 1.2) and has path length 0, and the few certificates that the
+ * service needs. Since its CA key is at hand it can also certify virtual PIV cards. All of it is test material;
+ * issuer.conf says demo = yes.
  */
 #include <stdio.h>
 #include <string.h>
@@ -92,8 +93,8 @@ path_of(const struct init_options *o, const char *below, char out[PATH_MAX])
 }
 
 static enum err
-make_cert(const struct agency *a, const struct mkcert_rdn *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key, int days,
-    const struct ext *ext, const char *san, X509 **out)
+make_cert(const struct agency *a, const struct mkcert_rdn *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key,
+    int days, const struct ext *ext, const char *san, X509 **out)
 {
 	uint8_t serial[MKCERT_SERIAL];
 	X509_NAME *subject = NULL;
@@ -149,7 +150,8 @@ make_certs(struct agency *a)
 	const char *agency = a->o->name;
 	char cn[200], san[400];
 	const struct mkcert_rdn root[] = { { NID_countryName, "US" }, { NID_organizationName, "Demo Government" },
-		{ NID_organizationalUnitName, "Demo PKI" }, { NID_commonName, "Demo Common Policy Root" }, { 0, NULL } };
+		{ NID_organizationalUnitName, "Demo PKI" }, { NID_commonName, "Demo Common Policy Root" },
+		{ 0, NULL } };
 	const struct mkcert_rdn ca[] = { { NID_countryName, "US" }, { NID_organizationName, "Demo Government" },
 		{ NID_organizationalUnitName, agency }, { NID_commonName, cn }, { 0, NULL } };
 	const struct mkcert_rdn tls[] = { { NID_countryName, "US" }, { NID_organizationName, "Demo Government" },
@@ -159,7 +161,8 @@ make_certs(struct agency *a)
 	enum err e;
 
 	(void)snprintf(cn, sizeof cn, "%.40s Issuing CA", agency);
-	(void)snprintf(san, sizeof san, "%s:%s,DNS:localhost,IP:127.0.0.1,IP:::1", is_ip(a->o->host) ? "IP" : "DNS", a->o->host);
+	(void)snprintf(
+	    san, sizeof san, "%s:%s,DNS:localhost,IP:127.0.0.1,IP:::1", is_ip(a->o->host) ? "IP" : "DNS", a->o->host);
 	if ((e = make_cert(a, root, a->root_key, NULL, a->root_key, 7300, root_ext, NULL, &a->root)) != E_OK ||
 	    (e = make_cert(a, ca, ca_pkey(a), a->root, a->root_key, 3650, ca_ext, NULL, &a->ca)) != E_OK ||
 	    (e = make_cert(a, tls, a->tls_key, a->ca, ca_pkey(a), 398, tls_ext, san, &a->tls)) != E_OK)
@@ -350,7 +353,8 @@ init_site(const struct init_options *o)
 		tls = EVP_EC_gen("P-256");
 		e = tls ? path_of(o, "private/tls.key", path) : err_crypto(E_CRYPTO, "cannot generate a key");
 	}
-	if (e == E_OK && (e = x509io_write_key(path, tls)) == E_OK && (e = write_request(o, "tls.csr", o->host, tls)) == E_OK)
+	if (e == E_OK && (e = x509io_write_key(path, tls)) == E_OK &&
+	    (e = write_request(o, "tls.csr", o->host, tls)) == E_OK)
 		e = write_conf(o);
 	EVP_PKEY_free(tls);
 	cakey_close(&ca);
@@ -380,7 +384,8 @@ check_options(const struct init_options *o)
 static enum err
 clear_old(const struct init_options *o)
 {
-	static const char *const files[] = { "issuer.db", "issuer.db-wal", "issuer.db-shm", "private/ca.key", "private/root.key" };
+	static const char *const files[] = { "issuer.db", "issuer.db-wal", "issuer.db-shm", "private/ca.key",
+		"private/root.key" };
 	char path[PATH_MAX];
 	enum err e;
 
@@ -389,7 +394,8 @@ clear_old(const struct init_options *o)
 	if (access(path, F_OK) != 0)
 		return E_OK;
 	if (!o->force)
-		return err_set(E_EXISTS, "%s: there is an issuer already; --force makes a new one and forgets the old", o->dir);
+		return err_set(
+		    E_EXISTS, "%s: there is an issuer already; --force makes a new one and forgets the old", o->dir);
 	for (size_t i = 0; e == E_OK && i < sizeof files / sizeof files[0]; i++)
 		if ((e = path_of(o, files[i], path)) == E_OK)
 			(void)unlink(path); /* mostly there is none */
@@ -402,8 +408,9 @@ init_run(const struct init_options *o)
 	char private[PATH_MAX];
 	enum err e;
 
-	if ((e = check_options(o)) != E_OK || (e = path_of(o, "private", private)) != E_OK || (e = clear_old(o)) != E_OK ||
-	    (e = file_mkdirs(o->dir, 0755)) != E_OK || (e = file_mkdirs(private, 0700)) != E_OK)
+	if ((e = check_options(o)) != E_OK || (e = path_of(o, "private", private)) != E_OK ||
+	    (e = clear_old(o)) != E_OK || (e = file_mkdirs(o->dir, 0755)) != E_OK ||
+	    (e = file_mkdirs(private, 0700)) != E_OK)
 		return e;
 	return o->demo ? init_demo(o) : init_site(o);
 }

@@ -14,8 +14,8 @@ struct init_options {
 
 /*
  * demo: a whole agency in files: root, issuing CA (its key on a token when ca_key says so), TLS and OCSP certificates,
- * CRLs, configuration, ledger. Otherwise: a key pair on the token, certification requests for the CA and for TLS, and the
- * configuration; the site's own PKI does the rest. E_EXISTS: there is an issuer already and force is not set.
+ * CRLs, configuration, ledger. Otherwise: a key pair on the token, certification requests for the CA and for TLS, and
+ * the configuration; the site's own PKI does the rest. E_EXISTS: there is an issuer already and force is not set.
  */
 enum err init_run(const struct init_options *o) MUST_CHECK;
 

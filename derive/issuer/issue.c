@@ -62,7 +62,8 @@ lifetime(const struct issuer *i, const EVP_PKEY *key, time_t now, struct order *
 	if (EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA && EVP_PKEY_get_bits(key) < 3072 && o->to > END_OF_2030)
 		o->to = END_OF_2030;
 	if (o->to <= now + DAY)
-		return refuse(REFUSE_KEY_POLICY, "a certificate for this key would end within a day; use RSA-3072, P-256 or P-384");
+		return refuse(REFUSE_KEY_POLICY,
+		    "a certificate for this key would end within a day; use RSA-3072, P-256 or P-384");
 	return E_OK;
 }
 
@@ -74,7 +75,8 @@ key_is_new(struct issuer *i, const struct issue_request *r, struct order *o)
 	enum err e;
 
 	if (EVP_PKEY_eq(r->csr->key, X509_get0_pubkey(r->piv)) == 1)
-		return refuse(REFUSE_KEY_REUSED, "the request is for the card's own key; generate a new key pair on the target token");
+		return refuse(REFUSE_KEY_REUSED,
+		    "the request is for the card's own key; generate a new key pair on the target token");
 	wbuf_init(&spki, 65536);
 	if ((e = x509io_spki_der(r->csr->key, &spki)) != E_OK)
 		return e;
@@ -90,13 +92,14 @@ make_values(struct issuer *i, const struct issue_request *r, struct order *o)
 
 	if (r->profile->mail && !pivid_email_ok(o->account.email))
 		return refuse(REFUSE_NO_EMAIL,
-		    "no mail address is known for %s, and a %s certificate needs one; the issuer's administrator can add it"
+		    "no mail address is known for %s, and a %s certificate needs one; the issuer's administrator can "
+		    "add it"
 		    " (dpiv-issuer account add --email)",
 		    o->account.name, r->profile->what);
 	if ((e = mkcert_serial(o->serial)) != E_OK || (e = new_uuid(o->uuid)) != E_OK)
 		return e;
 	text_hex(span_of(o->serial, sizeof o->serial), o->serial_text, sizeof o->serial_text);
-	o->values = (struct profile_values) {
+	o->values = (struct profile_values){
 		.policy = r->profile->mail ? i->config.policy_mail : i->config.policy_auth,
 		.base_url = i->config.base_url,
 		.uuid = r->profile->uuid ? o->uuid : NULL,
@@ -117,7 +120,7 @@ reserve(struct issuer *i, const struct issue_request *r, time_t now, struct orde
 	    (e = lifetime(i, r->csr->key, now, o)) != E_OK || (e = key_is_new(i, r, o)) != E_OK ||
 	    (e = make_values(i, r, o)) != E_OK)
 		return e;
-	row = (struct ledger_cert) {
+	row = (struct ledger_cert){
 		.serial = o->serial_text,
 		.profile = r->profile->name,
 		.uuid = o->values.uuid,
@@ -146,7 +149,7 @@ make(struct issuer *i, const struct issue_request *r, const struct order *o, X50
 	    (e = mkcert_sign(*out, cakey_pkey(i->key))) != E_OK || (e = x509io_cert_der(*out, der)) != E_OK ||
 	    (e = x509io_name_der(name, &subject)) != E_OK || (e = x509io_spki_der(r->csr->key, &spki)) != E_OK)
 		return e;
-	want = (struct lint_expect) {
+	want = (struct lint_expect){
 		.profile = r->profile,
 		.values = &o->values,
 		.ca = i->ca,
@@ -212,7 +215,7 @@ issue_certificate(struct issuer *i, const struct issue_request *r, time_t now, X
 		return give_up(i, &o, e, out);
 	if ((e = db_begin(i->db)) != E_OK || (e = db_end(i->db, record(i, r, &o, wbuf_view(&der), now))) != E_OK)
 		return give_up(i, &o, e, out);
-	note("issued", "serial=%s profile=%s account=%lld peer=%s", o.serial_text, r->profile->name, (long long)o.account.id,
-	    r->peer ? r->peer : "-");
+	note("issued", "serial=%s profile=%s account=%lld peer=%s", o.serial_text, r->profile->name,
+	    (long long)o.account.id, r->peer ? r->peer : "-");
 	return E_OK;
 }

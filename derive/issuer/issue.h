@@ -12,7 +12,7 @@ struct issue_request {
 	const struct pivid *id; /* what it says */
 	const struct csr *csr;	/* read and sound */
 	const struct profile *profile;
-	const char *peer;	/* network address, for the event */
+	const char *peer; /* network address, for the event */
 };
 
 /* From a proven card and a proven key to a certificate in the ledger. E_POLICY with refuse_last(). */

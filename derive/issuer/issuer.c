@@ -82,7 +82,8 @@ refresh_root(struct issuer *i, time_t now, bool force, bool *changed)
 	if (!c->demo || access(c->root_key, R_OK) != 0 || (!force && !crl_stale(c->root_crl, now, c->crl_hours)))
 		return E_OK;
 	if ((e = x509io_read_key(c->root_key, &key)) == E_OK)
-		e = crl_publish(i->db, "root-crl", i->root, key, false, c->root_crl, now, c->crl_hours + CRL_LIFE_EXTRA);
+		e = crl_publish(
+		    i->db, "root-crl", i->root, key, false, c->root_crl, now, c->crl_hours + CRL_LIFE_EXTRA);
 	EVP_PKEY_free(key);
 	*changed = e == E_OK;
 	return e;
@@ -96,7 +97,8 @@ issuer_refresh_crls(struct issuer *i, time_t now, bool force)
 	enum err e;
 
 	if (force || crl_stale(c->ca_crl, now, c->crl_hours)) {
-		e = crl_publish(i->db, "crl", i->ca, cakey_pkey(i->key), true, c->ca_crl, now, c->crl_hours + CRL_LIFE_EXTRA);
+		e = crl_publish(
+		    i->db, "crl", i->ca, cakey_pkey(i->key), true, c->ca_crl, now, c->crl_hours + CRL_LIFE_EXTRA);
 		if (e != E_OK)
 			return e;
 		changed = true;

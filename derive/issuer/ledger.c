@@ -98,8 +98,9 @@ one_changed(struct db *db, const char *serial)
 enum err
 ledger_issued(struct db *db, const char *serial, struct span der)
 {
-	enum err e = db_run(db, "UPDATE certificate SET state = 'issued', der = ? WHERE serial = ? AND state = 'pending'",
-	    DB_ARGS(db_blob(der), db_text(serial)));
+	enum err e =
+	    db_run(db, "UPDATE certificate SET state = 'issued', der = ? WHERE serial = ? AND state = 'pending'",
+		DB_ARGS(db_blob(der), db_text(serial)));
 
 	return e != E_OK ? e : one_changed(db, serial);
 }

@@ -141,7 +141,8 @@ rule_usage(X509 *x, const struct lint_expect *want)
 		return broken("key usage");
 	eku = X509_get_ext_d2i(x, NID_ext_key_usage, NULL, NULL);
 	for (; e == E_OK && want->profile->eku_oids[n]; n++) {
-		if (n >= sk_ASN1_OBJECT_num(eku) || OBJ_obj2txt(oid, sizeof oid, sk_ASN1_OBJECT_value(eku, n), 1) <= 0 ||
+		if (n >= sk_ASN1_OBJECT_num(eku) ||
+		    OBJ_obj2txt(oid, sizeof oid, sk_ASN1_OBJECT_value(eku, n), 1) <= 0 ||
 		    strcmp(oid, want->profile->eku_oids[n]) != 0)
 			e = broken("extended key usage");
 	}

@@ -18,11 +18,15 @@ static const struct verb {
 	{ "init", verb_init,
 	    "init --demo [--force] [--name NAME] [--host NAME] [--port N] [--ca-key pkcs11:URI] DIR\n"
 	    "       init --ca-key pkcs11:URI [--name NAME] [--host NAME] [--port N] [--force] DIR",
-	    "With --demo: make a whole demo agency in DIR: root, issuing CA, TLS and OCSP certificates, CRLs, issuer.conf. Any\n"
-	    "card that its CA certified may enrol. Without: make the CA's key pair on the token, the requests ca.csr and tls.csr\n"
-	    "for your own PKI, and issuer.conf; then put root.pem, ca.pem, chain.pem, tls.pem, root.crl and crls.pem into DIR.\n" },
+	    "With --demo: make a whole demo agency in DIR: root, issuing CA, TLS and OCSP certificates, CRLs, "
+	    "issuer.conf. Any\n"
+	    "card that its CA certified may enrol. Without: make the CA's key pair on the token, the requests ca.csr "
+	    "and tls.csr\n"
+	    "for your own PKI, and issuer.conf; then put root.pem, ca.pem, chain.pem, tls.pem, root.crl and crls.pem "
+	    "into DIR.\n" },
 	{ "serve", verb_serve, "serve [--listen ADDRESS:PORT] [--tls 1.2|1.3|both] DIR",
-	    "Serve EST over HTTPS in the foreground, until SIGTERM. One line on standard output when it is ready; one line an\n"
+	    "Serve EST over HTTPS in the foreground, until SIGTERM. One line on standard output when it is ready; one "
+	    "line an\n"
 	    "event on standard error. Port 0 takes a free port.\n" },
 	{ "status", verb_status, "status [--json] DIR",
 	    "What there is: CA, CRLs, accounts, certificates, the last refusals.\n" },
@@ -30,12 +34,16 @@ static const struct verb {
 	    "account add --dir DIR --cert PIV9A.pem [--email ADDRESS] [--name NAME]\n"
 	    "       account list [--json] DIR\n"
 	    "       account suspend|resume|terminate --dir DIR ID",
-	    "People. 'add' takes the person from the card's PIV Authentication certificate, or brings their account up to date.\n"
+	    "People. 'add' takes the person from the card's PIV Authentication certificate, or brings their account up "
+	    "to date.\n"
 	    "'terminate' revokes everything that was derived under the account, for good.\n" },
-	{ "revoke", verb_revoke, "revoke --dir DIR [--reason REASON] [--foreign] SERIAL\n"
-				 "       revoke --dir DIR [--reason REASON] --cert FILE.pem",
-	    "Revoke a certificate by its serial number (hex), or by a copy of it, and publish a new CRL at once. --foreign and\n"
-	    "--cert also revoke what the CA signed outside this issuer, like the cards of a demo agency. Reasons: unspecified,\n"
+	{ "revoke", verb_revoke,
+	    "revoke --dir DIR [--reason REASON] [--foreign] SERIAL\n"
+	    "       revoke --dir DIR [--reason REASON] --cert FILE.pem",
+	    "Revoke a certificate by its serial number (hex), or by a copy of it, and publish a new CRL at once. "
+	    "--foreign and\n"
+	    "--cert also revoke what the CA signed outside this issuer, like the cards of a demo agency. Reasons: "
+	    "unspecified,\n"
 	    "keyCompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn.\n" },
 };
 #define N_VERBS (sizeof verbs / sizeof verbs[0])
@@ -72,14 +80,17 @@ exit_status(enum err e)
 static void
 help(FILE *f)
 {
-	fprintf(f, "dpiv-issuer " DPIV_VERSION ": issues derived PIV credentials to people who prove possession of their PIV card.\n\n");
+	fprintf(f,
+	    "dpiv-issuer " DPIV_VERSION
+	    ": issues derived PIV credentials to people who prove possession of their PIV card.\n\n");
 	for (size_t i = 0; i < N_VERBS; i++)
 		fprintf(f, "usage: dpiv-issuer %s\n%s\n", verbs[i].usage, verbs[i].help);
-	fprintf(f, "To try it out:\n"
-		   "  dpiv-issuer init --demo /tmp/agency\n"
-		   "  dpiv-vcard make --ca-cert /tmp/agency/ca.pem --ca-key /tmp/agency/private/ca.key card.json\n"
-		   "  dpiv-issuer serve /tmp/agency &\n"
-		   "  dpiv derive --issuer https://localhost:8443 --cafile /tmp/agency/root.pem --to pkcs11:token=laptop\n");
+	fprintf(f,
+	    "To try it out:\n"
+	    "  dpiv-issuer init --demo /tmp/agency\n"
+	    "  dpiv-vcard make --ca-cert /tmp/agency/ca.pem --ca-key /tmp/agency/private/ca.key card.json\n"
+	    "  dpiv-issuer serve /tmp/agency &\n"
+	    "  dpiv derive --issuer https://localhost:8443 --cafile /tmp/agency/root.pem --to pkcs11:token=laptop\n");
 }
 
 static const struct verb *

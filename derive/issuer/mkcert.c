@@ -31,8 +31,8 @@ set_serial(X509 *x, const uint8_t serial[MKCERT_SERIAL])
 }
 
 enum err
-mkcert_new(const uint8_t serial[MKCERT_SERIAL], const X509_NAME *subject, X509 *issuer, EVP_PKEY *key, time_t from, time_t to,
-    X509 **out)
+mkcert_new(const uint8_t serial[MKCERT_SERIAL], const X509_NAME *subject, X509 *issuer, EVP_PKEY *key, time_t from,
+    time_t to, X509 **out)
 {
 	X509 *x = X509_new();
 	const X509_NAME *by = issuer ? X509_get_subject_name(issuer) : subject;

@@ -143,7 +143,8 @@ take_other(const OTHERNAME *o, struct pivid *id)
 	if (strcmp(oid, OID_FASCN) == 0)
 		return o->value->type == V_ASN1_OCTET_STRING && take_fascn(o->value->value.octet_string, id);
 	if (strcmp(oid, OID_UPN) == 0)
-		return o->value->type == V_ASN1_UTF8STRING && take_text(o->value->value.utf8string, id->upn, sizeof id->upn);
+		return o->value->type == V_ASN1_UTF8STRING &&
+		    take_text(o->value->value.utf8string, id->upn, sizeof id->upn);
 	return true;
 }
 

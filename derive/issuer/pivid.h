@@ -11,12 +11,12 @@
 
 /* The identifiers in a PIV certificate. Empty strings where there is none. */
 struct pivid {
-	char subject[512];	    /* for people */
-	char fascn[51];		    /* 25 bytes in hex */
-	char fascn_id[51];	    /* agency, system and credential code: 14 digits; the hex when it cannot be decoded */
-	char uuid[TEXT_UUID_MAX];   /* of the card, lower case */
+	char subject[512];	  /* for people */
+	char fascn[51];		  /* 25 bytes in hex */
+	char fascn_id[51];	  /* agency, system and credential code: 14 digits; the hex when it cannot be decoded */
+	char uuid[TEXT_UUID_MAX]; /* of the card, lower case */
 	char upn[256], email[256];
-	char sha256[65];	    /* of the certificate */
+	char sha256[65]; /* of the certificate */
 };
 
 /* Reads what is there, without judging the certificate. E_PROTO: malformed or contradictory subjectAltName. */

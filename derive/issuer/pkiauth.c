@@ -28,10 +28,13 @@ static const struct finding {
 	enum refuse why;
 	const char *sentence;
 } findings[] = {
-	{ X509_V_ERR_CERT_SIGNATURE_FAILURE, REFUSE_UNTRUSTED, "the signature on the certificate of %s does not verify" },
-	{ X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, REFUSE_UNTRUSTED, "the certificate of %s is self-signed and not trusted here" },
+	{ X509_V_ERR_CERT_SIGNATURE_FAILURE, REFUSE_UNTRUSTED,
+	    "the signature on the certificate of %s does not verify" },
+	{ X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, REFUSE_UNTRUSTED,
+	    "the certificate of %s is self-signed and not trusted here" },
 	{ X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, REFUSE_UNTRUSTED, "the root %s is not trusted here" },
-	{ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, REFUSE_UNTRUSTED, "the issuer of the certificate of %s is not trusted here" },
+	{ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, REFUSE_UNTRUSTED,
+	    "the issuer of the certificate of %s is not trusted here" },
 	{ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, REFUSE_UNTRUSTED,
 	    "the issuer of the certificate of %s is not trusted here" },
 	{ X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, REFUSE_UNTRUSTED,
@@ -44,15 +47,19 @@ static const struct finding {
 	    "the certificate of %s is not a PIV Authentication certificate (policy 2.16.840.1.101.3.2.1.3.13)" },
 	{ X509_V_ERR_INVALID_POLICY_EXTENSION, REFUSE_POLICY, "the policies in the certificate of %s are malformed" },
 	{ X509_V_ERR_UNABLE_TO_GET_CRL, REFUSE_STATUS, "there is no CRL here for the issuer of the certificate of %s" },
-	{ X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER, REFUSE_STATUS, "the CRL for the certificate of %s has an unknown issuer" },
+	{ X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER, REFUSE_STATUS,
+	    "the CRL for the certificate of %s has an unknown issuer" },
 	{ X509_V_ERR_CRL_HAS_EXPIRED, REFUSE_STATUS, "the CRL for the certificate of %s is out of date" },
 	{ X509_V_ERR_CRL_NOT_YET_VALID, REFUSE_STATUS, "the CRL for the certificate of %s is not yet valid" },
-	{ X509_V_ERR_CRL_SIGNATURE_FAILURE, REFUSE_STATUS, "the signature on the CRL for the certificate of %s is wrong" },
-	{ X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE, REFUSE_STATUS, "the CRL for the certificate of %s cannot be checked" },
+	{ X509_V_ERR_CRL_SIGNATURE_FAILURE, REFUSE_STATUS,
+	    "the signature on the CRL for the certificate of %s is wrong" },
+	{ X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE, REFUSE_STATUS,
+	    "the CRL for the certificate of %s cannot be checked" },
 	{ X509_V_ERR_ERROR_IN_CRL_LAST_UPDATE_FIELD, REFUSE_STATUS, "the CRL for the certificate of %s is malformed" },
 	{ X509_V_ERR_ERROR_IN_CRL_NEXT_UPDATE_FIELD, REFUSE_STATUS, "the CRL for the certificate of %s is malformed" },
 	{ X509_V_ERR_KEYUSAGE_NO_CRL_SIGN, REFUSE_STATUS, "the CA of %s may not sign CRLs" },
-	{ X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION, REFUSE_STATUS, "the CRL for the certificate of %s is of an unknown kind" },
+	{ X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION, REFUSE_STATUS,
+	    "the CRL for the certificate of %s is of an unknown kind" },
 	{ X509_V_ERR_DIFFERENT_CRL_SCOPE, REFUSE_STATUS, "the CRL does not cover the certificate of %s" },
 	{ X509_V_ERR_CRL_PATH_VALIDATION_ERROR, REFUSE_STATUS, "the CRL for the certificate of %s has no valid path" },
 };
@@ -135,8 +142,7 @@ set_policies(X509_VERIFY_PARAM *param, const char *list)
 	return count > 0;
 }
 
-static STACK_OF(X509) *
-untrusted(const struct trust *t, STACK_OF(X509) *sent)
+static STACK_OF(X509) * untrusted(const struct trust *t, STACK_OF(X509) * sent)
 {
 	STACK_OF(X509) *all = sk_X509_dup(t->intermediates);
 
@@ -149,7 +155,7 @@ untrusted(const struct trust *t, STACK_OF(X509) *sent)
 }
 
 static enum err
-verify(struct trust *t, const char *policies, X509 *leaf, STACK_OF(X509) *sent, time_t now)
+verify(struct trust *t, const char *policies, X509 *leaf, STACK_OF(X509) * sent, time_t now)
 {
 	const unsigned long flags = X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL | X509_V_FLAG_POLICY_CHECK |
 	    X509_V_FLAG_EXPLICIT_POLICY | X509_V_FLAG_INHIBIT_ANY | X509_V_FLAG_TRUSTED_FIRST;
@@ -212,7 +218,8 @@ check_foreign_policies(X509 *leaf, const char *who)
 		OBJ_obj2txt(oid, sizeof oid, sk_POLICYINFO_value(cps, i)->policyid, 1);
 		for (size_t k = 0; e == E_OK && k < sizeof foreign_policies / sizeof foreign_policies[0]; k++)
 			if (strcmp(oid, foreign_policies[k].oid) == 0)
-				e = refuse(REFUSE_POLICY, "the certificate of %s is %s (policy %s)", who, foreign_policies[k].what, oid);
+				e = refuse(REFUSE_POLICY, "the certificate of %s is %s (policy %s)", who,
+				    foreign_policies[k].what, oid);
 	}
 	CERTIFICATEPOLICIES_free(cps);
 	return e;
@@ -244,10 +251,13 @@ check_usage(X509 *leaf, const char *who)
 		return refuse(REFUSE_WRONG_PROFILE, "the certificate of %s belongs to a CA", who);
 	if (!(flags & EXFLAG_KUSAGE) || X509_get_key_usage(leaf) != KU_DIGITAL_SIGNATURE)
 		return refuse(REFUSE_WRONG_PROFILE,
-		    "the key usage in the certificate of %s is not digitalSignature alone, as PIV Authentication (key 9A) has it", who);
+		    "the key usage in the certificate of %s is not digitalSignature alone, as PIV Authentication (key "
+		    "9A) has it",
+		    who);
 	if (!eku_fits(leaf))
 		return refuse(REFUSE_WRONG_PROFILE,
-		    "the certificate of %s is not meant for authentication (neither clientAuth nor smart card logon)", who);
+		    "the certificate of %s is not meant for authentication (neither clientAuth nor smart card logon)",
+		    who);
 	return E_OK;
 }
 
@@ -260,10 +270,12 @@ check_algorithm(X509 *leaf, const char *who)
 
 	if (key && EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA && (bits == 2048 || bits == 3072 || bits == 4096))
 		return E_OK;
-	if (key && EVP_PKEY_get_base_id(key) == EVP_PKEY_EC && EVP_PKEY_get_group_name(key, curve, sizeof curve, NULL) &&
+	if (key && EVP_PKEY_get_base_id(key) == EVP_PKEY_EC &&
+	    EVP_PKEY_get_group_name(key, curve, sizeof curve, NULL) &&
 	    (strcmp(curve, SN_X9_62_prime256v1) == 0 || strcmp(curve, SN_secp384r1) == 0))
 		return E_OK;
-	return refuse(REFUSE_ALGORITHM, "the card's key of %s is neither RSA of 2048 or 3072 bits nor P-256 or P-384", who);
+	return refuse(
+	    REFUSE_ALGORITHM, "the card's key of %s is neither RSA of 2048 or 3072 bits nor P-256 or P-384", who);
 }
 
 static enum err
@@ -273,12 +285,13 @@ check_identifiers(const struct pivid *id)
 	bool federal = id->fascn[0] && strncmp(id->fascn_id, "99999999999999", 14) != 0;
 
 	if (!federal && id->uuid[0] == '\0')
-		return refuse(REFUSE_NO_FASCN, "the certificate of %s names neither a FASC-N nor a card UUID", id->subject);
+		return refuse(
+		    REFUSE_NO_FASCN, "the certificate of %s names neither a FASC-N nor a card UUID", id->subject);
 	return E_OK;
 }
 
 enum err
-pkiauth_check(struct trust *t, const char *policies, X509 *leaf, STACK_OF(X509) *sent, time_t now, struct pivid *id)
+pkiauth_check(struct trust *t, const char *policies, X509 *leaf, STACK_OF(X509) * sent, time_t now, struct pivid *id)
 {
 	enum err e;
 

@@ -15,7 +15,7 @@
  * sent: the other certificates of the handshake, or NULL. policies: comma-separated, one must hold along the path.
  * E_POLICY with refuse_last(); anything else is a fault of ours. id is filled as far as it could be read.
  */
-enum err pkiauth_check(struct trust *t, const char *policies, X509 *leaf, STACK_OF(X509) *sent, time_t now,
-    struct pivid *id) MUST_CHECK;
+enum err pkiauth_check(
+    struct trust *t, const char *policies, X509 *leaf, STACK_OF(X509) * sent, time_t now, struct pivid *id) MUST_CHECK;
 
 #endif

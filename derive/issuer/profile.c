@@ -3,8 +3,8 @@
  * Certificate profiles as a table, and the extensions made from a row. What comes from a person's account or card (UPN,
  * mail address) goes into libcrypto's structures, never through its text syntax, where a comma would be an instruction.
  *
- * Derived authentication: digitalSignature alone, EKU clientAuth with smart card logon and PKINIT, a UUID of its own, no
- * FASC-N. Signature: digitalSignature and nonRepudiation. Encryption: keyEncipherment for RSA, keyAgreement for EC.
+ * Derived authentication: digitalSignature alone, EKU clientAuth with smart card logon and PKINIT, a UUID of its own,
+ * no FASC-N. Signature: digitalSignature and nonRepudiation. Encryption: keyEncipherment for RSA, keyAgreement for EC.
  */
 #include <stdio.h>
 #include <string.h>

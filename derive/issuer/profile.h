@@ -10,10 +10,10 @@
 /* Certificate profiles: the Common Policy certificate profiles' worksheets 10 (Derived PIV Authentication), 8 (digital
  * signature) and 9 (key management), one row each. */
 struct profile {
-	const char *name;	     /* EST label and role */
-	const char *what;	     /* for people */
-	bool mail;		     /* policy_mail instead of policy_auth; rfc822Name in the SAN */
-	bool uuid;		     /* a fresh UUID of its own in the SAN */
+	const char *name;	      /* EST label and role */
+	const char *what;	      /* for people */
+	bool mail;		      /* policy_mail instead of policy_auth; rfc822Name in the SAN */
+	bool uuid;		      /* a fresh UUID of its own in the SAN */
 	uint32_t usage_rsa, usage_ec; /* KU_* */
 	const char *usage_rsa_text, *usage_ec_text;
 	const char *eku;	     /* libcrypto's text form */

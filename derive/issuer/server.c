@@ -8,8 +8,8 @@
  * queues) and holds the timer of the connection's whole life: evhttp's own timeouts restart with each byte, so a client
  * that drips would stay for ever. The timer shuts the socket down and evhttp then cleans up by itself.
  *
- * evhttp falls back to a plain-text socket when the bufferevent callback returns NULL, so it never does, and the handler
- * refuses whatever is not TLS.
+ * evhttp falls back to a plain-text socket when the bufferevent callback returns NULL, so it never does, and the
+ * handler refuses whatever is not TLS.
  */
 #include <errno.h>
 #include <signal.h>
@@ -39,7 +39,7 @@
 #define CRL_LOOK      300 /* seconds between looks whether a CRL is due */
 #define FAREWELL      1	  /* seconds that open connections get at the end */
 #define SPARE_FILES   64
-#define STRANGER_LIFE 2	  /* times the configured timeout */
+#define STRANGER_LIFE 2 /* times the configured timeout */
 
 struct server {
 	struct issuer *issuer;
@@ -268,7 +268,8 @@ parse_address(const char *address, struct sockaddr_storage *ss, int *len)
 	if (evutil_parse_sockaddr_port(text, (struct sockaddr *)ss, len) != 0)
 		return false;
 	if (ss->ss_family == AF_INET6)
-		return any ? (((struct sockaddr_in6 *)ss)->sin6_port = 0, true) : ((struct sockaddr_in6 *)ss)->sin6_port != 0;
+		return any ? (((struct sockaddr_in6 *)ss)->sin6_port = 0, true)
+			   : ((struct sockaddr_in6 *)ss)->sin6_port != 0;
 	return any ? (((struct sockaddr_in *)ss)->sin_port = 0, true) : ((struct sockaddr_in *)ss)->sin_port != 0;
 }
 
@@ -285,15 +286,16 @@ listen_on(struct server *s, const char *address, char *url, size_t cap)
 	memset(&ss, 0, sizeof ss);
 	if (!parse_address(address, &ss, &len))
 		return err_set(E_CONF, "%s: not a numeric address and port, like 127.0.0.1:8443", address);
-	s->listener = evconnlistener_new_bind(s->base, NULL, NULL,
-	    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, 128, sa, len);
+	s->listener = evconnlistener_new_bind(
+	    s->base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, 128, sa, len);
 	if (s->listener == NULL)
 		return err_set(E_NET, "cannot listen on %s: %s", address, strerror(errno));
 	if (getsockname(evconnlistener_get_fd(s->listener), sa, &got) != 0)
 		return err_set(E_NET, "cannot listen on %s: %s", address, strerror(errno));
 	v6 = ss.ss_family == AF_INET6;
-	evutil_inet_ntop(ss.ss_family, v6 ? (void *)&((struct sockaddr_in6 *)sa)->sin6_addr
-					  : (void *)&((struct sockaddr_in *)sa)->sin_addr, host, sizeof host);
+	evutil_inet_ntop(ss.ss_family,
+	    v6 ? (void *)&((struct sockaddr_in6 *)sa)->sin6_addr : (void *)&((struct sockaddr_in *)sa)->sin_addr, host,
+	    sizeof host);
 	(void)snprintf(url, cap, v6 ? "https://[%s]:%u" : "https://%s:%u", host,
 	    (unsigned)ntohs(v6 ? ((struct sockaddr_in6 *)sa)->sin6_port : ((struct sockaddr_in *)sa)->sin_port));
 	return E_OK;
@@ -325,7 +327,8 @@ set_up(struct server *s, const char *address, char *url, size_t cap)
 	evhttp_set_bevcb(s->http, on_connection, s);
 	evhttp_set_gencb(s->http, on_request, s);
 	s->crl = event_new(s->base, -1, EV_PERSIST, on_crl_time, s);
-	if (s->crl && event_add(s->crl, &look) == 0 && add_signal(s, &s->term, SIGTERM) && add_signal(s, &s->intr, SIGINT))
+	if (s->crl && event_add(s->crl, &look) == 0 && add_signal(s, &s->term, SIGTERM) &&
+	    add_signal(s, &s->intr, SIGINT))
 		s->bound = evhttp_bind_listener(s->http, s->listener) != NULL;
 	return s->bound ? E_OK : err_set(E_NOMEM, "cannot start the server");
 }
@@ -362,7 +365,8 @@ raise_files(long connections)
 	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < want) {
 		rl.rlim_cur = want < rl.rlim_max ? want : rl.rlim_max;
 		if (setrlimit(RLIMIT_NOFILE, &rl) != 0)
-			note("few-files", "max_connections=%ld but only %ld open files", connections, (long)rl.rlim_cur);
+			note(
+			    "few-files", "max_connections=%ld but only %ld open files", connections, (long)rl.rlim_cur);
 	}
 }
 

@@ -6,6 +6,7 @@
 
 /* Serves until SIGTERM or SIGINT. address and versions: NULL = as configured. ready(url) is called once, when
  * connections are accepted. The issuer was opened with ISSUER_KEY | ISSUER_TRUST. */
-enum err server_run(struct issuer *i, const char *address, const char *versions, void (*ready)(const char *url)) MUST_CHECK;
+enum err
+server_run(struct issuer *i, const char *address, const char *versions, void (*ready)(const char *url)) MUST_CHECK;
 
 #endif

@@ -87,7 +87,8 @@ crl_state(const char *path, char *out, size_t cap)
 		const ASN1_TIME *next = X509_CRL_get0_nextUpdate(sk_X509_CRL_value(crls, 0));
 		bool late = !x509io_time(next, &to) || to < time(NULL);
 
-		(void)snprintf(out, cap, "%s %s", late ? "out of date since" : "good until", x509io_time_text(next, when, sizeof when));
+		(void)snprintf(out, cap, "%s %s", late ? "out of date since" : "good until",
+		    x509io_time_text(next, when, sizeof when));
 	}
 	sk_X509_CRL_pop_free(crls, X509_CRL_free);
 }
@@ -100,14 +101,16 @@ show_refusals(struct issuer *i)
 	char when[40];
 	enum err e;
 
-	e = db_query(i->db, &q, "SELECT at, code, detail FROM event WHERE what = 'refused' ORDER BY id DESC LIMIT 5", DB_NO_ARGS);
+	e = db_query(i->db, &q, "SELECT at, code, detail FROM event WHERE what = 'refused' ORDER BY id DESC LIMIT 5",
+	    DB_NO_ARGS);
 	while (e == E_OK && (e = db_next(q, &row)) == E_OK && row) {
 		time_t at = (time_t)db_col_int(q, 0);
 		struct tm tm;
 
 		gmtime_r(&at, &tm);
 		strftime(when, sizeof when, "%Y-%m-%d %H:%M UTC", &tm);
-		printf("%s%s  %s: %s\n", first ? "last refusals\n  " : "  ", when, db_col_text(q, 1), db_col_text(q, 2));
+		printf(
+		    "%s%s  %s: %s\n", first ? "last refusals\n  " : "  ", when, db_col_text(q, 1), db_col_text(q, 2));
 		first = false;
 	}
 	db_done(&q);
@@ -134,7 +137,8 @@ show(struct issuer *i, bool json)
 		json_string("root_crl", root_crl, false);
 		json_string("address", c->address, false);
 		if ((e = show_counts(i, true)) == E_OK)
-			printf("\"demo\": %s, \"accounts_listed\": %s}\n", c->demo ? "true" : "false", c->listed ? "true" : "false");
+			printf("\"demo\": %s, \"accounts_listed\": %s}\n", c->demo ? "true" : "false",
+			    c->listed ? "true" : "false");
 		return e;
 	}
 	printf("%s%s\n", c->name, c->demo ? " (demo: test material only)" : "");
@@ -167,8 +171,8 @@ show_account(struct db_rows *q, bool json, bool first)
 {
 	if (!json) {
 		printf("%4" PRId64 "  %-10s  %2" PRId64 " cards  %3" PRId64 " certificates  %s%s%s\n", db_col_int(q, 0),
-		    db_col_text(q, 3), db_col_int(q, 4), db_col_int(q, 5), db_col_text(q, 1), db_col_text(q, 2)[0] ? ", " : "",
-		    db_col_text(q, 2));
+		    db_col_text(q, 3), db_col_int(q, 4), db_col_int(q, 5), db_col_text(q, 1),
+		    db_col_text(q, 2)[0] ? ", " : "", db_col_text(q, 2));
 		return;
 	}
 	printf("%s{\"id\": %" PRId64 ", ", first ? "" : ",\n ", db_col_int(q, 0));

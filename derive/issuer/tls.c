@@ -21,7 +21,7 @@ accept_any(X509_STORE_CTX *ctx, void *arg)
 
 /* So that browsers and token middleware offer the right certificate. */
 static bool
-name_authorities(SSL_CTX *ctx, STACK_OF(X509) *certs)
+name_authorities(SSL_CTX *ctx, STACK_OF(X509) * certs)
 {
 	for (int i = 0; i < sk_X509_num(certs); i++)
 		if (!SSL_CTX_add_client_CA(ctx, sk_X509_value(certs, i)))
@@ -53,8 +53,8 @@ settings(SSL_CTX *ctx, const char *versions)
 	int low = strcmp(versions, "1.3") == 0 ? TLS1_3_VERSION : TLS1_2_VERSION;
 	int high = strcmp(versions, "1.2") == 0 ? TLS1_2_VERSION : TLS1_3_VERSION;
 
-	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-		SSL_OP_CIPHER_SERVER_PREFERENCE);
+	SSL_CTX_set_options(
+	    ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_cert_verify_callback(ctx, accept_any, NULL);

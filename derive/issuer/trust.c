@@ -55,8 +55,9 @@ trust_refresh(struct trust *t)
 	struct stat st = { 0 };
 	char why[300];
 
-	if (stat(t->crl_path, &st) == 0 && t->crls && st.st_size == t->stamp.size && (long long)st.st_ino == t->stamp.inode &&
-	    st.st_mtim.tv_sec == t->stamp.sec && st.st_mtim.tv_nsec == t->stamp.nsec)
+	if (stat(t->crl_path, &st) == 0 && t->crls && st.st_size == t->stamp.size &&
+	    (long long)st.st_ino == t->stamp.inode && st.st_mtim.tv_sec == t->stamp.sec &&
+	    st.st_mtim.tv_nsec == t->stamp.nsec)
 		return;
 	if (x509io_read_crls(t->crl_path, &crls) != E_OK)
 		note("crl-unreadable", "%s", text_safe(span_str(err_msg()), why, sizeof why));

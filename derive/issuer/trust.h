@@ -9,8 +9,8 @@
 /* What PIV cards are judged by: anchors, the CAs below them, and their CRLs. */
 struct trust {
 	X509_STORE *anchors;
-	STACK_OF(X509) *anchor_list, *intermediates;
-	STACK_OF(X509_CRL) *crls; /* NULL or empty: nothing can be accepted */
+	STACK_OF(X509) * anchor_list, *intermediates;
+	STACK_OF(X509_CRL) * crls; /* NULL or empty: nothing can be accepted */
 	char crl_path[4096];
 	struct {
 		long long size, sec, nsec, inode;

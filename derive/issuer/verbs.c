@@ -103,7 +103,8 @@ verb_init(int argc, char **argv)
 	if (o.demo)
 		printf("%s: demo agency '%s' is ready; start it with: dpiv-issuer serve %s\n", o.dir, o.name, o.dir);
 	else
-		printf("%s: have ca.csr and tls.csr certified, then put root.pem, ca.pem, chain.pem (CA and root), tls.pem,\n"
+		printf("%s: have ca.csr and tls.csr certified, then put root.pem, ca.pem, chain.pem (CA and root), "
+		       "tls.pem,\n"
 		       "root.crl and crls.pem there, look through issuer.conf, and run: dpiv-issuer status %s\n",
 		    o.dir, o.dir);
 	return E_OK;
@@ -155,7 +156,8 @@ account_add_to(struct issuer *i, const struct args *a)
 	if ((e = x509io_read_cert(a->value['c'], &cert)) != E_OK || (e = pivid_read(cert, &id)) != E_OK)
 		goto out;
 	if (!id.fascn[0] && !id.uuid[0]) {
-		e = err_set(E_ARG, "%s: no FASC-N and no card UUID in it; give the PIV Authentication certificate (9A)", a->value['c']);
+		e = err_set(E_ARG, "%s: no FASC-N and no card UUID in it; give the PIV Authentication certificate (9A)",
+		    a->value['c']);
 		goto out;
 	}
 	if ((e = db_begin(i->db)) != E_OK)
@@ -165,8 +167,8 @@ account_add_to(struct issuer *i, const struct args *a)
 		e = event(i, account.opened ? "account-added" : "account-updated", account.id, NULL, account.name);
 	e = db_end(i->db, e);
 	if (e == E_OK)
-		printf("account %lld %s: %s%s%s\n", (long long)account.id, account.opened ? "added" : "updated", account.name,
-		    account.email[0] ? ", " : "", account.email);
+		printf("account %lld %s: %s%s%s\n", (long long)account.id, account.opened ? "added" : "updated",
+		    account.name, account.email[0] ? ", " : "", account.email);
 out:
 	X509_free(cert);
 	return e;

@@ -32,7 +32,7 @@ open_file(const char *path, struct wbuf *w, BIO **bio)
 }
 
 enum err
-x509io_read_certs(const char *path, STACK_OF(X509) **out)
+x509io_read_certs(const char *path, STACK_OF(X509) * *out)
 {
 	STACK_OF(X509) *certs = NULL;
 	WBUF_AUTO w = { 0 };
@@ -78,7 +78,7 @@ x509io_read_cert(const char *path, X509 **out)
 }
 
 static enum err
-collect_crls(BIO *bio, const struct wbuf *w, STACK_OF(X509_CRL) *crls)
+collect_crls(BIO *bio, const struct wbuf *w, STACK_OF(X509_CRL) * crls)
 {
 	const uint8_t *p = w->p;
 	X509_CRL *c = NULL;
@@ -103,7 +103,7 @@ collect_crls(BIO *bio, const struct wbuf *w, STACK_OF(X509_CRL) *crls)
 }
 
 enum err
-x509io_read_crls(const char *path, STACK_OF(X509_CRL) **out)
+x509io_read_crls(const char *path, STACK_OF(X509_CRL) * *out)
 {
 	STACK_OF(X509_CRL) *crls = NULL;
 	WBUF_AUTO w = { 0 };
@@ -259,7 +259,7 @@ x509io_spki_der(const EVP_PKEY *key, struct wbuf *out)
 }
 
 enum err
-x509io_certs_only(STACK_OF(X509) *certs, struct wbuf *out)
+x509io_certs_only(STACK_OF(X509) * certs, struct wbuf *out)
 {
 	PKCS7 *p7 = PKCS7_new();
 	unsigned char *der = NULL;

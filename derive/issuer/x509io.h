@@ -13,9 +13,9 @@
 #define X509IO_FILE_MAX (8u << 20)
 
 enum err x509io_read_cert(const char *path, X509 **out) MUST_CHECK; /* the first certificate of a PEM file */
-enum err x509io_read_certs(const char *path, STACK_OF(X509) **out) MUST_CHECK;
+enum err x509io_read_certs(const char *path, STACK_OF(X509) * *out) MUST_CHECK;
 /* Every CRL of a PEM file, or one DER CRL. */
-enum err x509io_read_crls(const char *path, STACK_OF(X509_CRL) **out) MUST_CHECK;
+enum err x509io_read_crls(const char *path, STACK_OF(X509_CRL) * *out) MUST_CHECK;
 enum err x509io_read_key(const char *path, EVP_PKEY **out) MUST_CHECK;
 enum err x509io_write_cert(const char *path, X509 *first, X509 *second) MUST_CHECK; /* PEM; second may be NULL */
 enum err x509io_write_key(const char *path, EVP_PKEY *key) MUST_CHECK;		    /* PEM, 0600 */
@@ -26,7 +26,7 @@ enum err x509io_crl_pem(X509_CRL *crl, struct wbuf *out) MUST_CHECK;
 enum err x509io_name_der(const X509_NAME *name, struct wbuf *out) MUST_CHECK;
 enum err x509io_spki_der(const EVP_PKEY *key, struct wbuf *out) MUST_CHECK;
 /* certs-only SignedData (RFC 5652, RFC 7030 4.1.3) of these certificates. */
-enum err x509io_certs_only(STACK_OF(X509) *certs, struct wbuf *out) MUST_CHECK;
+enum err x509io_certs_only(STACK_OF(X509) * certs, struct wbuf *out) MUST_CHECK;
 
 /* One line for people and events: RFC 2253 order, UTF-8, controls escaped. */
 char *x509io_name_text(const X509_NAME *name, char *out, size_t cap);

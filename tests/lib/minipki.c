@@ -61,7 +61,8 @@ set_serial(X509 *x)
 {
 	BIGNUM *bn = BN_new();
 
-	NEED(bn && BN_rand(bn, 120, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) && BN_to_ASN1_INTEGER(bn, X509_get_serialNumber(x)));
+	NEED(bn && BN_rand(bn, 120, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) &&
+	    BN_to_ASN1_INTEGER(bn, X509_get_serialNumber(x)));
 	BN_free(bn);
 }
 
@@ -94,7 +95,8 @@ minipki_cert(const struct minipki_cert *c)
 		NEED(X509V3_EXT_add_nconf(conf, &ctx, "ext", x));
 		NCONF_free(conf);
 	}
-	NEED(X509_sign(x, c->issuer_key ? c->issuer_key : c->key, digest_for(c->issuer_key ? c->issuer_key : c->key)) > 0);
+	NEED(X509_sign(x, c->issuer_key ? c->issuer_key : c->key, digest_for(c->issuer_key ? c->issuer_key : c->key)) >
+	    0);
 	X509_NAME_free(name);
 	return x;
 }
@@ -106,7 +108,8 @@ minipki_ca(const char *cn, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key, lo
 	const struct minipki_cert c = { cn, key, issuer, issuer_key, from, to, ext };
 
 	snprintf(ext, sizeof ext,
-	    "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n%s%s%s%s",
+	    "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n%s%s%"
+	    "s%s",
 	    issuer ? "authorityKeyIdentifier=keyid:always\n" : "", policies ? "certificatePolicies=" : "",
 	    policies ? policies : "", policies ? "\n" : "");
 	return minipki_cert(&c);
@@ -161,11 +164,12 @@ minipki_csr(EVP_PKEY *key, EVP_PKEY *signer, const char *md, const char *challen
 	unsigned char *der = NULL;
 	int n;
 
-	NEED(req && name && X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)"Somebody Else", -1, -1, 0));
+	NEED(req && name &&
+	    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)"Somebody Else", -1, -1, 0));
 	NEED(X509_REQ_set_subject_name(req, name) && X509_REQ_set_pubkey(req, key));
 	if (challenge)
-		NEED(X509_REQ_add1_attr_by_NID(req, NID_pkcs9_challengePassword, MBSTRING_UTF8, (const unsigned char *)challenge,
-		    (int)strlen(challenge)));
+		NEED(X509_REQ_add1_attr_by_NID(req, NID_pkcs9_challengePassword, MBSTRING_UTF8,
+		    (const unsigned char *)challenge, (int)strlen(challenge)));
 	if (ext)
 		csr_extensions(req, ext);
 	NEED(X509_REQ_sign(req, signer ? signer : key, md ? EVP_get_digestbyname(md) : NULL) > 0);

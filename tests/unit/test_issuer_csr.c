@@ -228,20 +228,23 @@ challenge_passwords(void **state)
 	(void)state;
 	memset(longest, 'x', sizeof longest);
 	assert_true(X509_REQ_set_pubkey(req, key));
-	assert_true(X509_REQ_add1_attr_by_NID(req, NID_pkcs9_challengePassword, V_ASN1_OCTET_STRING, (const void *)"abc", 3));
+	assert_true(
+	    X509_REQ_add1_attr_by_NID(req, NID_pkcs9_challengePassword, V_ASN1_OCTET_STRING, (const void *)"abc", 3));
 	assert_true(X509_REQ_sign(req, key, EVP_sha256()) > 0);
 	n = i2d_X509_REQ(req, &der);
 	refused(span_of(der, (size_t)n), REFUSE_BAD_CSR, "not a character string");
 	OPENSSL_free(der);
 	X509_ATTRIBUTE_free(X509_REQ_delete_attr(req, 0));
-	assert_true(X509_REQ_add1_attr_by_NID(req, NID_pkcs9_challengePassword, V_ASN1_UTF8STRING, (const void *)longest, 300));
+	assert_true(
+	    X509_REQ_add1_attr_by_NID(req, NID_pkcs9_challengePassword, V_ASN1_UTF8STRING, (const void *)longest, 300));
 	assert_true(X509_REQ_sign(req, key, EVP_sha256()) > 0);
 	der = NULL;
 	n = i2d_X509_REQ(req, &der);
 	refused(span_of(der, (size_t)n), REFUSE_BAD_CSR, "empty or too long");
 	OPENSSL_free(der);
 	X509_ATTRIBUTE_free(X509_REQ_delete_attr(req, 0));
-	assert_true(X509_REQ_add1_attr_by_NID(req, NID_pkcs9_challengePassword, V_ASN1_UTF8STRING, (const void *)"a\0b", 3));
+	assert_true(
+	    X509_REQ_add1_attr_by_NID(req, NID_pkcs9_challengePassword, V_ASN1_UTF8STRING, (const void *)"a\0b", 3));
 	assert_true(X509_REQ_sign(req, key, EVP_sha256()) > 0);
 	der = NULL;
 	n = i2d_X509_REQ(req, &der);

@@ -14,7 +14,7 @@
 #include "tests/lib/minipki.h"
 #include "tests/lib/test.h"
 
-#define DAY 86400L
+#define DAY  86400L
 #define CARD "CN=Pat Example,O=Test,C=US"
 
 static struct {
@@ -22,7 +22,7 @@ static struct {
 	struct issuer i;
 	EVP_PKEY *ca_key, *card_key;
 	X509 *card;
-	X509 *got; /* by the last enroll() */
+	X509 *got;	/* by the last enroll() */
 	char text[600]; /* of the last refusal */
 	int status;
 } p;
@@ -32,7 +32,9 @@ static char agency[40]; /* made once, copied for every test */
 static int
 make_agency(void **state)
 {
-	struct init_options o = { .name = "Test Agency", .host = "localhost", .port = 8443, .demo = true, .dir = agency };
+	struct init_options o = {
+		.name = "Test Agency", .host = "localhost", .port = 8443, .demo = true, .dir = agency
+	};
 
 	(void)state;
 	strcpy(agency, "/tmp/dpiv-agency.XXXXXX");
@@ -135,8 +137,12 @@ enroll(const char *label, EVP_PKEY *key, const char *ext, X509 *with)
 {
 	WBUF_AUTO der = { .max = 65536 }, b64 = { .max = 65536 };
 	char path[100];
-	struct est_request rq = { .post = true, .path = path, .media_type = "application/pkcs10; x=y", .peer = with,
-		.binding = "YmluZA==", .from = "127.0.0.1" };
+	struct est_request rq = { .post = true,
+		.path = path,
+		.media_type = "application/pkcs10; x=y",
+		.peer = with,
+		.binding = "YmluZA==",
+		.from = "127.0.0.1" };
 
 	snprintf(path, sizeof path, "/.well-known/est/%s%ssimpleenroll", label, label[0] ? "/" : "");
 	minipki_csr(key, NULL, "SHA256", "YmluZA==", ext, &der);
@@ -147,7 +153,8 @@ enroll(const char *label, EVP_PKEY *key, const char *ext, X509 *with)
 
 #define assert_refused(want, code)                                                                                     \
 	do {                                                                                                           \
-		if (p.status != (want) || strncmp(p.text, "dpiv-issuer: " code ": ", sizeof("dpiv-issuer: " code ": ") - 1))   \
+		if (p.status != (want) ||                                                                              \
+		    strncmp(p.text, "dpiv-issuer: " code ": ", sizeof("dpiv-issuer: " code ": ") - 1))                 \
 			fail_msg("%d %s", p.status, p.text);                                                           \
 	} while (0)
 
@@ -180,8 +187,10 @@ the_three_profiles(void **state)
 		assert_string_not_equal(id.uuid, MINIPKI_UUID);
 		assert_true((id.uuid[0] != '\0') == (k < 2));
 		assert_string_equal(id.email, k < 2 ? "" : "pat@example.test");
-		assert_int_equal(X509_get_key_usage(p.got), k < 2 ? KU_DIGITAL_SIGNATURE :
-			k == 2 ? KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION : KU_KEY_ENCIPHERMENT);
+		assert_int_equal(X509_get_key_usage(p.got),
+		    k < 2	 ? KU_DIGITAL_SIGNATURE
+			: k == 2 ? KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION
+				 : KU_KEY_ENCIPHERMENT);
 		EVP_PKEY_free(key);
 	}
 	assert_int_equal(number("SELECT count(*) FROM certificate WHERE state = 'issued' AND der IS NOT NULL"), 4);
@@ -255,10 +264,14 @@ derived_never_binds(void **state)
 static void
 no_mail_address(void **state)
 {
-	struct minipki_cert c = { .cn = "No Mail", .key = p.card_key, .issuer = p.i.ca, .issuer_key = p.ca_key, .from = -DAY,
+	struct minipki_cert c = { .cn = "No Mail",
+		.key = p.card_key,
+		.issuer = p.i.ca,
+		.issuer_key = p.ca_key,
+		.from = -DAY,
 		.to = DAY,
 		.ext = MINIPKI_KU_AUTH MINIPKI_EKU_AUTH MINIPKI_POLICY(MINIPKI_PIV) MINIPKI_AKI
-		    "subjectAltName=URI:urn:uuid:11111111-1111-4111-8111-111111111111\n" };
+		"subjectAltName=URI:urn:uuid:11111111-1111-4111-8111-111111111111\n" };
 	EVP_PKEY *key = minipki_key("P-256");
 	X509 *x = minipki_cert(&c);
 
@@ -296,8 +309,8 @@ revoked_card(void **state)
 	(void)state;
 	enroll("", key, NULL, p.card);
 	assert_int_equal(p.status, 200);
-	assert_ok(ledger_revoke(p.i.db, x509io_serial_text(X509_get_serialNumber(p.card), serial, sizeof serial), 1, true,
-	    time(NULL)));
+	assert_ok(ledger_revoke(
+	    p.i.db, x509io_serial_text(X509_get_serialNumber(p.card), serial, sizeof serial), 1, true, time(NULL)));
 	assert_ok(issuer_refresh_crls(&p.i, time(NULL), true));
 	enroll("", key, NULL, p.card); /* no restart in between */
 	assert_refused(403, "revoked");
@@ -333,8 +346,11 @@ channel_binding(void **state)
 {
 	EVP_PKEY *key = minipki_key("P-256");
 	WBUF_AUTO der = { .max = 65536 };
-	struct est_request rq = { .post = true, .path = "/.well-known/est/simpleenroll", .media_type = "application/pkcs10",
-		.peer = p.card, .binding = "YmluZA==" };
+	struct est_request rq = { .post = true,
+		.path = "/.well-known/est/simpleenroll",
+		.media_type = "application/pkcs10",
+		.peer = p.card,
+		.binding = "YmluZA==" };
 
 	(void)state;
 	minipki_csr(key, NULL, "SHA256", "b3RoZXI=", NULL, &der);
@@ -384,7 +400,10 @@ paths_and_methods(void **state)
 
 	(void)state;
 	for (size_t k = 0; k < sizeof row / sizeof row[0]; k++) {
-		struct est_request rq = { .post = row[k].post, .path = row[k].path, .media_type = row[k].type, .peer = p.card,
+		struct est_request rq = { .post = row[k].post,
+			.path = row[k].path,
+			.media_type = row[k].type,
+			.peer = p.card,
 			.binding = "" };
 
 		call(&rq);
@@ -400,7 +419,8 @@ broken_issuer_says_so(void **state)
 
 	(void)state;
 	/* the ledger fails in the middle: no certificate leaves, and the person is not told internals */
-	assert_ok(db_run(p.i.db, "CREATE TRIGGER broken BEFORE UPDATE OF der ON certificate BEGIN SELECT RAISE(ABORT, 'disk'); END",
+	assert_ok(db_run(p.i.db,
+	    "CREATE TRIGGER broken BEFORE UPDATE OF der ON certificate BEGIN SELECT RAISE(ABORT, 'disk'); END",
 	    DB_NO_ARGS));
 	enroll("", key, NULL, p.card);
 	assert_refused(500, "internal");

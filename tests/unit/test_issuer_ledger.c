@@ -54,14 +54,22 @@ number(const char *sql)
 static void
 add_account(void)
 {
-	assert_ok(db_run(db, "INSERT INTO account (subject, name, origin, created) VALUES (x'3000', 'Pat', 'test', 1)", DB_NO_ARGS));
+	assert_ok(db_run(
+	    db, "INSERT INTO account (subject, name, origin, created) VALUES (x'3000', 'Pat', 'test', 1)", DB_NO_ARGS));
 }
 
 static struct ledger_cert
 row(const char *serial, const char *uuid)
 {
-	return (struct ledger_cert) { .serial = serial, .profile = "auth", .uuid = uuid, .spki_sha256 = "AA", .subject = "CN=Pat",
-		.account = 1, .card_sha256 = "CC", .from = NOW, .to = NOW + DAY };
+	return (struct ledger_cert){ .serial = serial,
+		.profile = "auth",
+		.uuid = uuid,
+		.spki_sha256 = "AA",
+		.subject = "CN=Pat",
+		.account = 1,
+		.card_sha256 = "CC",
+		.from = NOW,
+		.to = NOW + DAY };
 }
 
 static void
@@ -90,7 +98,8 @@ database_file(void **state)
 	assert_says("newer version");
 	assert_err(db_open(file, &other, &d), E_STORE);
 	assert_says("another program");
-	assert_ok(file_write(file, 0600, span_str("this is not a database, and it is long enough to be looked at as one")));
+	assert_ok(
+	    file_write(file, 0600, span_str("this is not a database, and it is long enough to be looked at as one")));
 	assert_err(db_open(file, &two, &d), E_STORE);
 	assert_err(db_open("/nonexistent/x.db", &two, &d), E_STORE);
 	assert_null(d);
@@ -149,7 +158,8 @@ two_writers(void **state)
 static void
 serials_and_uuids_are_used_once(void **state)
 {
-	struct ledger_cert a = row("41", "u1"), b = row("41", "u2"), c = row("42", "u1"), d = row("43", NULL), e = row("44", NULL);
+	struct ledger_cert a = row("41", "u1"), b = row("41", "u2"), c = row("42", "u1"), d = row("43", NULL),
+			   e = row("44", NULL);
 
 	(void)state;
 	add_account();
@@ -260,7 +270,7 @@ crl_numbers_and_age(void **state)
 {
 	EVP_PKEY *key = minipki_key("P-256");
 	X509 *ca = minipki_ca("CA", key, NULL, NULL, -DAY, DAY, NULL);
-	STACK_OF(X509_CRL) *crls;
+	STACK_OF(X509_CRL) * crls;
 	char file[80];
 
 	(void)state;
@@ -313,8 +323,9 @@ accounts_that_cards_open(void **state)
 	X509 *first = card("Pat", key, FASCN_LINE "otherName.2=1.3.6.1.4.1.311.20.2.3;UTF8:pat@example.test\n");
 	X509 *rekeyed = card("Pat Married", key, FASCN_LINE); /* same FASC-N, new certificate and name */
 	X509 *same_name = card("Pat", key, "URI=urn:uuid:" MINIPKI_UUID "\n");
-	X509 *stranger = card("Sam", key, "URI=urn:uuid:11111111-1111-4111-8111-111111111111\n"
-					  "email=sam@example.test\notherName.2=1.3.6.1.4.1.311.20.2.3;UTF8:s@x.test\n");
+	X509 *stranger = card("Sam", key,
+	    "URI=urn:uuid:11111111-1111-4111-8111-111111111111\n"
+	    "email=sam@example.test\notherName.2=1.3.6.1.4.1.311.20.2.3;UTF8:s@x.test\n");
 	struct account a, b;
 
 	(void)state;
@@ -382,8 +393,8 @@ static void
 mail_addresses(void **state)
 {
 	static const char *const good[] = { "pat@example.test", "a.b+c@x", "o'neil@example.test" };
-	static const char *const bad[] = { "", "@", "pat", "pat@", "@example.test", "a@b@c", "a b@c", "a\n@b", "<a@b>", "a,b@c",
-		"\xc3\xa4@b" };
+	static const char *const bad[] = { "", "@", "pat", "pat@", "@example.test", "a@b@c", "a b@c", "a\n@b", "<a@b>",
+		"a,b@c", "\xc3\xa4@b" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
@@ -396,8 +407,8 @@ static void
 fascn_identifiers(void **state)
 {
 	/* SP 800-73: agency 32, system 1, credential 92446; and the all-nines example */
-	static const unsigned char fascn[] = { 0xD0, 0x43, 0x94, 0x58, 0x21, 0x0C, 0x2C, 0x19, 0xA0, 0x84, 0x6D, 0x83, 0x68,
-		0x5A, 0x10, 0x82, 0x10, 0x8C, 0xE7, 0x39, 0x84, 0x10, 0x8C, 0xA3, 0xFC };
+	static const unsigned char fascn[] = { 0xD0, 0x43, 0x94, 0x58, 0x21, 0x0C, 0x2C, 0x19, 0xA0, 0x84, 0x6D, 0x83,
+		0x68, 0x5A, 0x10, 0x82, 0x10, 0x8C, 0xE7, 0x39, 0x84, 0x10, 0x8C, 0xA3, 0xFC };
 	unsigned char wrong[25];
 	char id[15];
 

@@ -109,7 +109,8 @@ profiles_pass(void **state)
 	(void)state;
 	for (i = 0; (profile = profile_at(i)) != NULL; i++)
 		for (k = 0; k < 3; k++)
-			assert_ok(lint(&(struct sample) { .profile = profile, .key = keys[k], .from = -60, .to = 300 * DAY }));
+			assert_ok(
+			    lint(&(struct sample){ .profile = profile, .key = keys[k], .from = -60, .to = 300 * DAY }));
 	assert_int_equal(i, 3);
 	assert_ptr_equal(profile_find(NULL), profile_find("auth"));
 	assert_ptr_equal(profile_find(""), profile_find("auth"));
@@ -124,9 +125,11 @@ foreign_text_stays_text(void **state)
 
 	(void)state;
 	v.upn = "pat,URI:http://evil.example,email:root@example.test";
-	assert_ok(lint(&(struct sample) { .profile = profile_find("auth"), .key = p.ec, .from = -60, .to = DAY, .values = &v }));
+	assert_ok(lint(
+	    &(struct sample){ .profile = profile_find("auth"), .key = p.ec, .from = -60, .to = DAY, .values = &v }));
 	v.upn = "";
-	assert_ok(lint(&(struct sample) { .profile = profile_find("auth"), .key = p.ec, .from = -60, .to = DAY, .values = &v }));
+	assert_ok(lint(
+	    &(struct sample){ .profile = profile_find("auth"), .key = p.ec, .from = -60, .to = DAY, .values = &v }));
 }
 
 static void
@@ -140,42 +143,135 @@ replace(X509 *x, int nid, const char *value)
 		assert_ok(mkcert_ext(x, p.ca, nid, value));
 }
 
-static void no_change(X509 *x) { (void)x; }
-static void usage_sign(X509 *x) { replace(x, NID_key_usage, "critical,digitalSignature,nonRepudiation"); }
-static void usage_not_critical(X509 *x) { replace(x, NID_key_usage, "digitalSignature"); }
-static void usage_missing(X509 *x) { replace(x, NID_key_usage, NULL); }
-static void eku_any(X509 *x) { replace(x, NID_ext_key_usage, "clientAuth,msSmartcardLogin,1.3.6.1.5.2.3.4,anyExtendedKeyUsage"); }
-static void eku_server(X509 *x) { replace(x, NID_ext_key_usage, "serverAuth,msSmartcardLogin,1.3.6.1.5.2.3.4"); }
-static void eku_short(X509 *x) { replace(x, NID_ext_key_usage, "clientAuth"); }
-static void policy_other(X509 *x) { replace(x, NID_certificate_policies, "2.16.840.1.101.3.2.1.3.41"); }
-static void policy_two(X509 *x) { replace(x, NID_certificate_policies, "2.16.840.1.101.3.2.1.3.40,2.16.840.1.101.3.2.1.3.13"); }
-static void crl_https(X509 *x) { replace(x, NID_crl_distribution_points, "URI:https://localhost/pki/ca.crl"); }
-static void aia_no_ocsp(X509 *x) { replace(x, NID_info_access, "caIssuers;URI:http://localhost/pki/ca.p7c"); }
-static void akid_issuer(X509 *x) { replace(x, NID_authority_key_identifier, "keyid:always,issuer:always"); }
-static void extra_ca(X509 *x) { assert_ok(mkcert_ext(x, p.ca, NID_basic_constraints, "critical,CA:TRUE")); }
-static void swap_for_ca(X509 *x)
+static void
+no_change(X509 *x)
+{
+	(void)x;
+}
+static void
+usage_sign(X509 *x)
+{
+	replace(x, NID_key_usage, "critical,digitalSignature,nonRepudiation");
+}
+static void
+usage_not_critical(X509 *x)
+{
+	replace(x, NID_key_usage, "digitalSignature");
+}
+static void
+usage_missing(X509 *x)
+{
+	replace(x, NID_key_usage, NULL);
+}
+static void
+eku_any(X509 *x)
+{
+	replace(x, NID_ext_key_usage, "clientAuth,msSmartcardLogin,1.3.6.1.5.2.3.4,anyExtendedKeyUsage");
+}
+static void
+eku_server(X509 *x)
+{
+	replace(x, NID_ext_key_usage, "serverAuth,msSmartcardLogin,1.3.6.1.5.2.3.4");
+}
+static void
+eku_short(X509 *x)
+{
+	replace(x, NID_ext_key_usage, "clientAuth");
+}
+static void
+policy_other(X509 *x)
+{
+	replace(x, NID_certificate_policies, "2.16.840.1.101.3.2.1.3.41");
+}
+static void
+policy_two(X509 *x)
+{
+	replace(x, NID_certificate_policies, "2.16.840.1.101.3.2.1.3.40,2.16.840.1.101.3.2.1.3.13");
+}
+static void
+crl_https(X509 *x)
+{
+	replace(x, NID_crl_distribution_points, "URI:https://localhost/pki/ca.crl");
+}
+static void
+aia_no_ocsp(X509 *x)
+{
+	replace(x, NID_info_access, "caIssuers;URI:http://localhost/pki/ca.p7c");
+}
+static void
+akid_issuer(X509 *x)
+{
+	replace(x, NID_authority_key_identifier, "keyid:always,issuer:always");
+}
+static void
+extra_ca(X509 *x)
+{
+	assert_ok(mkcert_ext(x, p.ca, NID_basic_constraints, "critical,CA:TRUE"));
+}
+static void
+swap_for_ca(X509 *x)
 {
 	replace(x, NID_info_access, NULL);
 	extra_ca(x);
 }
-static void san_card_uuid(X509 *x) { replace(x, NID_subject_alt_name, "URI:urn:uuid:" MINIPKI_UUID ",otherName:1.3.6.1.4.1.311.20.2.3;UTF8:pat@example.test"); }
-static void san_email(X509 *x) { replace(x, NID_subject_alt_name, "URI:urn:uuid:803a8755-58bc-4416-94b0-11f247626de0,email:pat@example.test"); }
-static void san_upn(X509 *x) { replace(x, NID_subject_alt_name, "URI:urn:uuid:803a8755-58bc-4416-94b0-11f247626de0,otherName:1.3.6.1.4.1.311.20.2.3;UTF8:root@example.test"); }
-static void san_more(X509 *x) { replace(x, NID_subject_alt_name, "URI:urn:uuid:803a8755-58bc-4416-94b0-11f247626de0,otherName:1.3.6.1.4.1.311.20.2.3;UTF8:pat@example.test,DNS:evil.example"); }
+static void
+san_card_uuid(X509 *x)
+{
+	replace(x, NID_subject_alt_name,
+	    "URI:urn:uuid:" MINIPKI_UUID ",otherName:1.3.6.1.4.1.311.20.2.3;UTF8:pat@example.test");
+}
+static void
+san_email(X509 *x)
+{
+	replace(x, NID_subject_alt_name, "URI:urn:uuid:803a8755-58bc-4416-94b0-11f247626de0,email:pat@example.test");
+}
+static void
+san_upn(X509 *x)
+{
+	replace(x, NID_subject_alt_name,
+	    "URI:urn:uuid:803a8755-58bc-4416-94b0-11f247626de0,otherName:1.3.6.1.4.1.311.20.2.3;UTF8:root@example."
+	    "test");
+}
+static void
+san_more(X509 *x)
+{
+	replace(x, NID_subject_alt_name,
+	    "URI:urn:uuid:803a8755-58bc-4416-94b0-11f247626de0,otherName:1.3.6.1.4.1.311.20.2.3;UTF8:pat@example.test,"
+	    "DNS:evil.example");
+}
 static void
 san_fascn(X509 *x)
 {
-	replace(x, NID_subject_alt_name, "URI:urn:uuid:803a8755-58bc-4416-94b0-11f247626de0,otherName:2.16.840.1.101.3.6.6;OCT:1234567890123456789012345"); /* 25 bytes */
+	replace(x, NID_subject_alt_name,
+	    "URI:urn:uuid:803a8755-58bc-4416-94b0-11f247626de0,otherName:2.16.840.1.101.3.6.6;OCT:"
+	    "1234567890123456789012345"); /* 25 bytes */
 }
 static void
 subject_other(X509 *x)
 {
-	assert_true(X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "OU", MBSTRING_UTF8, (const unsigned char *)"x", -1, -1, 0));
+	assert_true(X509_NAME_add_entry_by_txt(
+	    X509_get_subject_name(x), "OU", MBSTRING_UTF8, (const unsigned char *)"x", -1, -1, 0));
 }
-static void key_other(X509 *x) { assert_true(X509_set_pubkey(x, p.ca_key)); }
-static void issuer_other(X509 *x) { assert_true(X509_set_issuer_name(x, p.name)); }
-static void serial_other(X509 *x) { assert_true(ASN1_INTEGER_set(X509_get_serialNumber(x), 7)); }
-static void version_1(X509 *x) { assert_true(X509_set_version(x, 0)); }
+static void
+key_other(X509 *x)
+{
+	assert_true(X509_set_pubkey(x, p.ca_key));
+}
+static void
+issuer_other(X509 *x)
+{
+	assert_true(X509_set_issuer_name(x, p.name));
+}
+static void
+serial_other(X509 *x)
+{
+	assert_true(ASN1_INTEGER_set(X509_get_serialNumber(x), 7));
+}
+static void
+version_1(X509 *x)
+{
+	assert_true(X509_set_version(x, 0));
+}
 
 static void
 deviations(void **state)
@@ -208,7 +304,9 @@ deviations(void **state)
 		{ serial_other, "serial number" },
 		{ version_1, "version" },
 	};
-	struct sample s = { .profile = profile_find("auth"), .key = p.ec, .from = -60, .to = 100 * DAY, .change = no_change };
+	struct sample s = {
+		.profile = profile_find("auth"), .key = p.ec, .from = -60, .to = 100 * DAY, .change = no_change
+	};
 
 	(void)state;
 	assert_ok(lint(&s));
@@ -227,20 +325,25 @@ lifetimes(void **state)
 	const time_t end = 1924991999, now = time(NULL);
 
 	(void)state;
-	assert_ok(lint(&(struct sample) { .profile = auth, .key = p.ec, .from = 0, .to = 1096 * DAY }));
-	assert_err(lint(&(struct sample) { .profile = auth, .key = p.ec, .from = 0, .to = 1096 * DAY + 1 }), E_POLICY);
+	assert_ok(lint(&(struct sample){ .profile = auth, .key = p.ec, .from = 0, .to = 1096 * DAY }));
+	assert_err(lint(&(struct sample){ .profile = auth, .key = p.ec, .from = 0, .to = 1096 * DAY + 1 }), E_POLICY);
 	assert_says("lifetime");
-	assert_err(lint(&(struct sample) { .profile = auth, .key = p.ec, .from = 0, .to = 1097 * DAY, .max_days = 2000 }), E_POLICY);
-	assert_err(lint(&(struct sample) { .profile = auth, .key = p.ec, .from = 0, .to = 31 * DAY, .max_days = 30 }), E_POLICY);
-	assert_err(lint(&(struct sample) { .profile = auth, .key = p.ec, .from = 0, .to = -DAY }), E_POLICY);
-	assert_err(lint(&(struct sample) { .profile = auth, .key = p.ec, .from = 1990 * DAY, .to = 2001 * DAY }), E_POLICY);
+	assert_err(
+	    lint(&(struct sample){ .profile = auth, .key = p.ec, .from = 0, .to = 1097 * DAY, .max_days = 2000 }),
+	    E_POLICY);
+	assert_err(lint(&(struct sample){ .profile = auth, .key = p.ec, .from = 0, .to = 31 * DAY, .max_days = 30 }),
+	    E_POLICY);
+	assert_err(lint(&(struct sample){ .profile = auth, .key = p.ec, .from = 0, .to = -DAY }), E_POLICY);
+	assert_err(
+	    lint(&(struct sample){ .profile = auth, .key = p.ec, .from = 1990 * DAY, .to = 2001 * DAY }), E_POLICY);
 	assert_says("outlive");
 	if (end - now > 0 && end + DAY - now < 2000 * DAY) {
 		const long late = (long)(end - now) + DAY;
 
-		assert_err(lint(&(struct sample) { .profile = auth, .key = p.rsa2048, .from = late - DAY, .to = late }), E_POLICY);
+		assert_err(lint(&(struct sample){ .profile = auth, .key = p.rsa2048, .from = late - DAY, .to = late }),
+		    E_POLICY);
 		assert_says("RSA-2048");
-		assert_ok(lint(&(struct sample) { .profile = auth, .key = p.rsa3072, .from = late - DAY, .to = late }));
+		assert_ok(lint(&(struct sample){ .profile = auth, .key = p.rsa3072, .from = late - DAY, .to = late }));
 	}
 }
 
@@ -249,10 +352,12 @@ signatures(void **state)
 {
 	const struct profile *auth = profile_find("auth");
 	WBUF_AUTO der = { .max = 100 };
-	const struct lint_expect want = { .profile = auth, .values = &values, .ca = p.ca, .serial = "41", .max_days = 1 };
+	const struct lint_expect want = {
+		.profile = auth, .values = &values, .ca = p.ca, .serial = "41", .max_days = 1
+	};
 
 	(void)state;
-	assert_err(lint(&(struct sample) { .profile = auth, .key = p.ec, .to = DAY, .signer = p.ec }), E_POLICY);
+	assert_err(lint(&(struct sample){ .profile = auth, .key = p.ec, .to = DAY, .signer = p.ec }), E_POLICY);
 	assert_says("does not verify");
 	assert_err(lint_check(SPAN_NONE, &want), E_POLICY);
 	wbuf_fill(&der, 0x30, 40);
@@ -267,9 +372,12 @@ mail_profiles(void **state)
 
 	(void)state;
 	v.email = "not an address";
-	assert_err(lint(&(struct sample) { .profile = profile_find("sign"), .key = p.ec, .to = DAY, .values = &v }), E_POLICY);
+	assert_err(
+	    lint(&(struct sample){ .profile = profile_find("sign"), .key = p.ec, .to = DAY, .values = &v }), E_POLICY);
 	assert_says("rfc822Name");
-	assert_err(lint(&(struct sample) { .profile = profile_find("encrypt"), .key = p.rsa2048, .to = DAY, .change = usage_sign }), E_POLICY);
+	assert_err(lint(&(struct sample){
+		       .profile = profile_find("encrypt"), .key = p.rsa2048, .to = DAY, .change = usage_sign }),
+	    E_POLICY);
 	assert_says("key usage");
 }
 

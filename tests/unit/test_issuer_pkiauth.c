@@ -11,7 +11,7 @@
 
 #define DAY 86400L
 #define ALL_POLICIES                                                                                                   \
-	"2.16.840.1.101.3.2.1.3.6,2.16.840.1.101.3.2.1.3.7,2.16.840.1.101.3.2.1.3.13,2.16.840.1.101.3.2.1.3.17,"         \
+	"2.16.840.1.101.3.2.1.3.6,2.16.840.1.101.3.2.1.3.7,2.16.840.1.101.3.2.1.3.13,2.16.840.1.101.3.2.1.3.17,"       \
 	"2.16.840.1.101.3.2.1.3.40,2.16.840.1.101.3.2.1.3.41,2.16.840.1.101.3.2.1.48.11"
 
 static struct {
@@ -113,11 +113,13 @@ good_card(void **state)
 	assert_string_equal(id.upn, "pat@example.test");
 	assert_string_equal(id.subject, "CN=Pat Example,O=Test,C=US");
 	/* first-generation cards: FASC-N alone; and anyExtendedKeyUsage beside the right ones */
-	X509 *x = leaf(MINIPKI_KU_AUTH "extendedKeyUsage=clientAuth,msSmartcardLogin,anyExtendedKeyUsage\n" MINIPKI_POLICY(
-	    MINIPKI_PIV) MINIPKI_AKI "subjectAltName=@san\n[san]\notherName.1=2.16.840.1.101.3.6.6;FORMAT:HEX,OCT:" MINIPKI_FASCN);
+	X509 *x = leaf(MINIPKI_KU_AUTH
+	    "extendedKeyUsage=clientAuth,msSmartcardLogin,anyExtendedKeyUsage\n" MINIPKI_POLICY(MINIPKI_PIV) MINIPKI_AKI
+	    "subjectAltName=@san\n[san]\notherName.1=2.16.840.1.101.3.6.6;FORMAT:HEX,OCT:" MINIPKI_FASCN);
 	assert_ok(auth(x));
 	X509_free(x);
-	x = leaf(MINIPKI_KU_AUTH MINIPKI_EKU_AUTH MINIPKI_POLICY(MINIPKI_PIV) MINIPKI_AKI "subjectAltName=URI:urn:uuid:" MINIPKI_UUID);
+	x = leaf(MINIPKI_KU_AUTH MINIPKI_EKU_AUTH MINIPKI_POLICY(MINIPKI_PIV) MINIPKI_AKI
+	    "subjectAltName=URI:urn:uuid:" MINIPKI_UUID);
 	assert_ok(auth(x));
 	X509_free(x);
 }
@@ -157,19 +159,20 @@ static void
 policies(void **state)
 {
 	static const char *const bad[] = {
-		"2.16.840.1.101.3.2.1.3.6",	/* some other policy of the CA */
-		"2.16.840.1.101.3.2.1.3.17",	/* 9E */
-		"2.16.840.1.101.3.2.1.3.40",	/* derived */
-		"2.16.840.1.101.3.2.1.3.41",	/* derived, hardware */
-		"2.16.840.1.101.3.2.1.48.11",	/* test arc, which is not configured */
+		"2.16.840.1.101.3.2.1.3.6",			       /* some other policy of the CA */
+		"2.16.840.1.101.3.2.1.3.17",			       /* 9E */
+		"2.16.840.1.101.3.2.1.3.40",			       /* derived */
+		"2.16.840.1.101.3.2.1.3.41",			       /* derived, hardware */
+		"2.16.840.1.101.3.2.1.48.11",			       /* test arc, which is not configured */
 		"2.16.840.1.101.3.2.1.3.13,2.16.840.1.101.3.2.1.3.40", /* both: still a derived one */
-		"2.5.29.32.0",			/* anyPolicy in a leaf */
+		"2.5.29.32.0",					       /* anyPolicy in a leaf */
 	};
 	char ext[1500];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-		snprintf(ext, sizeof ext, MINIPKI_KU_AUTH MINIPKI_EKU_AUTH "certificatePolicies=%s\n" MINIPKI_AKI MINIPKI_SAN, bad[i]);
+		snprintf(ext, sizeof ext,
+		    MINIPKI_KU_AUTH MINIPKI_EKU_AUTH "certificatePolicies=%s\n" MINIPKI_AKI MINIPKI_SAN, bad[i]);
 		refused(leaf(ext), REFUSE_POLICY);
 	}
 	refused(leaf(MINIPKI_KU_AUTH MINIPKI_EKU_AUTH MINIPKI_AKI MINIPKI_SAN), REFUSE_POLICY);
@@ -203,7 +206,8 @@ policy_must_hold_along_the_path(void **state)
 static void
 test_arc_when_configured(void **state)
 {
-	X509 *x = leaf(MINIPKI_KU_AUTH MINIPKI_EKU_AUTH MINIPKI_POLICY("2.16.840.1.101.3.2.1.48.11") MINIPKI_AKI MINIPKI_SAN);
+	X509 *x =
+	    leaf(MINIPKI_KU_AUTH MINIPKI_EKU_AUTH MINIPKI_POLICY("2.16.840.1.101.3.2.1.48.11") MINIPKI_AKI MINIPKI_SAN);
 	struct pivid id;
 
 	(void)state;
@@ -252,7 +256,8 @@ identifiers(void **state)
 		{ "subjectAltName=URI:urn:uuid:5a3c0a5e-5c9f-4f39-8f1b-6a7f4d3c2bxx\n", REFUSE_WRONG_PROFILE },
 		{ "subjectAltName=URI:urn:uuid:" MINIPKI_UUID ",URI:urn:uuid:00000000-0000-4000-8000-000000000000\n",
 		    REFUSE_WRONG_PROFILE },
-		{ "subjectAltName=@san\n[san]\notherName.1=2.16.840.1.101.3.6.6;FORMAT:HEX,OCT:D043\n", REFUSE_WRONG_PROFILE },
+		{ "subjectAltName=@san\n[san]\notherName.1=2.16.840.1.101.3.6.6;FORMAT:HEX,OCT:D043\n",
+		    REFUSE_WRONG_PROFILE },
 		{ "subjectAltName=@san\n[san]\notherName.1=2.16.840.1.101.3.6.6;UTF8:text\n", REFUSE_WRONG_PROFILE },
 		{ "subjectAltName=DER:0500\n", REFUSE_WRONG_PROFILE },
 	};
@@ -292,7 +297,8 @@ strangers(void **state)
 	X509 *x;
 
 	(void)state;
-	refused(leaf_by(NULL, NULL, p.key, -DAY, DAY, MINIPKI_KU_AUTH MINIPKI_EKU_AUTH MINIPKI_POLICY(MINIPKI_PIV) MINIPKI_SAN),
+	refused(leaf_by(NULL, NULL, p.key, -DAY, DAY,
+		    MINIPKI_KU_AUTH MINIPKI_EKU_AUTH MINIPKI_POLICY(MINIPKI_PIV) MINIPKI_SAN),
 	    REFUSE_UNTRUSTED);
 	x = leaf_by(ca, key, p.key, -DAY, DAY, MINIPKI_PIV_AUTH);
 	/* a whole foreign chain in the handshake does not help */
@@ -302,7 +308,8 @@ strangers(void **state)
 	assert_int_equal(refuse_last(), REFUSE_UNTRUSTED);
 	refused(x, REFUSE_UNTRUSTED);
 	/* neither does the true CA's name with the wrong key, without key identifiers to tell them apart */
-	refused(leaf_by(p.ca, key, p.key, -DAY, DAY, MINIPKI_KU_AUTH MINIPKI_EKU_AUTH MINIPKI_POLICY(MINIPKI_PIV) MINIPKI_SAN),
+	refused(leaf_by(p.ca, key, p.key, -DAY, DAY,
+		    MINIPKI_KU_AUTH MINIPKI_EKU_AUTH MINIPKI_POLICY(MINIPKI_PIV) MINIPKI_SAN),
 	    REFUSE_UNTRUSTED);
 	sk_X509_free(sent);
 	X509_free(ca);
