@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Data objects as a card may answer them: CHUID (whole and first block), Discovery, Key History, certificate containers
+ * with their decompression, and the keys in certificates. The first byte chooses. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "hw/piv_int.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+chuid(struct span in)
+{
+	struct piv_chuid c;
+
+	if (piv_chuid_parse(in, &c) == E_OK && (c.signature.n > in.n || strlen(c.expiry) > 8))
+		abort();
+	if (piv_chuid_prefix(in, &c) == E_OK && !c.has_fascn && !c.has_guid)
+		abort();
+}
+
+static void
+discovery(struct span in)
+{
+	struct piv_discovery d;
+
+	if (piv_discovery_parse(in, &d) == E_OK && (d.aid_len == 0 || d.aid_len > sizeof d.aid))
+		abort();
+}
+
+static void
+history(struct span in)
+{
+	struct piv_history h;
+
+	if (piv_history_parse(in, &h) == E_OK && (h.on_card + h.off_card > 20 || strlen(h.url) > 118))
+		abort();
+}
+
+static void
+cert(struct span in)
+{
+	WBUF_AUTO der;
+
+	wbuf_init(&der, PIV_OBJ_MAX);
+	if (piv_cert_parse(in, &der) != E_OK)
+		return;
+	if (der.n == 0 || der.n > PIV_OBJ_MAX || der.p[0] != 0x30)
+		abort();
+	(void)piv_alg_of_cert(wbuf_view(&der));
+	(void)piv_alg_of_spki(wbuf_view(&der));
+}
+
+static void
+object(struct span in)
+{
+	struct span contents;
+
+	if (piv_object_parse(PIV_OBJ_CCC, in, &contents) == E_OK && (contents.n == 0 || contents.n > in.n))
+		abort();
+	if (piv_object_parse(PIV_OBJ_DISCOVERY, in, &contents) == E_OK)
+		discovery(contents);
+}
+
+static void (*const parsers[])(struct span) = { chuid, discovery, history, cert, object };
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct span in = span_of(data, size);
+	uint8_t which;
+
+	if (span_u8(&in, &which))
+		parsers[which % (sizeof parsers / sizeof parsers[0])](in);
+	return 0;
+}
