@@ -70,7 +70,7 @@ CNF
 agency_set() {
 	local line
 	for line in "$@"; do
-		sed -i "s|^#* *${line%% *} = .*|$line|" "$AGENCY/issuer.conf"
+		sed -i "s|^#* *${line%% *} =.*|$line|" "$AGENCY/issuer.conf"
 		grep -qxF "$line" "$AGENCY/issuer.conf" || return 1
 	done
 }
