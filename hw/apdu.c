@@ -47,16 +47,16 @@ trace(const struct apdu *a, struct span data, uint8_t cla, struct span answer, u
 		if (trace_rows[i].answer)
 			text_hex(answer, rsp, sizeof rsp);
 	}
-	log_trace("apdu", "cla=%02X ins=%02X p1=%02X p2=%02X lc=%zu data=%s answer=%zu data=%s sw=%04X", cla, a->ins, a->p1,
-	    a->p2, data.n, cmd, answer.n, rsp, sw);
+	log_trace("apdu", "cla=%02X ins=%02X p1=%02X p2=%02X lc=%zu data=%s answer=%zu data=%s sw=%04X", cla, a->ins,
+	    a->p1, a->p2, data.n, cmd, answer.n, rsp, sw);
 }
 
 /* --- one APDU --- */
 
 /* The answer to one APDU: data appended to out, status word split off. */
 static enum err
-exchange(struct apdu_link *link, const struct apdu *a, struct wbuf *cmd, struct span data, struct wbuf *out,
-    uint16_t *sw)
+exchange(
+    struct apdu_link *link, const struct apdu *a, struct wbuf *cmd, struct span data, struct wbuf *out, uint16_t *sw)
 {
 	struct span answer, body;
 	bool reset = false;
@@ -84,7 +84,8 @@ exchange(struct apdu_link *link, const struct apdu *a, struct wbuf *cmd, struct 
 		return E_OK;
 	wbuf_span(out, body);
 	if (out->bad)
-		return err_set(E_PROTO, "%s: the card's answer to command %02X is longer than allowed", link->name, a->ins);
+		return err_set(
+		    E_PROTO, "%s: the card's answer to command %02X is longer than allowed", link->name, a->ins);
 	return E_OK;
 }
 

@@ -53,7 +53,8 @@ static const struct {
 enum err
 pad_digest_info(const char *name, struct span digest, struct wbuf *out)
 {
-	static const uint8_t sha1[] = { 0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2B, 0x0E, 0x03, 0x02, 0x1A, 0x05, 0x00, 0x04 };
+	static const uint8_t sha1[] = { 0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2B, 0x0E, 0x03, 0x02, 0x1A, 0x05, 0x00,
+		0x04 };
 	static const uint8_t nist[] = { 0x30, 0x0D, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02 };
 	size_t i, n = sizeof digests / sizeof digests[0];
 
@@ -126,9 +127,9 @@ pss_hash(const struct pss *p, uint8_t *h)
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	bool good;
 
-	good = ctx != NULL && EVP_DigestInit_ex2(ctx, p->md, NULL) == 1 && EVP_DigestUpdate(ctx, zeros, sizeof zeros) == 1 &&
-	    EVP_DigestUpdate(ctx, p->digest.p, p->digest.n) == 1 && EVP_DigestUpdate(ctx, p->salt_bytes, p->salt) == 1 &&
-	    EVP_DigestFinal_ex(ctx, h, NULL) == 1;
+	good = ctx != NULL && EVP_DigestInit_ex2(ctx, p->md, NULL) == 1 &&
+	    EVP_DigestUpdate(ctx, zeros, sizeof zeros) == 1 && EVP_DigestUpdate(ctx, p->digest.p, p->digest.n) == 1 &&
+	    EVP_DigestUpdate(ctx, p->salt_bytes, p->salt) == 1 && EVP_DigestFinal_ex(ctx, h, NULL) == 1;
 	EVP_MD_CTX_free(ctx);
 	return good;
 }

@@ -22,8 +22,8 @@ enum err pad_pkcs1_digest(const char *name, struct span digest, size_t len, stru
 enum err pad_digest_info(const char *name, struct span digest, struct wbuf *out) MUST_CHECK;
 /* EMSA-PSS with a fresh salt of salt_len bytes; mgf NULL: as name. bits: of the modulus (2048). E_ARG when it does not
  * fit. */
-enum err pad_pss(const char *name, const char *mgf, size_t salt_len, struct span digest, size_t bits,
-    struct wbuf *out) MUST_CHECK;
+enum err pad_pss(
+    const char *name, const char *mgf, size_t salt_len, struct span digest, size_t bits, struct wbuf *out) MUST_CHECK;
 /* No padding (CKM_RSA_X_509): zeros on the left. E_ARG when in is longer than the modulus or not below it. */
 enum err pad_raw(struct span in, struct span mod, struct wbuf *out) MUST_CHECK;
 
@@ -35,7 +35,7 @@ enum err pad_raw(struct span in, struct span mod, struct wbuf *out) MUST_CHECK;
  */
 enum err pad_pkcs1_unpad(struct span em, struct span secret, struct span ciphertext, struct wbuf *out) MUST_CHECK;
 /* Removing OAEP padding: mgf NULL: as name; label may be empty. E_CRYPTO, with one sentence, whatever was wrong. */
-enum err pad_oaep_unpad(struct span em, const char *name, const char *mgf, struct span label,
-    struct wbuf *out) MUST_CHECK;
+enum err
+pad_oaep_unpad(struct span em, const char *name, const char *mgf, struct span label, struct wbuf *out) MUST_CHECK;
 
 #endif

@@ -26,17 +26,17 @@
 #include "base/log.h"
 #include "hw/reader.h"
 
-#define PNP		"\\\\?PnP?\\Notification"
-#define BEGIN_LIMIT_MS	20000 /* another program may wait for a touch (15 s) */
+#define PNP		 "\\\\?PnP?\\Notification"
+#define BEGIN_LIMIT_MS	 20000 /* another program may wait for a touch (15 s) */
 #define CONNECT_LIMIT_MS 3000
-#define POLL_MS		5     /* asking for a card that is held */
-#define NO_SERVICE_MS	1000  /* asking for a service that is not there */
-#define CANCEL_LIMIT_MS 2000
-#define PAUSE_MS	20    /* so long between two transactions: others had their chance */
-#define SHORT_GAP_EACH	400   /* for those who ask every POLL_MS, as we do */
-#define SHORT_GAP_MS	12
-#define LONG_GAP_EACH	3000  /* for those who leave it to SCardBeginTransaction() */
-#define LONG_GAP_MS	110
+#define POLL_MS		 5    /* asking for a card that is held */
+#define NO_SERVICE_MS	 1000 /* asking for a service that is not there */
+#define CANCEL_LIMIT_MS	 2000
+#define PAUSE_MS	 20  /* so long between two transactions: others had their chance */
+#define SHORT_GAP_EACH	 400 /* for those who ask every POLL_MS, as we do */
+#define SHORT_GAP_MS	 12
+#define LONG_GAP_EACH	 3000 /* for those who leave it to SCardBeginTransaction() */
+#define LONG_GAP_MS	 110
 
 struct pcsc {
 	pthread_mutex_t lock;
@@ -83,7 +83,8 @@ static const struct {
 	{ SCARD_E_INVALID_HANDLE, SERVICE, E_IO, "the smart card service was restarted; try again" },
 	{ SCARD_E_SHARING_VIOLATION, HELD, E_BUSY, "another program holds the card; close it or wait for it" },
 	{ SCARD_E_NO_ACCESS, TROUBLE, E_NOREADER, "the smart card service does not let this user in (see polkit)" },
-	{ SCARD_W_SECURITY_VIOLATION, TROUBLE, E_NOREADER, "the smart card service does not let this user in (see polkit)" },
+	{ SCARD_W_SECURITY_VIOLATION, TROUBLE, E_NOREADER,
+	    "the smart card service does not let this user in (see polkit)" },
 	{ SCARD_W_UNRESPONSIVE_CARD, TROUBLE, E_IO, "the card does not answer; is it in the right way round?" },
 	{ SCARD_W_UNPOWERED_CARD, TROUBLE, E_IO, "the card has no power; take it out and put it back" },
 	{ SCARD_W_UNSUPPORTED_CARD, TROUBLE, E_IO, "the reader cannot talk to this card" },
@@ -221,7 +222,7 @@ snapshot_once(struct pcsc *p, struct reader_list *out, SCARD_READERSTATE states[
 	if ((rv = context_need(p)) != SCARD_S_SUCCESS || (rv = names(p, out)) != SCARD_S_SUCCESS || out->n == 0)
 		return rv;
 	for (i = 0; i < out->n; i++)
-		states[i] = (SCARD_READERSTATE) { .szReader = out->r[i].name };
+		states[i] = (SCARD_READERSTATE){ .szReader = out->r[i].name };
 	rv = SCardGetStatusChange(p->context, 0, states, (DWORD)out->n);
 	if (rv != SCARD_S_SUCCESS && rv != SCARD_E_TIMEOUT)
 		return rv;
@@ -289,7 +290,7 @@ block(struct pcsc *p, SCARD_READERSTATE states[], size_t n, int ms)
 	LONG rv;
 
 	/* New readers; the high word is the number of readers known. */
-	states[n] = (SCARD_READERSTATE) { .szReader = PNP, .dwCurrentState = (DWORD)n << 16 };
+	states[n] = (SCARD_READERSTATE){ .szReader = PNP, .dwCurrentState = (DWORD)n << 16 };
 	p->waiting = true;
 	pthread_mutex_unlock(&p->lock);
 	rv = SCardGetStatusChange(context, ms < 0 ? INFINITE : (DWORD)ms, states, (DWORD)(n + 1));
@@ -387,8 +388,8 @@ conn_make(struct conn *c)
 	rv = SCardEstablishContext(SCARD_SCOPE_SYSTEM, NULL, NULL, &c->context);
 	c->have = rv == SCARD_S_SUCCESS;
 	while (rv == SCARD_S_SUCCESS) {
-		rv = SCardConnect(c->context, c->name, SCARD_SHARE_SHARED, SCARD_PROTOCOL_T0 | SCARD_PROTOCOL_T1, &c->card,
-		    &c->protocol);
+		rv = SCardConnect(c->context, c->name, SCARD_SHARE_SHARED, SCARD_PROTOCOL_T0 | SCARD_PROTOCOL_T1,
+		    &c->card, &c->protocol);
 		if (meaning(rv) != HELD || now_ms() >= end)
 			break;
 		nap(10 * POLL_MS);
@@ -612,7 +613,7 @@ pcsc_open(struct readers *out)
 	struct pcsc *p = calloc(1, sizeof *p);
 	pthread_condattr_t attr;
 
-	*out = (struct readers) { 0 };
+	*out = (struct readers){ 0 };
 	if (p == NULL)
 		return err_set(E_NOMEM, "out of memory");
 	pthread_mutex_init(&p->lock, NULL);
@@ -620,7 +621,7 @@ pcsc_open(struct readers *out)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&p->done, &attr);
 	pthread_condattr_destroy(&attr);
-	*out = (struct readers) { &ops, p };
+	*out = (struct readers){ &ops, p };
 	return E_OK;
 }
 
@@ -635,12 +636,12 @@ pcsc_close(struct readers *r)
 		pthread_mutex_destroy(&p->lock);
 		free(p);
 	}
-	*r = (struct readers) { 0 };
+	*r = (struct readers){ 0 };
 }
 
 void
 pcsc_forget(struct readers *r)
 {
 	free(r->ctx); /* the lock may be held by a thread that the child does not have */
-	*r = (struct readers) { 0 };
+	*r = (struct readers){ 0 };
 }

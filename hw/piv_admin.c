@@ -32,7 +32,7 @@ struct admin_io {
 	enum piv_alg alg;
 	struct span key;
 	size_t block;
-	bool unknown_form; /* the card refused the first step: it does not know this form of authentication */
+	bool unknown_form;	 /* the card refused the first step: it does not know this form of authentication */
 	uint8_t ours[BLOCK_MAX]; /* challenge */
 };
 
@@ -46,8 +46,9 @@ cipher(const struct admin_io *io, bool encrypt, const uint8_t *in, uint8_t *out)
 	bool good;
 
 	good = c != NULL && ctx != NULL && (size_t)EVP_CIPHER_get_key_length(c) == io->key.n &&
-	    EVP_CipherInit_ex2(ctx, c, io->key.p, NULL, encrypt, NULL) == 1 && EVP_CIPHER_CTX_set_padding(ctx, 0) == 1 &&
-	    EVP_CipherUpdate(ctx, out, &n, in, (int)io->block) == 1 && (size_t)n == io->block;
+	    EVP_CipherInit_ex2(ctx, c, io->key.p, NULL, encrypt, NULL) == 1 &&
+	    EVP_CIPHER_CTX_set_padding(ctx, 0) == 1 && EVP_CipherUpdate(ctx, out, &n, in, (int)io->block) == 1 &&
+	    (size_t)n == io->block;
 	EVP_CIPHER_CTX_free(ctx);
 	EVP_CIPHER_free(c);
 	return good ? E_OK : err_crypto(E_CRYPTO, "management key: cipher");
@@ -59,7 +60,8 @@ block_of(const struct piv_card *card, struct span answer, uint32_t tag, size_t b
 {
 	struct span template;
 
-	if (tlv_get(&answer, TAG_TEMPLATE, &template) != E_OK || tlv_find(template, tag, out) != E_OK || out->n != block)
+	if (tlv_get(&answer, TAG_TEMPLATE, &template) != E_OK || tlv_find(template, tag, out) != E_OK ||
+	    out->n != block)
 		return err_set(E_PROTO, "%s: management key: malformed answer", card->name);
 	return E_OK;
 }

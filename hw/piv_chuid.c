@@ -44,18 +44,12 @@ static enum err
 element(uint32_t tag, struct span v, struct piv_chuid *out)
 {
 	switch (tag) {
-	case TAG_FASCN:
-		return fixed(v, "FASC-N", out->fascn, sizeof out->fascn, &out->has_fascn);
-	case TAG_GUID:
-		return fixed(v, "GUID", out->guid, sizeof out->guid, &out->has_guid);
+	case TAG_FASCN: return fixed(v, "FASC-N", out->fascn, sizeof out->fascn, &out->has_fascn);
+	case TAG_GUID: return fixed(v, "GUID", out->guid, sizeof out->guid, &out->has_guid);
 	case TAG_CARDHOLDER:
 		return fixed(v, "cardholder UUID", out->cardholder, sizeof out->cardholder, &out->has_cardholder);
-	case TAG_EXPIRY:
-		expiry(v, out->expiry);
-		return E_OK;
-	case TAG_SIGNATURE:
-		out->signature = v;
-		return E_OK;
+	case TAG_EXPIRY: expiry(v, out->expiry); return E_OK;
+	case TAG_SIGNATURE: out->signature = v; return E_OK;
 	}
 	return E_OK;
 }

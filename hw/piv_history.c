@@ -60,7 +60,8 @@ piv_history_parse(struct span contents, struct piv_history *out)
 
 	memset(out, 0, sizeof *out);
 	if ((e = count(contents, TAG_ON_CARD, &h.on_card)) != E_OK ||
-	    (e = count(contents, TAG_OFF_CARD, &h.off_card)) != E_OK || (e = url(contents, h.url, sizeof h.url)) != E_OK)
+	    (e = count(contents, TAG_OFF_CARD, &h.off_card)) != E_OK ||
+	    (e = url(contents, h.url, sizeof h.url)) != E_OK)
 		return e;
 	if (h.on_card + h.off_card > RETIRED_MAX)
 		return err_set(E_PROTO, "Key History object: %d keys", h.on_card + h.off_card);

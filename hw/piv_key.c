@@ -39,7 +39,8 @@ check_point(const struct piv_card *card, enum piv_alg alg, struct span point)
 	EC_POINT_free(p);
 	EC_GROUP_free(group);
 	ERR_pop_to_mark();
-	return good ? E_OK : err_set(E_ARG, "%s: the other side's public key is no point on the key's curve", card->name);
+	return good ? E_OK
+		    : err_set(E_ARG, "%s: the other side's public key is no point on the key's curve", card->name);
 }
 
 /* SP 800-73-5 part 2, 3.2.4: the leftmost bytes of a long digest; a short one is padded on the left. */
@@ -118,7 +119,8 @@ put_signature(struct wbuf *out, struct span der, size_t n)
 	struct span seq, r, s;
 
 	return tlv_get(&der, 0x30, &seq) == E_OK && tlv_end(&der) == E_OK && tlv_get(&seq, 0x02, &r) == E_OK &&
-	    tlv_get(&seq, 0x02, &s) == E_OK && tlv_end(&seq) == E_OK && put_integer(out, r, n) && put_integer(out, s, n);
+	    tlv_get(&seq, 0x02, &s) == E_OK && tlv_end(&seq) == E_OK && put_integer(out, r, n) &&
+	    put_integer(out, s, n);
 }
 
 static enum err
@@ -163,7 +165,8 @@ use_refused(const struct piv_card *card, const struct key_io *io)
 	if (card->sw == SW_NOT_LOGGED_IN && io->pin == NULL && (key == NULL || key->pin))
 		return err_set(E_AUTH, "%s: key %s needs the PIN", card->name, name);
 	if (card->sw == SW_NOT_LOGGED_IN)
-		return err_set(E_AUTH, "%s: the card does not let key %s be used (not touched in time?)", card->name, name);
+		return err_set(
+		    E_AUTH, "%s: the card does not let key %s be used (not touched in time?)", card->name, name);
 	if (card->sw == SW_NOT_FOUND || card->sw == SW_NO_REFERENCE || card->sw == 0x6B00)
 		return err_set(E_NOTFOUND, "%s: no key %s on the card (status %04X)", card->name, name, card->sw);
 	return piv_refused(card, name);

@@ -41,8 +41,7 @@ piv_object_parse(uint32_t tag, struct span answer, struct span *contents)
 	*contents = SPAN_NONE;
 	if (answer.n == 0)
 		return err_set(E_NOTFOUND, "%s: empty", piv_object_name(tag));
-	if ((e = tlv_get(&answer, is_bare(tag) ? tag : TAG_DATA, contents)) != E_OK ||
-	    (e = tlv_end(&answer)) != E_OK) {
+	if ((e = tlv_get(&answer, is_bare(tag) ? tag : TAG_DATA, contents)) != E_OK || (e = tlv_end(&answer)) != E_OK) {
 		*contents = SPAN_NONE;
 		return err_up(e, "%s", piv_object_name(tag));
 	}
@@ -136,7 +135,8 @@ piv_object_put(struct piv_card *card, uint32_t tag, struct span contents)
 		piv_tag_list(&cmd, tag);
 	tlv_put(&cmd, is_bare(tag) ? tag : TAG_DATA, contents.p, contents.n);
 	if (cmd.bad)
-		return err_set(E_NOSPACE, "%s: %s: %zu bytes are too many", card->name, piv_object_name(tag), contents.n);
+		return err_set(
+		    E_NOSPACE, "%s: %s: %zu bytes are too many", card->name, piv_object_name(tag), contents.n);
 	io.cmd = wbuf_view(&cmd);
 	if ((e = piv_run(card, put_step, &io, false)) != E_OK)
 		return e;

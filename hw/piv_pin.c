@@ -66,8 +66,8 @@ bad_form(const struct piv_card *card, uint8_t ref)
 {
 	if (ref == PIV_PUK)
 		return err_set(E_PINLEN, "%s: a PUK has 6 to 8 characters; nothing was sent to the card", card->name);
-	return err_set(E_PINLEN, "%s: a %s has 6 to 8 digits%s; nothing was sent to the card", card->name, ref_name(ref),
-	    card->id.derived ? " or letters" : "");
+	return err_set(E_PINLEN, "%s: a %s has 6 to 8 digits%s; nothing was sent to the card", card->name,
+	    ref_name(ref), card->id.derived ? " or letters" : "");
 }
 
 enum err
@@ -117,8 +117,8 @@ verdict(struct piv_card *card, uint8_t ref, int *left)
 		*left = piv_sw_tries(card->sw);
 		if (*left < 0)
 			return err_set(E_PIN, "%s: wrong %s", card->name, name);
-		return err_set(E_PIN, "%s: wrong %s, %d %s left%s", card->name, name, *left, *left == 1 ? "try" : "tries",
-		    *left == 0 ? ": it is blocked now" : "");
+		return err_set(E_PIN, "%s: wrong %s, %d %s left%s", card->name, name, *left,
+		    *left == 1 ? "try" : "tries", *left == 0 ? ": it is blocked now" : "");
 	}
 	if (card->sw == 0x6A80)
 		return err_set(E_PINLEN, "%s: the card does not accept this %s (status 6A80)", card->name, name);
@@ -230,8 +230,9 @@ static enum err
 change_step(struct piv_card *card, void *arg)
 {
 	struct pin_io *io = arg;
-	struct apdu a = { .ins = io->ins, .p2 = io->ins == INS_UNBLOCK ? PIV_PIN_APP : io->ref,
-		.data = secret_view(io->field) };
+	struct apdu a = {
+		.ins = io->ins, .p2 = io->ins == INS_UNBLOCK ? PIV_PIN_APP : io->ref, .data = secret_view(io->field)
+	};
 	enum err e;
 
 	if ((e = piv_send(card, &a, NULL)) != E_OK)
@@ -241,8 +242,8 @@ change_step(struct piv_card *card, void *arg)
 
 /* Two fields in one secret: the old PIN or the PUK, then the new value. */
 static enum err
-two_fields(struct piv_card *card, uint8_t ref, struct span old, uint8_t new_ref, struct span new_pin,
-    struct secret **out)
+two_fields(
+    struct piv_card *card, uint8_t ref, struct span old, uint8_t new_ref, struct span new_pin, struct secret **out)
 {
 	SECRET_AUTO a = NULL;
 	SECRET_AUTO b = NULL;

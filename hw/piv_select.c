@@ -57,7 +57,7 @@ select_row(struct piv_card *card, size_t i, struct piv_id *id)
 	if (template_aid(wbuf_view(&out), id))
 		return E_OK;
 	/* Selected, they say: believe it only when PIV data answers. */
-	e = piv_identify(card, &(struct piv_id) { 0 });
+	e = piv_identify(card, &(struct piv_id){ 0 });
 	return e == E_NOTFOUND || e == E_PROTO ? err_set(E_NOTPIV, "%s: not a PIV card", card->name) : e;
 }
 
@@ -90,8 +90,7 @@ piv_application_is(struct piv_card *card, struct span aid)
 	size_t i;
 
 	for (i = 0; i < sizeof applications / sizeof applications[0]; i++)
-		if (!card->aid_sure && span_starts(aid, applications[i].aid, AID_N) &&
-		    aid.n <= sizeof card->id.aid) {
+		if (!card->aid_sure && span_starts(aid, applications[i].aid, AID_N) && aid.n <= sizeof card->id.aid) {
 			memcpy(card->id.aid, aid.p, aid.n);
 			card->id.aid_len = aid.n;
 			card->id.derived = applications[i].derived;

@@ -45,8 +45,8 @@ struct reader_ops {
 	enum err (*begin)(void *conn, bool *reset);
 	void (*end)(void *conn, bool reset_card);
 	/* One command, one response (data and status word, 2 to 65538 bytes, at most rsp->max), appended to the empty
-	 * rsp, inside a transaction. E_CARDGONE, E_IO. *reset is set, with E_IO, when the card was reset under our feet:
-	 * the command was not executed, the connection is good again and the transaction goes on. */
+	 * rsp, inside a transaction. E_CARDGONE, E_IO. *reset is set, with E_IO, when the card was reset under our
+	 * feet: the command was not executed, the connection is good again and the transaction goes on. */
 	enum err (*transmit)(void *conn, struct span cmd, struct wbuf *rsp, bool *reset);
 	/* The ATR of the connected card; the one of the newest begin(). */
 	struct span (*atr)(void *conn);

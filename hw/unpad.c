@@ -47,8 +47,8 @@ prf(const uint8_t key[32], const char *label, uint8_t *out, size_t n)
 		memcpy(in + 2, label, label_n);
 		in[2 + label_n] = (uint8_t)(bits >> 8);
 		in[3 + label_n] = (uint8_t)bits;
-		if (EVP_Q_mac(hw_crypto(), "HMAC", NULL, "SHA256", NULL, key, 32, in, 4 + label_n, block, sizeof block, &len) ==
-		    NULL)
+		if (EVP_Q_mac(hw_crypto(), "HMAC", NULL, "SHA256", NULL, key, 32, in, 4 + label_n, block, sizeof block,
+			&len) == NULL)
 			return false;
 		part = n - done < sizeof block ? n - done : sizeof block;
 		memcpy(out + done, block, part);
@@ -96,7 +96,8 @@ pad_pkcs1_unpad(struct span em, struct span secret, struct span ciphertext, stru
 	mask = ~(0 - (size_t)((unsigned)rv >> (8 * sizeof rv - 1))); /* all ones: rv is not negative */
 	n = choose(mask, (size_t)(unsigned)rv, other_n);
 	for (i = 0; i < max; i++) {
-		/* the synthetic message ends where its block ends: byte i of it, without looking at whether i is inside */
+		/* the synthetic message ends where its block ends: byte i of it, without looking at whether i is inside
+		 */
 		size_t at = (em.n - other_n + i) & choose(mask_less(i, other_n), SIZE_MAX, 0);
 
 		result[i] = (uint8_t)choose(mask, real[i], other[at]);
@@ -125,8 +126,8 @@ pad_oaep_unpad(struct span em, const char *name, const char *mgf, struct span la
 		return err_crypto(E_UNSUP, "OAEP: unknown digest");
 	}
 	ERR_set_mark();
-	rv = RSA_padding_check_PKCS1_OAEP_mgf1(plain, sizeof plain, em.p, (int)em.n, (int)em.n, label.p, (int)label.n, md,
-	    mgf_md);
+	rv = RSA_padding_check_PKCS1_OAEP_mgf1(
+	    plain, sizeof plain, em.p, (int)em.n, (int)em.n, label.p, (int)label.n, md, mgf_md);
 	ERR_pop_to_mark();
 	EVP_MD_free(md);
 	EVP_MD_free(mgf_md);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The whole card edge over a reader whose answers are the input: one control byte an exchange (what happens), then a
- * length (FF: 256) and the answer. Every call is made, in an order that the input chooses. Besides memory errors this looks for
- * results of the wrong length, for results beside an error, for a transaction that is left open, and for a card that
- * keeps the host busy for ever.
+ * length (FF: 256) and the answer. Every call is made, in an order that the input chooses. Besides memory errors this
+ * looks for results of the wrong length, for results beside an error, for a transaction that is left open, and for a
+ * card that keeps the host busy for ever.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -114,14 +114,19 @@ op_atr(void *conn)
 	return span_of("\x3B\x00", 2);
 }
 
-static const struct reader_ops ops = { .list = op_list, .connect = op_connect, .disconnect = op_disconnect,
-	.begin = op_begin, .end = op_end, .transmit = op_transmit, .atr = op_atr };
+static const struct reader_ops ops = { .list = op_list,
+	.connect = op_connect,
+	.disconnect = op_disconnect,
+	.begin = op_begin,
+	.end = op_end,
+	.transmit = op_transmit,
+	.atr = op_atr };
 
 static void
 use(struct piv_card *card, uint8_t ref, enum piv_alg alg, enum piv_op op, struct span in, struct span pin)
 {
-	size_t want = alg == PIV_ALG_ED25519 || (piv_alg_is_ec(alg) && op == PIV_OP_SIGN) ? 2 * piv_alg_len(alg) :
-											    piv_alg_len(alg);
+	size_t want = alg == PIV_ALG_ED25519 || (piv_alg_is_ec(alg) && op == PIV_OP_SIGN) ? 2 * piv_alg_len(alg)
+											  : piv_alg_len(alg);
 	WBUF_AUTO out;
 	int left;
 	enum err e;
@@ -136,10 +141,11 @@ static void
 call(struct piv_card *card, uint8_t what)
 {
 	static const uint8_t block[256] = { 0, 1 };
-	static const uint8_t point[65] = { 0x04, 0x6B, 0x17, 0xD1, 0xF2, 0xE1, 0x2C, 0x42, 0x47, 0xF8, 0xBC, 0xE6, 0xE5, 0x63,
-		0xA4, 0x40, 0xF2, 0x77, 0x03, 0x7D, 0x81, 0x2D, 0xEB, 0x33, 0xA0, 0xF4, 0xA1, 0x39, 0x45, 0xD8, 0x98, 0xC2, 0x96,
-		0x4F, 0xE3, 0x42, 0xE2, 0xFE, 0x1A, 0x7F, 0x9B, 0x8E, 0xE7, 0xEB, 0x4A, 0x7C, 0x0F, 0x9E, 0x16, 0x2B, 0xCE, 0x33,
-		0x57, 0x6B, 0x31, 0x5E, 0xCE, 0xCB, 0xB6, 0x40, 0x68, 0x37, 0xBF, 0x51, 0xF5 }; /* P-256's generator */
+	static const uint8_t point[65] = { 0x04, 0x6B, 0x17, 0xD1, 0xF2, 0xE1, 0x2C, 0x42, 0x47, 0xF8, 0xBC, 0xE6, 0xE5,
+		0x63, 0xA4, 0x40, 0xF2, 0x77, 0x03, 0x7D, 0x81, 0x2D, 0xEB, 0x33, 0xA0, 0xF4, 0xA1, 0x39, 0x45, 0xD8,
+		0x98, 0xC2, 0x96, 0x4F, 0xE3, 0x42, 0xE2, 0xFE, 0x1A, 0x7F, 0x9B, 0x8E, 0xE7, 0xEB, 0x4A, 0x7C, 0x0F,
+		0x9E, 0x16, 0x2B, 0xCE, 0x33, 0x57, 0x6B, 0x31, 0x5E, 0xCE, 0xCB, 0xB6, 0x40, 0x68, 0x37, 0xBF, 0x51,
+		0xF5 }; /* P-256's generator */
 	struct span pin = span_str("123456"), key = span_of("0123456789abcdef01234567", 24);
 	WBUF_AUTO out;
 	uint8_t ref;

@@ -135,8 +135,8 @@ op_wait(void *ctx, const struct reader_list *known, int timeout_ms)
 			e = E_OK;
 			break;
 		}
-		rv = timeout_ms < 0 ? pthread_cond_wait(&v->changed, &v->lock) :
-				      pthread_cond_timedwait(&v->changed, &v->lock, &until);
+		rv = timeout_ms < 0 ? pthread_cond_wait(&v->changed, &v->lock)
+				    : pthread_cond_timedwait(&v->changed, &v->lock, &until);
 	} while (rv == 0);
 	pthread_mutex_unlock(&v->lock);
 	return e;
@@ -168,7 +168,7 @@ op_connect(void *ctx, const char *name, void **out)
 	for (i = 0; i < v->n; i++) {
 		if (!v->slot[i].plugged || strcmp(v->slot[i].name, name) != 0)
 			continue;
-		*c = (struct conn) { .v = v, .i = i, .generation = v->slot[i].generation };
+		*c = (struct conn){ .v = v, .i = i, .generation = v->slot[i].generation };
 		if (is_in(&v->slot[i]))
 			c->atr_len = vcard_atr(v->slot[i].card, c->atr, sizeof c->atr);
 		e = is_in(&v->slot[i]) ? E_OK : E_NOCARD;
@@ -250,18 +250,13 @@ static void
 happen(struct slot *s, enum vreaders_event what)
 {
 	switch (what) {
-	case VREADERS_NOTHING:
-		return;
+	case VREADERS_NOTHING: return;
 	case VREADERS_RESET:
 		vcard_reset(s->card);
 		s->generation++;
 		return;
-	case VREADERS_SILENT:
-		vcard_reset(s->card);
-		return;
-	case VREADERS_FOREIGN:
-		vcard_other_program(s->card);
-		return;
+	case VREADERS_SILENT: vcard_reset(s->card); return;
+	case VREADERS_FOREIGN: vcard_other_program(s->card); return;
 	case VREADERS_REMOVE:
 		vcard_remove(s->card);
 		s->event++;
@@ -371,7 +366,7 @@ vreaders_free(struct vreaders *v)
 struct readers
 vreaders_ops(struct vreaders *v)
 {
-	return (struct readers) { &ops, v };
+	return (struct readers){ &ops, v };
 }
 
 size_t
@@ -383,7 +378,7 @@ vreaders_add(struct vreaders *v, const char *name, struct vcard *card)
 	i = v->n++;
 	if (i >= READER_MAX)
 		abort();
-	v->slot[i] = (struct slot) { .plugged = true, .card = card };
+	v->slot[i] = (struct slot){ .plugged = true, .card = card };
 	snprintf(v->slot[i].name, sizeof v->slot[i].name, "%s", name);
 	changed(v);
 	pthread_mutex_unlock(&v->lock);

@@ -26,11 +26,11 @@ size_t vreaders_add(struct vreaders *v, const char *name, struct vcard *card);
 void vreaders_unplug(struct vreaders *v, size_t i);
 
 /* What happens to a reader now. */
-void vreaders_remove(struct vreaders *v, size_t i);			  /* take the card out */
+void vreaders_remove(struct vreaders *v, size_t i);			/* take the card out */
 void vreaders_insert(struct vreaders *v, size_t i, struct vcard *card); /* put this card in; NULL: the same again */
-void vreaders_reset(struct vreaders *v, size_t i);			  /* another program resets the card */
-void vreaders_foreign(struct vreaders *v, size_t i);			  /* another program selects something else */
-void vreaders_hold(struct vreaders *v, size_t i, bool held);		  /* another program's transaction */
+void vreaders_reset(struct vreaders *v, size_t i);			/* another program resets the card */
+void vreaders_foreign(struct vreaders *v, size_t i);			/* another program selects something else */
+void vreaders_hold(struct vreaders *v, size_t i, bool held);		/* another program's transaction */
 /* How long begin() waits for a held reader; 200 ms unless set. */
 void vreaders_patience(struct vreaders *v, unsigned ms);
 
@@ -41,7 +41,7 @@ enum vreaders_event {
 	VREADERS_SILENT,  /* the card loses its state and nobody is told (a contact problem) */
 	VREADERS_FOREIGN, /* another application is selected */
 	VREADERS_REMOVE,  /* out, until vreaders_insert() */
-	VREADERS_REPLUG   /* out and in again */
+	VREADERS_REPLUG	  /* out and in again */
 };
 void vreaders_plan(struct vreaders *v, size_t i, unsigned n, enum vreaders_event what);
 /* An answer other than the card's: called for every command; return true when *rsp (empty, bounded) was filled. */

@@ -50,7 +50,7 @@ static const struct reader_ops ops = { .transmit = play };
 static struct apdu_link
 link_to(struct script *s)
 {
-	return (struct apdu_link) { .ops = &ops, .conn = s, .name = "Reader" };
+	return (struct apdu_link){ .ops = &ops, .conn = s, .name = "Reader" };
 }
 
 static void
@@ -63,8 +63,9 @@ test_forms(void **state)
 #define B(l) { (const uint8_t *)(l), sizeof(l) - 1 }
 		{ { .ins = 0x20, .p2 = 0x80 }, B("\x00\x20\x00\x80") },
 		{ { .ins = 0xC0, .le = true }, B("\x00\xC0\x00\x00\x00") },
-		{ { .ins = 0x20, .p2 = 0x80, .data = B("12345678") }, B("\x00\x20\x00\x80\x08"
-									"12345678") },
+		{ { .ins = 0x20, .p2 = 0x80, .data = B("12345678") },
+		    B("\x00\x20\x00\x80\x08"
+		      "12345678") },
 		{ { .ins = 0xCB, .p1 = 0x3F, .p2 = 0xFF, .data = B("\x5C\x01\x7E"), .le = true },
 		    B("\x00\xCB\x3F\xFF\x03\x5C\x01\x7E\x00") },
 	};
@@ -206,7 +207,8 @@ test_endless(void **state)
 {
 	static const struct step data[] = { { SPAN_NONE, B("0123456789abcdef\x61\x10") } };
 	static const struct step empty[] = { { SPAN_NONE, B("\x61\x10") } };
-	struct script much = { .steps = data, .n = 1, .endless = true }, nothing = { .steps = empty, .n = 1, .endless = true };
+	struct script much = { .steps = data, .n = 1, .endless = true },
+		      nothing = { .steps = empty, .n = 1, .endless = true };
 	struct apdu_link l = link_to(&much);
 	struct apdu a = { .ins = 0xCB, .le = true };
 	WBUF_AUTO out;

@@ -59,8 +59,15 @@ static const struct {
 	const char *name;
 	size_t len;
 } digests[] = {
-	{ "SHA1", 20 }, { "SHA224", 28 }, { "SHA256", 32 }, { "SHA384", 48 }, { "SHA512", 64 }, { "SHA3-256", 32 },
-	{ "SHA3-384", 48 }, { "SHA3-512", 64 }, { "SHA3-224", 28 },
+	{ "SHA1", 20 },
+	{ "SHA224", 28 },
+	{ "SHA256", 32 },
+	{ "SHA384", 48 },
+	{ "SHA512", 64 },
+	{ "SHA3-256", 32 },
+	{ "SHA3-384", 48 },
+	{ "SHA3-512", 64 },
+	{ "SHA3-224", 28 },
 };
 
 static void
@@ -324,7 +331,8 @@ test_unpad_oaep(void **state)
 		WBUF_AUTO out;
 
 		wbuf_init(&out, 512);
-		n = encrypt(key2048, RSA_PKCS1_OAEP_PADDING, rows[i].md, rows[i].mgf, rows[i].label, S("sixteen byte key"), c);
+		n = encrypt(
+		    key2048, RSA_PKCS1_OAEP_PADDING, rows[i].md, rows[i].mgf, rows[i].label, S("sixteen byte key"), c);
 		k = raw(key2048, span_of(c, n), em, sizeof em);
 		assert_ok(pad_oaep_unpad(span_of(em, k), rows[i].md, rows[i].mgf, label, &out));
 		assert_bytes(wbuf_view(&out), "sixteen byte key");

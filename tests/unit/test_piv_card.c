@@ -176,8 +176,10 @@ test_rsa_decrypt(void **state)
 	assert_ok(decrypt_with(&b, PIV_KEY_9D, alg, key));
 	assert_int_equal(spent(&b), 3);
 	/* a block of another length never reaches the card */
-	assert_err(piv_key_use(b.piv, PIV_KEY_9D, alg, PIV_OP_DECRYPT, span_of(block, 255), SPAN_NONE, &left, &out), E_ARG);
-	assert_err(piv_key_use(b.piv, PIV_KEY_9D, alg, PIV_OP_DERIVE, span_of(block, 65), SPAN_NONE, &left, &out), E_ARG);
+	assert_err(
+	    piv_key_use(b.piv, PIV_KEY_9D, alg, PIV_OP_DECRYPT, span_of(block, 255), SPAN_NONE, &left, &out), E_ARG);
+	assert_err(
+	    piv_key_use(b.piv, PIV_KEY_9D, alg, PIV_OP_DERIVE, span_of(block, 65), SPAN_NONE, &left, &out), E_ARG);
 	assert_int_equal(spent(&b), 0);
 	EVP_PKEY_free(key);
 	bench_free(&b);
@@ -204,13 +206,16 @@ test_ecdh(void **state)
 	/* invalid curve: turned away here, not sent */
 	assert_int_equal(EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point, &n), 1);
 	point[64] ^= 1;
-	assert_err(piv_key_use(b.piv, PIV_KEY_9D, alg, PIV_OP_DERIVE, span_of(point, n), SPAN_NONE, &left, &out), E_ARG);
+	assert_err(
+	    piv_key_use(b.piv, PIV_KEY_9D, alg, PIV_OP_DERIVE, span_of(point, n), SPAN_NONE, &left, &out), E_ARG);
 	point[64] ^= 1;
 	point[0] = 0x02; /* compressed */
-	assert_err(piv_key_use(b.piv, PIV_KEY_9D, alg, PIV_OP_DERIVE, span_of(point, 33), SPAN_NONE, &left, &out), E_ARG);
+	assert_err(
+	    piv_key_use(b.piv, PIV_KEY_9D, alg, PIV_OP_DERIVE, span_of(point, 33), SPAN_NONE, &left, &out), E_ARG);
 	assert_err(piv_key_use(b.piv, PIV_KEY_9D, alg, PIV_OP_DERIVE, S("\x00"), SPAN_NONE, &left, &out), E_ARG);
 	point[0] = 0x04;
-	assert_err(piv_key_use(b.piv, PIV_KEY_9A, alg, PIV_OP_DERIVE, span_of(point, n), SPAN_NONE, &left, &out), E_UNSUP);
+	assert_err(
+	    piv_key_use(b.piv, PIV_KEY_9A, alg, PIV_OP_DERIVE, span_of(point, n), SPAN_NONE, &left, &out), E_UNSUP);
 	assert_int_equal(spent(&b), 0);
 	EVP_PKEY_free(key);
 	bench_free(&b);
@@ -236,8 +241,9 @@ test_no_such_key(void **state)
 	assert_err(piv_cert_get(b.piv, 0x93, &out), E_NOTFOUND);
 	assert_int_equal(spent(&b), 2); /* nobody can have intervened: one each */
 	piv_end(b.piv);
-	assert_int_not_equal(
-	    piv_key_use(b.piv, 0x82, PIV_ALG_P256, PIV_OP_SIGN, S("a digest of thirty-two bytes....."), SPAN_NONE, &left, &out), E_OK);
+	assert_int_not_equal(piv_key_use(b.piv, 0x82, PIV_ALG_P256, PIV_OP_SIGN, S("a digest of thirty-two bytes....."),
+				 SPAN_NONE, &left, &out),
+	    E_OK);
 	assert_int_equal(out.n, 0);
 	bench_free(&b);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The pure parsers of the card edge: CHUID, Discovery, Key History, certificate containers, keys' algorithms, tables. */
+/* The pure parsers of the card edge: CHUID, Discovery, Key History, certificate containers, keys' algorithms, tables.
+ */
 #include <stdio.h>
 
 #include <openssl/evp.h>
@@ -14,9 +15,10 @@
 
 #define FASCN                                                                                                          \
 	"\x30\x19\xD4\xE7\x39\xDA\x73\x9C\xED\x39\xCE\x73\x9D\xA1\x68\x5A\x10\x82\x10\x8C\xE7\x39\x84\x11\x92\x57\xFC"
-#define GUID   "\x34\x10\x00\x11\x22\x33\x44\x55\x46\x77\x88\x99\xAA\xBB\xCC\xDD\xEE\xFF"
-#define EXPIRY "\x35\x08"                                                                                              \
-	       "20301231"
+#define GUID "\x34\x10\x00\x11\x22\x33\x44\x55\x46\x77\x88\x99\xAA\xBB\xCC\xDD\xEE\xFF"
+#define EXPIRY                                                                                                         \
+	"\x35\x08"                                                                                                     \
+	"20301231"
 
 /* --- CHUID --- */
 
@@ -41,7 +43,8 @@ test_chuid(void **state)
 	assert_string_equal(c.expiry, "");
 
 	assert_err(piv_chuid_parse(S("\x30\x05\x01\x02\x03\x04\x05"), &c), E_PROTO);
-	assert_err(piv_chuid_parse(S("\x34\x11\x00\x11\x22\x33\x44\x55\x46\x77\x88\x99\xAA\xBB\xCC\xDD\xEE\xFF\x00"), &c),
+	assert_err(
+	    piv_chuid_parse(S("\x34\x11\x00\x11\x22\x33\x44\x55\x46\x77\x88\x99\xAA\xBB\xCC\xDD\xEE\xFF\x00"), &c),
 	    E_PROTO);
 	assert_err(piv_chuid_parse(S("\x34\x10\x00\x11"), &c), E_PROTO); /* lies about its length */
 	assert_ok(piv_chuid_parse(SPAN_NONE, &c));
@@ -94,8 +97,9 @@ test_discovery(void **state)
 		{ IN(AID_ELEMENT), E_PROTO, false, false },
 		{ IN("\x5F\x2F\x02\x40\x00"), E_PROTO, false, false },
 		{ IN(AID_ELEMENT "\x5F\x2F\x01\x40"), E_PROTO, false, false },
-		{ IN("\x4F\x11\xA0\x00\x00\x03\x08\x00\x00\x10\x00\x01\x00\x00\x00\x00\x00\x00\x00\x5F\x2F\x02\x40\x00"), E_PROTO,
-		    false, false },
+		{ IN("\x4F\x11\xA0\x00\x00\x03\x08\x00\x00\x10\x00\x01\x00\x00\x00\x00\x00\x00\x00\x5F\x2F\x02\x40"
+		     "\x00"),
+		    E_PROTO, false, false },
 		{ IN(AID_ELEMENT "\x5F\x2F\x20\x40\x00"), E_PROTO, false, false },
 	};
 	size_t i;
@@ -133,9 +137,19 @@ test_history(void **state)
 	assert_err(piv_history_parse(S("\xC1\x01\x0B\xC2\x01\x0A"), &h), E_PROTO); /* 21 */
 	assert_err(piv_history_parse(S("\xC1\x02\x00\x01"), &h), E_PROTO);
 	assert_err(piv_history_parse(S("\xC1\x01\x05\xF3\x04http\x00"), &h), E_OK);
-	assert_err(piv_history_parse(S("\xF3\x03" "a\x00" "b"), &h), E_PROTO);
-	assert_err(piv_history_parse(S("\xF3\x03" "a b"), &h), E_PROTO);
-	assert_err(piv_history_parse(S("\xF3\x03" "a\nb"), &h), E_PROTO);
+	assert_err(piv_history_parse(S("\xF3\x03"
+				       "a\x00"
+				       "b"),
+		       &h),
+	    E_PROTO);
+	assert_err(piv_history_parse(S("\xF3\x03"
+				       "a b"),
+		       &h),
+	    E_PROTO);
+	assert_err(piv_history_parse(S("\xF3\x03"
+				       "a\nb"),
+		       &h),
+	    E_PROTO);
 
 	/* CVE-2026-40510: a URL longer than its container may be */
 	wbuf_init(&w, 1000);

@@ -70,22 +70,14 @@ step(struct work *w, size_t i)
 
 	wbuf_init(&out, PIV_OBJ_MAX);
 	switch (i) {
-	case 0:
-		return piv_pin_verify(b->piv, PIV_PIN_APP, PIN, true, &left);
-	case 1:
-		return sign_with(b, PIV_KEY_9A, w->alg[0], w->key[0], SPAN_NONE);
-	case 2:
-		return sign_with(b, PIV_KEY_9C, w->alg[1], w->key[1], PIN);
-	case 3:
-		return decrypt_with(b, PIV_KEY_9D, w->alg[2], w->key[2]);
-	case 4:
-		return piv_cert_get(b->piv, PIV_KEY_9D, &out);
-	case 5:
-		return piv_pin_tries(b->piv, PIV_PIN_APP, &left);
-	case 6:
-		return sign_with(b, PIV_KEY_9E, w->alg[3], w->key[3], SPAN_NONE);
-	case 7:
-		return piv_present(b->piv);
+	case 0: return piv_pin_verify(b->piv, PIV_PIN_APP, PIN, true, &left);
+	case 1: return sign_with(b, PIV_KEY_9A, w->alg[0], w->key[0], SPAN_NONE);
+	case 2: return sign_with(b, PIV_KEY_9C, w->alg[1], w->key[1], PIN);
+	case 3: return decrypt_with(b, PIV_KEY_9D, w->alg[2], w->key[2]);
+	case 4: return piv_cert_get(b->piv, PIV_KEY_9D, &out);
+	case 5: return piv_pin_tries(b->piv, PIV_PIN_APP, &left);
+	case 6: return sign_with(b, PIV_KEY_9E, w->alg[3], w->key[3], SPAN_NONE);
+	case 7: return piv_present(b->piv);
 	}
 	return E_INTERNAL;
 }
@@ -171,8 +163,8 @@ sweep(const char *alg, enum vreaders_event what, bool together, bool must_succee
 		e = bundle(&w, together, &failed);
 		assert_true(vreaders_fired(w.b.v, 0));
 		if (e != E_OK && (must_succeed || !is_clean(what, e)))
-			fail_msg("%s, event %d before command %u of %u: step %zu: E_%s: %s", alg, (int)what, n, total, failed,
-			    err_name(e), err_msg());
+			fail_msg("%s, event %d before command %u of %u: step %zu: E_%s: %s", alg, (int)what, n, total,
+			    failed, err_name(e), err_msg());
 		if (e != E_OK && err_msg()[0] == '\0')
 			fail_msg("a failure without a sentence");
 		works_again(&w);
@@ -249,8 +241,8 @@ test_remove(void **state)
 static void
 test_logged_out_by_others(void **state)
 {
-	static const uint8_t select_piv[] = { 0x00, 0xA4, 0x04, 0x00, 0x09, 0xA0, 0x00, 0x00, 0x03, 0x08, 0x00, 0x00, 0x10, 0x00,
-		0x00 };
+	static const uint8_t select_piv[] = { 0x00, 0xA4, 0x04, 0x00, 0x09, 0xA0, 0x00, 0x00, 0x03, 0x08, 0x00, 0x00,
+		0x10, 0x00, 0x00 };
 	struct vcard_spec spec = { .alg = "p256" };
 	struct work w = work_new(&spec);
 	uint8_t rsp[300];
@@ -379,9 +371,10 @@ test_busy(void **state)
 static void
 test_malformed(void **state)
 {
-	static const char *const actions[] = { "short 0", "short 1", "truncate 1", "truncate 40", "garbage 40", "garbage 2",
-		"sw 6F00", "sw 6D00", "sw 6A82", "sw 6982", "reply 9000", "reply 61FF", "reply 6C10", "reply 53820FFF9000",
-		"reply 7C82FFFF9000", "reply 7C048202FFFF9000", "reply 7C0A820830060201000201009000" };
+	static const char *const actions[] = { "short 0", "short 1", "truncate 1", "truncate 40", "garbage 40",
+		"garbage 2", "sw 6F00", "sw 6D00", "sw 6A82", "sw 6982", "reply 9000", "reply 61FF", "reply 6C10",
+		"reply 53820FFF9000", "reply 7C82FFFF9000", "reply 7C048202FFFF9000",
+		"reply 7C0A820830060201000201009000" };
 	struct vcard_spec spec = { .alg = "p256" };
 	struct work w = work_new(&spec);
 	unsigned n, total;
