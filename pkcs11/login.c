@@ -69,7 +69,7 @@ login_outcome(struct p11_slot *slot, enum err e, int left)
 	t->tries = e == E_PINLOCKED ? 0 : left;
 	t->tries_known = t->tries >= 0;
 	log_info("pin", "slot=%lu refused tries=%d", slot->id, t->tries);
-	return e == E_PINLOCKED ? CKR_PIN_LOCKED : CKR_PIN_INCORRECT;
+	return t->tries == 0 ? CKR_PIN_LOCKED : CKR_PIN_INCORRECT;
 }
 
 static CK_RV
@@ -85,7 +85,8 @@ pin_verify(struct p11_slot *slot, struct span pin)
 		return rv;
 	if ((e = piv_pin_primary(slot->token->card, &ref)) != E_OK)
 		return token_result(slot, e);
-	return login_outcome(slot, piv_pin_verify(slot->token->card, ref, pin, keep, &left), left);
+	e = piv_pin_verify(slot->token->card, ref, pin, keep, &left);
+	return login_outcome(slot, e, left);
 }
 
 static CK_RV

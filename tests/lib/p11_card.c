@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The module over virtual cards: see p11_card.h. RSA keys take time, so each kind of card is made once a program. */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "pkcs11/p11.h"
 #include "tests/lib/p11_card.h"
@@ -63,6 +64,7 @@ p11_start_with(struct vcard *card)
 	vreaders_add(readers, "Reader A", card);
 	r = vreaders_ops(readers);
 	p11_readers_override(&r);
+	alarm(120); /* a call that never comes back fails the test */
 	running = true;
 	assert_rv_ok(C_Initialize(NULL));
 }
