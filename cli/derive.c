@@ -2,7 +2,8 @@
 /*
  * dpiv derive: options and configuration to one request, one call, results to the terminal. Ctrl-C stops the run between two
  * steps or within a network exchange, and undoes the step; a second one ends the process at once, which the next run clears
- * up after.
+ * up after. A step that hangs in somebody else's code (a PKCS#11 module; libp11 0.4.12 when a token vanishes at the wrong
+ * moment) is ended in the same way by an alarm, so that every run ends.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/conf.h"
 #include "cli/cli.h"
@@ -67,11 +69,40 @@ is_stopped(void *arg)
 	return stopped != 0;
 }
 
+/* No step takes longer than two exchanges with the issuer and the slowest key generation. */
+#define STEP_MAX 60
+static unsigned step_limit;
+
+static void
+on_alarm(int sig)
+{
+	static const char text[] = "dpiv derive: the token, card or issuer does not answer any more; stopped. Run the same command "
+				   "again: what is unfinished is cleared up then\n";
+
+	(void)sig;
+	if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
+		_exit(EXIT_FAILED);
+	_exit(EXIT_FAILED);
+}
+
 static void
 show_step(void *arg, const char *text)
 {
 	(void)arg;
+	alarm(step_limit);
 	cli_progress("%s …", text);
+}
+
+/* A person may take any time. */
+static enum err
+ask_person(void *arg, const struct token_prompt *q, struct secret **pin)
+{
+	enum err e;
+
+	alarm(0);
+	e = cli_ask(arg, q, pin);
+	alarm(step_limit);
+	return e;
 }
 
 /* --- options ------------------------------------------------------------------------------------------------------ */
@@ -256,16 +287,19 @@ static int
 derive_with(struct options *o)
 {
 	struct derive_result results[2 * ROLE_COUNT];
-	struct sigaction sa = { .sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND };
+	struct sigaction sa = { .sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND }, al = { .sa_handler = on_alarm };
 	size_t n = 0;
 	enum err e;
 
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
-	o->req.ask = cli_ask;
+	sigaction(SIGALRM, &al, NULL);
+	step_limit = STEP_MAX + 2 * (unsigned)(o->req.timeout > 0 ? o->req.timeout : HTTP_TIMEOUT);
+	o->req.ask = ask_person;
 	o->req.step = show_step;
 	o->req.stop = is_stopped;
 	e = derive_run(&o->req, results, &n);
+	alarm(0);
 	cli_progress_end();
 	for (size_t i = 0; i < n; i++)
 		show_result(&results[i]);

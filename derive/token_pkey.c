@@ -100,6 +100,9 @@ token_pkey(struct token *t, const uint8_t *id, size_t id_len, EVP_PKEY **out)
 	enum err e = token_login(t);
 
 	*out = NULL;
+	/* libp11 0.4.12 waits for ever for a session that cannot be opened */
+	if (e == E_OK && !token_present(t))
+		e = err_set(E_CARDGONE, "token '%s' was removed or replaced", t->label);
 	if (e == E_OK && t->p11_token == NULL)
 		e = pkey_context(t);
 	if (e != E_OK)

@@ -86,3 +86,18 @@ token_cert() {
 	pkcs11-tool --module "$SOFTHSM" --read-object --type cert --id "$1" -o "$TMP/cert.der" >/dev/null 2>&1 &&
 		openssl x509 -inform DER -in "$TMP/cert.der" -out "$2"
 }
+
+# shim_build: MODULE, tests/faults/p11_shim.c in front of SoftHSM2. Use token_fresh after it; shim RULE COMMAND... applies a rule.
+shim_build() {
+	SOFTHSM=$(find /usr/lib -name libsofthsm2.so -print -quit)
+	MODULE=$TMP/shim.so
+	export P11_SHIM_MODULE=$SOFTHSM
+	# shellcheck disable=SC2046
+	gcc -shared -fPIC -O1 -Wall -o "$MODULE" tests/faults/p11_shim.c $(pkg-config --cflags p11-kit-1) -ldl
+}
+
+shim() {
+	local rule=$1
+	shift
+	P11_SHIM_RULE=$rule "$@"
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A PKCS#11 module between the program under test and a real one, for tests that break things at a chosen call. Built by the
+ * test itself. The environment says what to do:
+ *
+ *	P11_SHIM_MODULE=PATH   the real module
+ *	P11_SHIM_LOG=FILE      one line for each counted call
+ *	P11_SHIM_RULE=WHAT     kill-before:N   SIGKILL before the N-th counted call
+ *	                       kill-after:N    SIGKILL after it
+ *	                       fail:NAME:RV    calls of NAME return RV (hex) and are not made
+ *	                       lose:NAME:RV    calls of NAME are made and RV is returned all the same
+ *	                       protected       the token says that it is write-protected
+ *	                       no-login        the token says that it needs no login
+ *	                       extractable     the template's CKA_EXTRACTABLE and CKA_SENSITIVE are turned round
+ *	                       final-try, locked   the token says so of its PIN
+ *	                       gone:N          from the N-th counted call on the token is not there
+ */
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <p11-kit/pkcs11.h>
+
+static CK_FUNCTION_LIST *real, list;
+static unsigned long calls;
+
+static int
+rule_is(const char *name)
+{
+	const char *rule = getenv("P11_SHIM_RULE");
+
+	return rule != NULL && strcmp(rule, name) == 0;
+}
+
+/* "kind:N"; 0 when the rule is another. */
+static unsigned long
+rule_number(const char *kind)
+{
+	const char *rule = getenv("P11_SHIM_RULE");
+	size_t n = strlen(kind);
+
+	return rule != NULL && strncmp(rule, kind, n) == 0 && rule[n] == ':' ? strtoul(rule + n + 1, NULL, 10) : 0;
+}
+
+/* "kind:NAME:RV" for this call. */
+static int
+rule_call(const char *kind, const char *name, CK_RV *rv)
+{
+	char want[128];
+	const char *rule = getenv("P11_SHIM_RULE");
+	int n = snprintf(want, sizeof want, "%s:%s:", kind, name);
+
+	if (rule == NULL || strncmp(rule, want, (size_t)n) != 0)
+		return 0;
+	*rv = strtoul(rule + n, NULL, 16);
+	return 1;
+}
+
+static int
+before(const char *name, CK_RV *rv)
+{
+	const char *path = getenv("P11_SHIM_LOG");
+	FILE *f = path != NULL ? fopen(path, "a") : NULL;
+
+	calls++;
+	if (f != NULL) {
+		fprintf(f, "%lu %s\n", calls, name);
+		fclose(f);
+	}
+	if (rule_number("kill-before") == calls)
+		kill(getpid(), SIGKILL);
+	if (rule_number("gone") != 0 && calls >= rule_number("gone")) {
+		*rv = CKR_DEVICE_REMOVED;
+		return 1;
+	}
+	return rule_call("fail", name, rv);
+}
+
+static CK_RV
+after(const char *name, CK_RV rv)
+{
+	if (rule_number("kill-after") == calls)
+		kill(getpid(), SIGKILL);
+	(void)rule_call("lose", name, &rv);
+	return rv;
+}
+
+#define CALL(name, params, args)                                                                                       \
+	static CK_RV shim_##name params                                                                                       \
+	{                                                                                                              \
+		CK_RV rv = CKR_OK;                                                                                     \
+		return before(#name, &rv) ? rv : after(#name, real->name args);                                        \
+	}
+
+CALL(C_OpenSession, (CK_SLOT_ID s, CK_FLAGS f, void *a, CK_NOTIFY n, CK_SESSION_HANDLE *h), (s, f, a, n, h))
+CALL(C_Login, (CK_SESSION_HANDLE h, CK_USER_TYPE u, unsigned char *p, CK_ULONG n), (h, u, p, n))
+CALL(C_CreateObject, (CK_SESSION_HANDLE h, CK_ATTRIBUTE *a, CK_ULONG n, CK_OBJECT_HANDLE *o), (h, a, n, o))
+CALL(C_DestroyObject, (CK_SESSION_HANDLE h, CK_OBJECT_HANDLE o), (h, o))
+CALL(C_SignInit, (CK_SESSION_HANDLE h, CK_MECHANISM *m, CK_OBJECT_HANDLE o), (h, m, o))
+CALL(C_Sign, (CK_SESSION_HANDLE h, unsigned char *d, CK_ULONG n, unsigned char *s, CK_ULONG *sn), (h, d, n, s, sn))
+CALL(C_FindObjectsInit, (CK_SESSION_HANDLE h, CK_ATTRIBUTE *a, CK_ULONG n), (h, a, n))
+
+static void
+turn_round(CK_ATTRIBUTE *a, CK_ULONG n)
+{
+	static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+
+	for (CK_ULONG i = 0; i < n; i++) {
+		if (a[i].type == CKA_EXTRACTABLE)
+			a[i].pValue = &yes;
+		if (a[i].type == CKA_SENSITIVE)
+			a[i].pValue = &no;
+	}
+}
+
+static CK_RV
+shim_C_GenerateKeyPair(CK_SESSION_HANDLE h, CK_MECHANISM *m, CK_ATTRIBUTE *p, CK_ULONG pn, CK_ATTRIBUTE *s, CK_ULONG sn,
+    CK_OBJECT_HANDLE *po, CK_OBJECT_HANDLE *so)
+{
+	CK_RV rv = CKR_OK;
+
+	if (before("C_GenerateKeyPair", &rv))
+		return rv;
+	if (rule_is("extractable"))
+		turn_round(s, sn);
+	return after("C_GenerateKeyPair", real->C_GenerateKeyPair(h, m, p, pn, s, sn, po, so));
+}
+
+static CK_RV
+shim_C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *ti)
+{
+	CK_RV rv;
+
+	if (rule_number("gone") != 0 && calls >= rule_number("gone"))
+		return CKR_TOKEN_NOT_PRESENT;
+	rv = real->C_GetTokenInfo(slot, ti);
+	if (rv != CKR_OK)
+		return rv;
+	if (rule_is("protected"))
+		ti->flags |= CKF_WRITE_PROTECTED;
+	if (rule_is("no-login"))
+		ti->flags &= ~CKF_LOGIN_REQUIRED;
+	if (rule_is("final-try"))
+		ti->flags |= CKF_USER_PIN_FINAL_TRY;
+	if (rule_is("locked"))
+		ti->flags |= CKF_USER_PIN_LOCKED;
+	return CKR_OK;
+}
+
+CK_RV
+C_GetFunctionList(CK_FUNCTION_LIST **out)
+{
+	union {
+		void *p;
+		CK_C_GetFunctionList fn;
+	} get;
+	void *dl = dlopen(getenv("P11_SHIM_MODULE"), RTLD_NOW | RTLD_LOCAL);
+
+	get.p = dl != NULL ? dlsym(dl, "C_GetFunctionList") : NULL;
+	if (get.p == NULL || get.fn(&real) != CKR_OK)
+		return CKR_GENERAL_ERROR;
+	list = *real;
+	list.C_GetFunctionList = C_GetFunctionList;
+	list.C_GetTokenInfo = shim_C_GetTokenInfo;
+	list.C_OpenSession = shim_C_OpenSession;
+	list.C_Login = shim_C_Login;
+	list.C_CreateObject = shim_C_CreateObject;
+	list.C_DestroyObject = shim_C_DestroyObject;
+	list.C_SignInit = shim_C_SignInit;
+	list.C_Sign = shim_C_Sign;
+	list.C_FindObjectsInit = shim_C_FindObjectsInit;
+	list.C_GenerateKeyPair = shim_C_GenerateKeyPair;
+	*out = &list;
+	return CKR_OK;
+}
