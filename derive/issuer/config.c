@@ -18,7 +18,7 @@ static const struct conf_key table[] = {
 	{ "ca", "cert", 'p', NULL, "certificate of the issuing CA (DIR/ca.pem)" },
 	{ "ca", "key", 's', NULL, "its key: a pkcs11: URI, or with demo = yes a PEM file (DIR/private/ca.key)" },
 	{ "ca", "root", 'p', NULL, "root certificate handed out by cacerts (DIR/root.pem)" },
-	{ "ca", "crl_hours", 'n', "18", "hours between two CRLs; nextUpdate is 30 hours after thisUpdate at least" },
+	{ "ca", "crl_hours", 'n', "18", "hours between two CRLs; nextUpdate leaves 12 more" },
 	{ "listen", "address", 's', "127.0.0.1:8443", "numeric address and port of the HTTPS listener" },
 	{ "listen", "tls", 's', "both", "1.2, 1.3 or both" },
 	{ "listen", "cert", 'p', NULL, "TLS server certificate with its chain (DIR/tls.pem)" },

@@ -175,6 +175,10 @@ odd_ec_encodings(void **state)
 	minipki_csr(key, NULL, "SHA256", NULL, NULL, &der);
 	refused(wbuf_view(&der), REFUSE_KEY_POLICY, "uncompressed");
 	wbuf_clear(&der);
+	set_text(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "hybrid");
+	minipki_csr(key, NULL, "SHA256", NULL, NULL, &der);
+	refused(wbuf_view(&der), REFUSE_KEY_POLICY, "uncompressed");
+	wbuf_clear(&der);
 	set_text(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "uncompressed");
 	set_text(key, OSSL_PKEY_PARAM_EC_ENCODING, "explicit");
 	minipki_csr(key, NULL, "SHA256", NULL, NULL, &der);

@@ -8,8 +8,10 @@
 #include "base/text.h"
 #include "derive/issuer/est.h"
 #include "derive/issuer/init.h"
+#include "derive/issuer/issue.h"
 #include "derive/issuer/ledger.h"
 #include "derive/issuer/pivid.h"
+#include "derive/issuer/refuse.h"
 #include "derive/issuer/x509io.h"
 #include "tests/lib/minipki.h"
 #include "tests/lib/test.h"
@@ -317,28 +319,54 @@ revoked_card(void **state)
 	EVP_PKEY_free(key);
 }
 
+/* notAfter of a certificate that is issued for this key at this time. */
+static time_t
+end_of(EVP_PKEY *key, time_t now)
+{
+	WBUF_AUTO der = { .max = 65536 };
+	struct pivid id;
+	struct csr csr;
+	struct issue_request r = { .piv = p.card, .id = &id, .csr = &csr, .profile = profile_find("auth") };
+	time_t from = 0, to = 0;
+	X509 *x = NULL;
+	enum err e;
+
+	minipki_csr(key, NULL, "SHA256", NULL, NULL, &der);
+	assert_ok(pivid_read(p.card, &id));
+	assert_ok(csr_read(wbuf_view(&der), &csr));
+	if ((e = issue_certificate(&p.i, &r, now, &x)) == E_OK) {
+		assert_true(x509io_time(X509_get0_notBefore(x), &from));
+		assert_true(x509io_time(X509_get0_notAfter(x), &to));
+		assert_true(from < now && to - from <= 1095 * DAY);
+	} else {
+		assert_err(e, E_POLICY);
+		assert_int_equal(refuse_last(), REFUSE_KEY_POLICY);
+	}
+	X509_free(x);
+	csr_clear(&csr);
+	return to;
+}
+
 static void
 lifetimes(void **state)
 {
-	EVP_PKEY *ec = minipki_key("P-256"), *rsa = minipki_key("RSA-2048");
-	const time_t end_of_2030 = 1924991999;
-	time_t from = 0, to = 0;
+	const time_t end_of_2030 = 1924991999, y2027 = 1800000000, y2029 = 1870000000;
+	EVP_PKEY *ec = minipki_key("P-256"), *rsa = minipki_key("RSA-2048"), *long_rsa = minipki_key("RSA-3072");
+	time_t ca_end = 0;
 
 	(void)state;
-	enroll("", ec, NULL, p.card);
-	assert_int_equal(p.status, 200);
-	assert_true(x509io_time(X509_get0_notBefore(p.got), &from) && x509io_time(X509_get0_notAfter(p.got), &to));
-	assert_int_equal(to - from, 1095 * DAY);
-	enroll("sign", rsa, NULL, p.card);
-	if (time(NULL) < end_of_2030 - DAY) {
-		assert_int_equal(p.status, 200);
-		assert_true(x509io_time(X509_get0_notAfter(p.got), &to));
-		assert_true(to <= end_of_2030);
-	} else {
-		assert_refused(403, "key-policy");
-	}
+	assert_int_equal(end_of(rsa, y2027), y2027 - 60 + 1095 * DAY);
+	assert_int_equal(end_of(rsa, y2029), end_of_2030); /* CP 6.1.5 */
+	assert_int_equal(end_of(rsa, end_of_2030 + DAY), 0);
+	assert_int_equal(end_of(ec, y2029), y2029 - 60 + 1095 * DAY);
+	assert_int_equal(end_of(long_rsa, y2029), y2029 - 60 + 1095 * DAY);
+	/* never beyond the CA's own end */
+	assert_true(x509io_time(X509_get0_notAfter(p.i.ca), &ca_end));
+	assert_int_equal(end_of(ec, ca_end - 100 * DAY), ca_end);
+	assert_int_equal(end_of(ec, ca_end), 0);
 	EVP_PKEY_free(ec);
 	EVP_PKEY_free(rsa);
+	EVP_PKEY_free(long_rsa);
 }
 
 static void
