@@ -61,7 +61,7 @@ test_pin_always(void **state)
 {
 	static const char *const between[] = { VERIFY_EMPTY, GET_CHUID, SELECT_PIV, "00C0000000", "0087149E36" SIG384 "00",
 		"0087118247" ECDH G256 "00", "0070000000", "00CB", "00A4040009 A00000030800009900 00", "80CB3FFF00",
-		"1087149E10" D16, "0087119B04 7C028100 00" };
+		"1087149E10000102030405060708090A0B0C0D0E0F", "0087119B04 7C028100 00" };
 	struct vcard *vc = card_fixture("");
 	static const struct step good[] = {
 		{ VERIFY_OK, "9000" },
@@ -195,7 +195,7 @@ test_rsa_raw(void **state)
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
 	static uint8_t rsp[VCARD_RESPONSE_MAX];
 	uint8_t sig[256], block[256], back[256];
-	char first[2 * 260 + 1], last[2 * 32], *p;
+	char first[600], last[80], *p;
 	size_t n = sizeof back;
 
 	(void)state;
@@ -229,7 +229,7 @@ static void
 test_rsa_too_large(void **state)
 {
 	struct vcard *vc = card_fixture("");
-	char first[2 * 260 + 1], *p = first + sprintf(first, "1087079AFF7C8201068200 81820100");
+	char first[600], *p = first + sprintf(first, "1087079AFF7C8201068200 81820100");
 
 	(void)state;
 	for (int i = 0; i < 255 - 10; i++)
