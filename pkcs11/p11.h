@@ -112,6 +112,7 @@ struct p11_slot {
 	struct readers readers;
 	bool readers_open;
 	struct p11_token *token;
+	unsigned generation; /* counts the tokens that another one took the place of */
 	bool foreign; /* what is in the reader at foreign_event is not a PIV card */
 	uint32_t foreign_event;
 	_Atomic bool present; /* as listed last */

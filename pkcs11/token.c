@@ -180,6 +180,7 @@ token_adopt(struct p11_slot *slot, struct piv_card *card, uint32_t event)
 	CK_RV rv;
 
 	if (slot->token != NULL && !same_card(&slot->token->id, id)) {
+		slot->generation++;
 		slot_sessions_close(slot);
 		token_free(&slot->token);
 	}
@@ -247,17 +248,17 @@ token_attach(struct p11_slot *slot)
 CK_RV
 token_check(struct p11_slot *slot)
 {
-	struct p11_token *before = slot->token;
+	unsigned before = slot->generation;
 	CK_RV rv;
 
 	token_look(slot);
-	if (before->card != NULL)
+	if (slot->token->card != NULL)
 		return CKR_OK;
 	rv = token_open(slot);
-	if (rv == CKR_OK && slot->token == before)
-		return CKR_OK;
-	if (rv == CKR_OK) /* another card: the sessions are closed */
+	if (slot->generation != before) /* another card: the sessions are closed */
 		return CKR_SESSION_HANDLE_INVALID;
+	if (rv == CKR_OK)
+		return CKR_OK;
 	return rv == CKR_TOKEN_NOT_PRESENT || rv == CKR_TOKEN_NOT_RECOGNIZED ? CKR_DEVICE_REMOVED : rv;
 }
 
