@@ -21,7 +21,7 @@ licence() {
 
 open_work() {
 	local bad
-	bad=$(git grep -nE 'TO''DO|FIX''ME|XX''X\b' -- '*.c' '*.h')
+	bad=$(git grep -nwE 'TO''DO|FIX''ME|XX''X' -- '*.c' '*.h')
 	[ -z "$bad" ] || { echo "$bad"; return 1; }
 }
 

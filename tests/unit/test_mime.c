@@ -328,8 +328,8 @@ smime_malformed(void **state)
 	static const char *const bad[] = {
 		"From: a@x.test\nContent-Type: application/pkcs7-mime\nContent-Transfer-Encoding: base64\n\nMIIB\n",
 		"From: a@x.test\nContent-Type: multipart/signed; boundary=b\n\n--b\n\nx\n--b--\n",
-		"From: a@x.test\nContent-Type: multipart/signed; boundary=b\n\n--b\n\nx\n--b\nContent-Type: "
-		"application/pkcs7-signature\n\nMIIB\n--b\n\nthird\n--b--\n",
+		("From: a@x.test\nContent-Type: multipart/signed; boundary=b\n\n--b\n\nx\n--b\nContent-Type: "
+		 "application/pkcs7-signature\n\nMIIB\n--b\n\nthird\n--b--\n"),
 		"-----BEGIN CMS-----\nMIIB\n-----END CMS-----\n",
 	};
 	struct smime_part p;
