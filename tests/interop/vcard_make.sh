@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# Cards made by dpiv-vcard, as the openssl command sees them: certificates pass strict verification with the policy that the
-# Federal PKI demands and no other, extensions are those of the profiles, and the signatures of CHUID and Security Object are
-# good, with the throw-away CA and with one that is given.
+# Cards made by dpiv-vcard, as the openssl command sees them: certificates pass strict verification with the policy
+# that the Federal PKI demands and no other, extensions are those of the profiles, and the signatures of CHUID and
+# Security Object are good, with the throw-away CA and with one that is given.
 . tests/lib/shell.sh
 ARC=2.16.840.1.101.3.2.1.3
 vcard=$BUILD/dpiv-vcard
@@ -32,16 +32,21 @@ PY
 }
 
 verify() { # DIR FILE POLICY
-	openssl verify -x509_strict -policy_check -explicit_policy -policy "$3" -CAfile "$1/root.pem" -untrusted "$1/ca.pem" "$1/$2.pem"
+	openssl verify -x509_strict -policy_check -explicit_policy -policy "$3" -CAfile "$1/root.pem" \
+	    -untrusted "$1/ca.pem" "$1/$2.pem"
 }
 extension() { openssl x509 -in "$1" -noout -ext "$2"; }
 chuid_signed() { # IMAGE DIR
-	object "$1" 5FC102 "$TMP/chuid" && split "$TMP/chuid" 3E "$TMP/cms" "$TMP/rest" && cat "$2/root.pem" "$2/ca.pem" >"$TMP/all.pem" &&
-	    openssl cms -verify -binary -inform DER -in "$TMP/cms" -content "$TMP/rest" -CAfile "$TMP/all.pem" -purpose any -out /dev/null
+	object "$1" 5FC102 "$TMP/chuid" && split "$TMP/chuid" 3E "$TMP/cms" "$TMP/rest" &&
+	    cat "$2/root.pem" "$2/ca.pem" >"$TMP/all.pem" &&
+	    openssl cms -verify -binary -inform DER -in "$TMP/cms" -content "$TMP/rest" -CAfile "$TMP/all.pem" \
+	    -purpose any -out /dev/null
 }
 security_object_signed() { # IMAGE DIR
-	object "$1" 5FC106 "$TMP/so" && split "$TMP/so" BB "$TMP/cms" "$TMP/map" && cat "$2/root.pem" "$2/ca.pem" >"$TMP/all.pem" &&
-	    openssl cms -verify -binary -inform DER -in "$TMP/cms" -certfile "$2/content-signer.pem" -CAfile "$TMP/all.pem" -purpose any \
+	object "$1" 5FC106 "$TMP/so" && split "$TMP/so" BB "$TMP/cms" "$TMP/map" &&
+	    cat "$2/root.pem" "$2/ca.pem" >"$TMP/all.pem" &&
+	    openssl cms -verify -binary -inform DER -in "$TMP/cms" -certfile "$2/content-signer.pem" -CAfile \
+	    "$TMP/all.pem" -purpose any \
 		-out "$TMP/lds"
 }
 hashed() { # IMAGE TAG: the object's hash is in the Security Object
@@ -51,7 +56,8 @@ hashed() { # IMAGE TAG: the object's hash is in the Security Object
 
 for alg in rsa2048 rsa3072 p256 p384; do
 	d=$TMP/$alg
-	check "$alg: a card is made" "$vcard" make --alg $alg --retired 1 --name "Zoë Example" --export-certs "$d" "$d.json"
+	check "$alg: a card is made" "$vcard" make --alg $alg --retired 1 --name "Zoë Example" --export-certs "$d" \
+	    "$d.json"
 	check "$alg: 9A has the PIV authentication policy" verify "$d" 9a $ARC.13
 	refuse "$alg: 9A has no other" verify "$d" 9a $ARC.40
 	for c in 9c:7 9d:7 82:7 9e:17 content-signer:39; do
@@ -59,7 +65,9 @@ for alg in rsa2048 rsa3072 p256 p384; do
 	done
 	check "$alg: the CHUID is signed" chuid_signed "$d.json" "$d"
 	check "$alg: the Security Object is signed" security_object_signed "$d.json" "$d"
-	for tag in 5FC107 5FC102 5FC109 7E 5FC10C; do check "$alg: … with the hash of $tag" hashed "$d.json" $tag; done
+	for tag in 5FC107 5FC102 5FC109 7E 5FC10C; do
+		check "$alg: … with the hash of $tag" hashed "$d.json" $tag
+	done
 done
 d=$TMP/rsa2048
 says "othername" "9A: FASC-N, UUID and UPN are subject alternative names" extension "$d/9a.pem" subjectAltName
@@ -81,7 +89,8 @@ check "derived: 9A has the derived policy" verify "$d" 9a $ARC.40
 refuse "derived: 9A has not the card's" verify "$d" 9a $ARC.13
 refuse "derived: no FASC-N" grep -q 101.3.6.6 <(extension "$d/9a.pem" subjectAltName)
 derived_sealed() {
-	object "$d.json" 5FC106 "$TMP/so" && split "$TMP/so" BB "$TMP/cms" "$TMP/map" && cat "$d/root.pem" "$d/ca.pem" >"$TMP/all.pem" &&
+	object "$d.json" 5FC106 "$TMP/so" && split "$TMP/so" BB "$TMP/cms" "$TMP/map" &&
+	    cat "$d/root.pem" "$d/ca.pem" >"$TMP/all.pem" &&
 	    openssl cms -verify -binary -inform DER -in "$TMP/cms" -CAfile "$TMP/all.pem" -purpose any -out /dev/null
 }
 check "derived: the Security Object carries its signer" derived_sealed
@@ -90,12 +99,15 @@ check "derived: the Security Object carries its signer" derived_sealed
 openssl req -x509 -newkey rsa:2048 -nodes -keyout "$TMP/ca.key" -subj "/C=US/O=Own/CN=Own CA" -days 400 \
     -addext keyUsage=critical,keyCertSign,cRLSign -out "$TMP/ca.pem" 2>/dev/null
 own() {
-	"$vcard" make --ca-cert "$TMP/ca.pem" --ca-key "$TMP/ca.key" --name "Own Name" --email own@example.test --upn own@upn.test \
-	    --serial 4711 --uuid 00112233-4455-4677-8899-aabbccddeeff --fascn D0439458210C2C19A0846D83685A1082108CE73984108CA3FC \
+	"$vcard" make --ca-cert "$TMP/ca.pem" --ca-key "$TMP/ca.key" --name "Own Name" --email own@example.test \
+	    --upn own@upn.test \
+	    --serial 4711 --uuid 00112233-4455-4677-8899-aabbccddeeff \
+	    --fascn D0439458210C2C19A0846D83685A1082108CE73984108CA3FC \
 	    --base-url http://pki.example.test --policy 1.2.3.4 --gzip --export-certs "$TMP/own" "$TMP/own.json"
 }
 check "a card by a given CA" own
-check "is signed by it" openssl verify -x509_strict -CAfile "$TMP/ca.pem" "$TMP/own/9a.pem" "$TMP/own/9c.pem" "$TMP/own/9d.pem"
+check "is signed by it" openssl verify -x509_strict -CAfile "$TMP/ca.pem" "$TMP/own/9a.pem" "$TMP/own/9c.pem" \
+    "$TMP/own/9d.pem"
 says "serial=1267" "serial number" openssl x509 -in "$TMP/own/9a.pem" -noout -serial
 says "O = Own, CN = Own Name" "subject under the CA's name" openssl x509 -in "$TMP/own/9a.pem" -noout -subject
 says "urn:uuid:00112233-4455-4677-8899-aabbccddeeff" "UUID" extension "$TMP/own/9a.pem" subjectAltName
@@ -103,10 +115,16 @@ says "own@upn.test" "UPN" extension "$TMP/own/9a.pem" subjectAltName
 says "own@example.test" "address" extension "$TMP/own/9c.pem" subjectAltName
 says "Policy: 1.2.3.4" "policy" extension "$TMP/own/9a.pem" certificatePolicies
 says "http://pki.example.test/ca.crl" "CRL address" extension "$TMP/own/9a.pem" crlDistributionPoints
-dates() { test "$(openssl x509 -in "$TMP/own/9a.pem" -noout -enddate)" = "$(openssl x509 -in "$TMP/ca.pem" -noout -enddate)"; }
+dates() {
+	test "$(openssl x509 -in "$TMP/own/9a.pem" -noout -enddate)" = \
+	    "$(openssl x509 -in "$TMP/ca.pem" -noout -enddate)"
+}
 check "no certificate outlives its CA" dates
 refuse "another CA's key is refused" "$vcard" make --ca-cert "$TMP/ca.pem" --ca-key "$TMP/other.key" "$TMP/x.json"
-expired() { "$vcard" make --alg p256 --not-before 20200101000000Z --not-after 20210101000000Z --export-certs "$TMP/old" "$TMP/old.json"; }
+expired() {
+	"$vcard" make --alg p256 --not-before 20200101000000Z --not-after 20210101000000Z --export-certs "$TMP/old" \
+	    "$TMP/old.json"
+}
 check "an expired card is made" expired
 says "certificate has expired" "and is expired" verify "$TMP/old" 9a $ARC.13
 status 2 "no operand is a usage error" "$vcard" make

@@ -27,13 +27,14 @@ refuse "the old PIN is not" piv -a verify-pin -P 123456
 check "the PIN is unblocked by the PUK" piv -a unblock-pin -P 12345678 -N 123456
 check "the PUK is changed" piv -a change-puk -P 12345678 -N 87654321
 
-# yubico-piv-tool 2.2 cannot sign requests or certificates with OpenSSL 3 (it fails before it speaks to the card): openssl
-# certifies the generated keys.
+# yubico-piv-tool 2.2 cannot sign requests or certificates with OpenSSL 3 (it fails before it speaks to the card):
+# openssl certifies the generated keys.
 openssl req -x509 -newkey rsa:2048 -nodes -keyout "$TMP/ca.key" -subj /CN=ca -out "$TMP/ca.pem" 2>/dev/null
 openssl req -new -key "$TMP/ca.key" -subj /CN=card -out "$TMP/csr"
 for alg in RSA2048 ECCP256 ECCP384; do
 	check "$alg: 9a is generated" piv -a generate -s 9a -A $alg -k$KEY -o "$TMP/$alg.pub"
-	openssl x509 -req -in "$TMP/csr" -force_pubkey "$TMP/$alg.pub" -CA "$TMP/ca.pem" -CAkey "$TMP/ca.key" -CAcreateserial \
+	openssl x509 -req -in "$TMP/csr" -force_pubkey "$TMP/$alg.pub" -CA "$TMP/ca.pem" -CAkey "$TMP/ca.key" \
+	    -CAcreateserial \
 	    -out "$TMP/$alg.pem" 2>/dev/null
 	check "$alg: a certificate is stored" piv -a import-certificate -s 9a -k$KEY -i "$TMP/$alg.pem"
 	check "$alg: and read back" piv -a read-certificate -s 9a -o "$TMP/back.pem"
@@ -54,8 +55,12 @@ check "the new management key works" piv -a generate -s 9e -A ECCP256 -k$NEW -o 
 refuse "the old one does not" piv -a generate -s 9e -A ECCP256 -k$KEY -o "$TMP/x"
 check "the card is pulled" tests/vcard-ctl remove
 check "and put back" tests/vcard-ctl insert
-says "Successful" "keys and certificates are still there" piv -a verify-pin -P 123456 -a test-signature -s 9a -i "$TMP/ECCP384.pem"
-in_image() { python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["keys"]["9D"]["pem"])' "$card/card.json" | openssl pkey -pubout | cmp - <(openssl pkey -in "$TMP/imp.ec" -pubout); }
+says "Successful" "keys and certificates are still there" piv -a verify-pin -P 123456 -a test-signature -s 9a -i \
+    "$TMP/ECCP384.pem"
+in_image() {
+	python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["keys"]["9D"]["pem"])' "$card/card.json" |
+	    openssl pkey -pubout | cmp - <(openssl pkey -in "$TMP/imp.ec" -pubout)
+}
 check "the image holds the imported key" in_image
 
 for _ in 1 2 3; do piv -a verify-pin -P 000000 >/dev/null 2>&1; done

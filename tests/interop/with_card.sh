@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# tests/with-card itself: COMMAND's status comes back, nothing is left behind however it ends, several run at once, several
-# images give several readers, and the hand at the card (vcard-ctl) pulls, puts back, resets, counts and breaks it.
+# tests/with-card itself: COMMAND's status comes back, nothing is left behind however it ends, several run at once,
+# several images give several readers, and the hand at the card (vcard-ctl) pulls, puts back, resets, counts and
+# breaks it.
 . tests/lib/shell.sh
 vcard=$BUILD/dpiv-vcard
 export TMPDIR=$TMP
@@ -22,7 +23,8 @@ status 0 "a reader without card" with --no-card -- sh -c 'opensc-tool -l | grep 
 says "from the terminal" "standard input is COMMAND's" typed
 says "No smart card readers" "no reader" with --no-reader -- opensc-tool -l
 says "No smart card readers" "no pcscd" with --no-pcscd -- opensc-tool -l
-says "Yubico YubiKey 00 00" "the reader's name" with --reader-name "Yubico YubiKey" --image "$TMP/one.json" -- opensc-tool -l
+says "Yubico YubiKey 00 00" "the reader's name" with --reader-name "Yubico YubiKey" --image "$TMP/one.json" \
+    -- opensc-tool -l
 
 two() { with --image "$TMP/one.json" --image "$TMP/two.json" -- pkcs11-tool --module opensc-pkcs11.so -L; }
 says "Card One" "two images: the first card" two
@@ -67,20 +69,32 @@ check "and nothing is left behind" left
 hand() { with --no-save --image "$TMP/one.json" -- bash -euc "$1"; }
 p='opensc-tool -l | grep -q "^0 *Yes"'
 check "pulled, and put back" hand "$p; tests/vcard-ctl remove; ! { $p; }; tests/vcard-ctl insert; $p"
-check "pulled by a fault, back by itself" hand 'tests/vcard-ctl fault "ins A4 remove 600"; ! opensc-tool -s 00A40400000B
+check "pulled by a fault, back by itself" hand 'tests/vcard-ctl fault "ins A4 remove 600"
+	! opensc-tool -s 00:A4:04:00
 	sleep 1.6; opensc-tool -l | grep -q "^0 *Yes"'
 counts='tests/vcard-ctl clear; opensc-tool -s 00:20:00:80 >/dev/null; n=$(tests/vcard-ctl apdus); [ "$n" -gt 0 ]
 	tests/vcard-ctl log | grep -q "^ins=20"; tests/vcard-ctl trace | tail -1 | grep -q "ins=20 p1=00 p2=80"'
 check "APDUs are counted" hand "$counts"
-says "SW1=0x6F, SW2=0x01" "a fault rule at run time" hand 'tests/vcard-ctl fault "ins 20 sw 6F01"; opensc-tool -s 00:20:00:80'
-says "pending=1" "faults that did not fire are told" hand 'tests/vcard-ctl fault "ins DB sw 6F01"; tests/vcard-ctl faults'
+says "SW1=0x6F, SW2=0x01" "a fault rule at run time" hand 'tests/vcard-ctl fault "ins 20 sw 6F01"
+	opensc-tool -s 00:20:00:80'
+says "pending=1" "faults that did not fire are told" hand 'tests/vcard-ctl fault "ins DB sw 6F01"
+	tests/vcard-ctl faults'
 refuse "nonsense is no fault rule" hand 'tests/vcard-ctl fault "ins DB explode"'
 refuse "nonsense is no request" hand 'tests/vcard-ctl explode'
-script() { printf 'ins 20 sw 6F02\n' >"$TMP/script" && with --fault "$TMP/script" --image "$TMP/one.json" -- opensc-tool -s 00:20:00:80; }
+script() {
+	printf 'ins 20 sw 6F02\n' >"$TMP/script" &&
+	    with --fault "$TMP/script" --image "$TMP/one.json" -- opensc-tool -s 00:20:00:80
+}
 says "SW1=0x6F, SW2=0x02" "a fault script" script
 
 # What the card did to itself is in the image; with --no-save it is not.
-tries() { python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); print(d.get("pin_tries_left", d["pin_tries"]))' "$TMP/one.json"; }
+tries() {
+	python3 - "$TMP/one.json" <<-'PY'
+	import json, sys
+	d = json.load(open(sys.argv[1]))
+	print(d.get("pin_tries_left", d["pin_tries"]))
+	PY
+}
 wrong_pin() { with "$@" --image "$TMP/one.json" -- opensc-tool -s 00:20:00:80:08:36:36:36:36:36:36:FF:FF; }
 check "a wrong PIN" wrong_pin --no-save
 check "is forgotten with --no-save" test "$(tries)" = 3

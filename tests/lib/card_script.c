@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Plays tables of command and expected response to a virtual card, and makes the card that the tables are written for. A
- * step that goes wrong is shown with its number, command and response.
+ * Plays tables of command and expected response to a virtual card, and makes the card that the tables are written
+ * for. A step that goes wrong is shown with its number, command and response.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -134,8 +134,8 @@ fixture_keys(void)
 	if (!keys) {
 		json_t *rsa = new_key("07", "RSA", "2048"), *ec = new_key("11", "EC", "P-256");
 
-		keys = json_pack("{s:o, s:O, s:O, s:o, s:O, s:o, s:o}", "9A", rsa, "9D", rsa, "83", rsa, "9C", ec, "82", ec, "9E",
-		    new_key("14", "EC", "P-384"), "84", new_key("06", "RSA", "1024"));
+		keys = json_pack("{s:o, s:O, s:O, s:o, s:O, s:o, s:o}", "9A", rsa, "9D", rsa, "83", rsa, "9C", ec, "82",
+		    ec, "9E", new_key("14", "EC", "P-384"), "84", new_key("06", "RSA", "1024"));
 		assert_non_null(keys);
 	}
 	return keys;
@@ -149,17 +149,17 @@ fixture_objects(void)
 
 	for (int i = 0; i < 292; i++)
 		p += sprintf(p, "%02X", i & 0xFF);
-	return json_pack("{s:s, s:s, s:s, s:s}", "7E", "7E124F0BA0000003080000100001005F2F024000", "5FC102", chuid, "5FC109",
-	    "5307010548656C6C6F", "5FC105", "530770020102710100");
+	return json_pack("{s:s, s:s, s:s, s:s}", "7E", "7E124F0BA0000003080000100001005F2F024000", "5FC102", chuid,
+	    "5FC109", "5307010548656C6C6F", "5FC105", "530770020102710100");
 }
 
 struct vcard *
 card_fixture(const char *extra)
 {
 	char why[VCARD_WHY] = "", *text;
-	json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:i, s:o, s:[s, s], s:O}", "format", "piv-image-1", "name", "fixture", "pin",
-	    "123456", "puk", "12345678", "pin_tries", 3, "objects", fixture_objects(), "read_pin", "5FC109", "5FC103", "keys",
-	    fixture_keys());
+	json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:i, s:o, s:[s, s], s:O}", "format", "piv-image-1", "name",
+	    "fixture", "pin", "123456", "puk", "12345678", "pin_tries", 3, "objects", fixture_objects(), "read_pin",
+	    "5FC109", "5FC103", "keys", fixture_keys());
 	json_t *more;
 	struct vcard *vc;
 
@@ -182,8 +182,9 @@ const uint8_t card_demo_key[24] = { 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7,
 void
 card_encrypt(uint8_t alg, const uint8_t *key, const uint8_t *in, uint8_t *out)
 {
-	static const char *const names[] = { [0x03] = "DES-EDE3-ECB", [0x08] = "AES-128-ECB", [0x0A] = "AES-192-ECB",
-		[0x0C] = "AES-256-ECB" };
+	static const char *const names[] = {
+		[0x03] = "DES-EDE3-ECB", [0x08] = "AES-128-ECB", [0x0A] = "AES-192-ECB", [0x0C] = "AES-256-ECB"
+	};
 	EVP_CIPHER *c = EVP_CIPHER_fetch(NULL, names[alg], NULL);
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	int n = 0;
@@ -209,5 +210,5 @@ card_admin(struct vcard *vc, const uint8_t *key, uint8_t alg)
 	card_encrypt(alg, key ? key : card_demo_key, rsp + 4, answer);
 	hex(answer, block, digits);
 	sprintf(cmd, "0087%02X9B%02zX 7C%02zX82%02zX %s", alg, block + 4, block + 2, block, digits);
-	card_play(vc, (const struct step[]) { { cmd, "9000" }, { NULL, NULL } });
+	card_play(vc, (const struct step[]){ { cmd, "9000" }, { NULL, NULL } });
 }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The virtual card's contacts: the seven APDU cases, classes, command and response chaining (SP 800-73-5 Part 2, 2.4; ISO/IEC
- * 7816-4). Every row is one rule.
+ * The virtual card's contacts: the seven APDU cases, classes, command and response chaining (SP 800-73-5 Part 2,
+ * 2.4; ISO/IEC 7816-4). Every row is one rule.
  */
 #include "tests/lib/card_script.h"
 #include "tests/lib/test.h"
-
 
 static void
 play(const char *extra, const struct step *steps)
@@ -23,8 +22,8 @@ test_length(void **state)
 		{ "", "6700" },
 		{ "00", "6700" },
 		{ "00CB3F", "6700" },
-		{ "00CB3FFF 05 5C035FC1", "6700" },	  /* Lc says more than there is */
-		{ "00CB3FFF 05 5C035FC102 00 00", "6700" }, /* bytes behind Le */
+		{ "00CB3FFF 05 5C035FC1", "6700" },	       /* Lc says more than there is */
+		{ "00CB3FFF 05 5C035FC102 00 00", "6700" },    /* bytes behind Le */
 		{ "00CB3FFF 000005 5C035FC102 0000", "6700" }, /* extended, not supported */
 		{ "00CB3FFF 00 5C", "6700" },
 		{ "00200080", "63C3" },
@@ -215,8 +214,8 @@ static void
 test_counters(void **state)
 {
 	struct vcard *vc = card_fixture("");
-	static const struct step steps[] = { { GET_CHUID, "*612C" }, { "00C0000000", "*9000" }, { VERIFY_EMPTY, "63C3" },
-		{ NULL, NULL } };
+	static const struct step steps[] = { { GET_CHUID, "*612C" }, { "00C0000000", "*9000" },
+		{ VERIFY_EMPTY, "63C3" }, { NULL, NULL } };
 
 	(void)state;
 	card_play(vc, steps);

@@ -29,11 +29,13 @@ test_actions(void **state)
 		struct step steps[5];
 	} rows[] = {
 		{ "ins CB sw 6F00", { { GET_DISCOVERY, "6F00" }, { GET_DISCOVERY, DISCOVERY "9000" } } },
-		{ "ins CB 2 sw 6581", { { GET_DISCOVERY, "*9000" }, { GET_DISCOVERY, "6581" }, { GET_DISCOVERY, "*9000" } } },
+		{ "ins CB 2 sw 6581",
+		    { { GET_DISCOVERY, "*9000" }, { GET_DISCOVERY, "6581" }, { GET_DISCOVERY, "*9000" } } },
 		{ "at 2 sw 6FFF", { { VERIFY_EMPTY, "63C3" }, { GET_DISCOVERY, "6FFF" }, { VERIFY_EMPTY, "63C3" } } },
 		{ "every sw 6E00", { { VERIFY_EMPTY, "6E00" }, { GET_DISCOVERY, "6E00" } } },
-		{ "every ins 20 sw 6983", { { VERIFY_EMPTY, "6983" }, { GET_DISCOVERY, "*9000" }, { VERIFY_EMPTY, "6983" } } },
-		{ "ins 20 sw 6F00", { { VERIFY_BAD, "6F00" }, { VERIFY_EMPTY, "63C3" } } }, /* had no effect */
+		{ "every ins 20 sw 6983",
+		    { { VERIFY_EMPTY, "6983" }, { GET_DISCOVERY, "*9000" }, { VERIFY_EMPTY, "6983" } } },
+		{ "ins 20 sw 6F00", { { VERIFY_BAD, "6F00" }, { VERIFY_EMPTY, "63C3" } } },	 /* had no effect */
 		{ "ins 20 lose-sw 6F00", { { VERIFY_BAD, "6F00" }, { VERIFY_EMPTY, "63C2" } } }, /* had its effect */
 		{ "ins CB short 1", { { GET_DISCOVERY, "7E" }, { GET_DISCOVERY, "*9000" } } },
 		{ "ins CB short 0", { { GET_DISCOVERY, "" } } },
@@ -42,7 +44,9 @@ test_actions(void **state)
 		{ "ins CB garbage 3", { { GET_DISCOVERY, "5AA3EC" } } },
 		{ "ins CB reply 53039000", { { GET_DISCOVERY, "53039000" } } },
 		{ "at 2 reset", { { VERIFY_OK, "9000" }, { GET_PRINTED, "6982" } } },
-		{ "at 2 select", { { VERIFY_OK, "9000" }, { VERIFY_EMPTY, "6D00" }, { SELECT_PIV, "*9000" }, { VERIFY_EMPTY, "63C3" } } },
+		{ "at 2 select",
+		    { { VERIFY_OK, "9000" }, { VERIFY_EMPTY, "6D00" }, { SELECT_PIV, "*9000" },
+			{ VERIFY_EMPTY, "63C3" } } },
 		{ "at 2 apdu 0020FF80", { { VERIFY_OK, "9000" }, { VERIFY_EMPTY, "63C3" } } },
 		{ "at 1 remove", { { VERIFY_BAD, "" }, { "insert", "" }, { VERIFY_EMPTY, "63C3" } } },
 		{ "at 1 remove-after", { { VERIFY_BAD, "" }, { "insert", "" }, { VERIFY_EMPTY, "63C2" } } },
@@ -64,9 +68,9 @@ test_actions(void **state)
 static void
 test_refused(void **state)
 {
-	static const char *const rows[] = { "sw 6F00", "at sw 6F00", "at 0 sw 6F00", "at 1", "at 1 sw", "at 1 sw 6F", "at 1 sw 6F00 x",
-		"ins sw 6F00", "ins 1FF sw 6F00", "ins 20 explode", "every at 1 sw 6F00", "at 1 short", "at 1 short -1", "at 1 reply 0",
-		"at 1 reset now", "at 1 remove soon", "at one sw 6F00" };
+	static const char *const rows[] = { "sw 6F00", "at sw 6F00", "at 0 sw 6F00", "at 1", "at 1 sw", "at 1 sw 6F",
+		"at 1 sw 6F00 x", "ins sw 6F00", "ins 1FF sw 6F00", "ins 20 explode", "every at 1 sw 6F00",
+		"at 1 short", "at 1 short -1", "at 1 reply 0", "at 1 reset now", "at 1 remove soon", "at one sw 6F00" };
 	struct vcard *vc = card_fixture("");
 	char why[VCARD_WHY];
 
@@ -83,8 +87,8 @@ static void
 test_pending_and_clear(void **state)
 {
 	struct vcard *vc = card_fixture("");
-	static const struct step steps[] = { { VERIFY_EMPTY, "6F00" }, { NULL, NULL } }, after[] = { { VERIFY_EMPTY, "63C3" },
-		{ NULL, NULL } };
+	static const struct step steps[] = { { VERIFY_EMPTY, "6F00" }, { NULL, NULL } },
+				 after[] = { { VERIFY_EMPTY, "63C3" }, { NULL, NULL } };
 
 	(void)state;
 	rule(vc, "ins 20 sw 6F00");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Card images: what loads and what is refused, and that generated keys, written objects, changed PINs and used tries are there
- * again after saving and loading. Saving is atomic and private.
+ * Card images: what loads and what is refused, and that generated keys, written objects, changed PINs and used
+ * tries are there again after saving and loading. Saving is atomic and private.
  */
 #include <stdio.h>
 #include <sys/stat.h>
@@ -41,8 +41,10 @@ test_survives(void **state)
 		{ "0020008008 3938373635343332", "9000" },
 		{ "00CB3FFF05 5C035FC107 00", "5302FE009000" },
 		{ "00CB3FFF000005 5C035FC102 0000", "53820128*9000" },
-		{ "0087149D26 7C2482008120 000102030405060708090A0B0C0D0E0F000102030405060708090A0B0C0D0E0F 00", "6A80" },
-		{ "0087079D26 7C2482008120 000102030405060708090A0B0C0D0E0F000102030405060708090A0B0C0D0E0F 00", "6A86" },
+		{ "0087149D26 7C2482008120 000102030405060708090A0B0C0D0E0F000102030405060708090A0B0C0D0E0F 00",
+		    "6A80" },
+		{ "0087079D26 7C2482008120 000102030405060708090A0B0C0D0E0F000102030405060708090A0B0C0D0E0F 00",
+		    "6A86" },
 		{ "002C008010 FF01020304050600 313233343536FFFF", "9000" },
 		{ "0020FF80", "9000" },
 		{ "00CB3FFF05 5C035FC103 00", "6982" }, /* the access rule of an absent object */
@@ -67,8 +69,8 @@ test_save(void **state)
 {
 	char dir[] = "/tmp/test_vcard_image.XXXXXX", path[64], why[VCARD_WHY];
 	struct vcard *vc = card_fixture(""), *copy;
-	static const struct step bad[] = { { VERIFY_BAD, "63C2" }, { NULL, NULL } }, still[] = { { VERIFY_EMPTY, "63C2" },
-		{ NULL, NULL } };
+	static const struct step bad[] = { { VERIFY_BAD, "63C2" }, { NULL, NULL } },
+				 still[] = { { VERIFY_EMPTY, "63C2" }, { NULL, NULL } };
 	struct stat st;
 
 	(void)state;
@@ -117,10 +119,13 @@ test_refused(void **state)
 		{ "{\"format\": \"piv-image-1\", \"pin\": \"123456\", \"objects\": {\"XY\": \"5300\"}}", "object XY" },
 		{ "{\"format\": \"piv-image-1\", \"pin\": \"123456\", \"objects\": {\"7E\": \"5\"}}", "object 7E" },
 		{ "{\"format\": \"piv-image-1\", \"pin\": \"123456\", \"read_pin\": [1]}", "read_pin" },
-		{ "{\"format\": \"piv-image-1\", \"pin\": \"123456\", \"keys\": {\"9A\": {\"alg\": \"07\"}}}", "key 9A" },
-		{ "{\"format\": \"piv-image-1\", \"pin\": \"123456\", \"keys\": {\"99\": {\"alg\": \"07\", \"pem\": \"\"}}}",
+		{ "{\"format\": \"piv-image-1\", \"pin\": \"123456\", \"keys\": {\"9A\": {\"alg\": \"07\"}}}",
+		    "key 9A" },
+		{ "{\"format\": \"piv-image-1\", \"pin\": \"123456\", \"keys\": {\"99\": {\"alg\": \"07\", \"pem\": "
+		  "\"\"}}}",
 		    "key 99" },
-		{ "{\"format\": \"piv-image-1\", \"pin\": \"123456\", \"yubikey\": true, \"version\": \"new\"}", "version" },
+		{ "{\"format\": \"piv-image-1\", \"pin\": \"123456\", \"yubikey\": true, \"version\": \"new\"}",
+		    "version" },
 	};
 	char why[VCARD_WHY];
 
@@ -138,9 +143,10 @@ test_refused(void **state)
 static void
 test_options_saved(void **state)
 {
-	static const char *const rows[] = { "\"extended\": true", "\"select_default\": false", "\"format_costs_try\": true",
-		"\"le_required\": false", "\"max_object\": 77", "\"memory\": 777777", "\"pin_tries\": 7", "\"puk_tries\": 9",
-		"\"pin_tries_left\": 0", "\"atr\": \"3B00\"", "\"aid\": \"A000000308000020000100\"", "\"mgmt_alg\": \"0A\"" };
+	static const char *const rows[] = { "\"extended\": true", "\"select_default\": false",
+		"\"format_costs_try\": true", "\"le_required\": false", "\"max_object\": 77", "\"memory\": 777777",
+		"\"pin_tries\": 7", "\"puk_tries\": 9", "\"pin_tries_left\": 0", "\"atr\": \"3B00\"",
+		"\"aid\": \"A000000308000020000100\"", "\"mgmt_alg\": \"0A\"" };
 	char *text;
 
 	(void)state;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * GENERAL AUTHENTICATE with private keys on the virtual card (SP 800-73-5 Part 2, 3.2.4 and appendix A): which key answers to
- * which algorithm and template, the PIN rules, above all "PIN always"; results are verified with EVP. Every row is one rule.
+ * GENERAL AUTHENTICATE with private keys on the virtual card (SP 800-73-5 Part 2, 3.2.4 and appendix A): which key
+ * answers to which algorithm and template, the PIN rules, above all "PIN always"; results are verified with EVP.
+ * Every row is one rule.
  */
 #include <jansson.h>
 #include <openssl/bio.h>
@@ -59,9 +60,10 @@ test_pin_rules(void **state)
 static void
 test_pin_always(void **state)
 {
-	static const char *const between[] = { VERIFY_EMPTY, GET_CHUID, SELECT_PIV, "00C0000000", "0087149E36" SIG384 "00",
-		"0087118247" ECDH G256 "00", "0070000000", "00CB", "00A4040009 A00000030800009900 00", "80CB3FFF00",
-		"1087149E10000102030405060708090A0B0C0D0E0F", "0087119B04 7C028100 00" };
+	static const char *const between[] = { VERIFY_EMPTY, GET_CHUID, SELECT_PIV, "00C0000000",
+		"0087149E36" SIG384 "00", "0087118247" ECDH G256 "00", "0070000000", "00CB",
+		"00A4040009 A00000030800009900 00", "80CB3FFF00", "1087149E10000102030405060708090A0B0C0D0E0F",
+		"0087119B04 7C028100 00" };
 	struct vcard *vc = card_fixture("");
 	static const struct step good[] = {
 		{ VERIFY_OK, "9000" },
@@ -69,7 +71,9 @@ test_pin_always(void **state)
 		{ "0087119C26" SIG256 "00", "6982" }, /* used up */
 		{ VERIFY_EMPTY, "9000" },	      /* although the PIN is still verified */
 		{ VERIFY_OK, "9000" },
-		{ "1087119C14 7C24 8200 8120" "000102030405060708090A0B0C0D", "9000" }, /* pieces of one command are one command */
+		{ "1087119C14 7C24 8200 8120"
+		  "000102030405060708090A0B0C0D",
+		    "9000" }, /* pieces of one command are one command */
 		{ "0087119C12 0E0F" D16 "00", "7C*9000" },
 		{ VERIFY_OK, "9000" },
 		{ "0087119C26" SIG256, "61*" }, /* and GET RESPONSE comes after it */
@@ -88,8 +92,9 @@ test_pin_always(void **state)
 	(void)state;
 	card_play(vc, good);
 	for (size_t i = 0; i < sizeof between / sizeof *between; i++)
-		card_play(vc, (const struct step[]) { { VERIFY_OK, "9000" }, { between[i], "*" },
-		    { "0087119C26" SIG256 "00", "6982" }, { NULL, NULL } });
+		card_play(vc,
+		    (const struct step[]){ { VERIFY_OK, "9000" }, { between[i], "*" },
+			{ "0087119C26" SIG256 "00", "6982" }, { NULL, NULL } });
 	vcard_free(vc);
 }
 
@@ -119,7 +124,7 @@ test_templates(void **state)
 	static const struct step steps[] = {
 		{ VERIFY_OK, "9000" },
 		{ "0087149E36 7C34 8130" D48 "8200 00", "7C*9000" }, /* the order does not matter */
-		{ "0087149E34 7C32 8130" D48 "00", "6A80" },	      /* nowhere to put the response */
+		{ "0087149E34 7C32 8130" D48 "00", "6A80" },	     /* nowhere to put the response */
 		{ "0087149E37 7C35 820100 8130" D48 "00", "6A80" },
 		{ "0087149E26" SIG256 "00", "6A80" }, /* digest shorter than the field */
 		{ "0087149E38 7C36 8200 8132" D48 "FFFF 00", "6A80" },
@@ -152,7 +157,8 @@ key_of(struct vcard *vc, const char *ref)
 {
 	char *text = vcard_to_json(vc);
 	json_t *root = json_loads(text, 0, NULL);
-	const char *pem = json_string_value(json_object_get(json_object_get(json_object_get(root, "keys"), ref), "pem"));
+	const char *pem =
+	    json_string_value(json_object_get(json_object_get(json_object_get(root, "keys"), ref), "pem"));
 	BIO *bio = BIO_new_mem_buf(pem, -1);
 	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
 
@@ -176,7 +182,7 @@ test_ecdsa_verifies(void **state)
 	(void)state;
 	for (uint8_t i = 0; i < 32; i++)
 		digest[i] = i % 16;
-	card_play(vc, (const struct step[]) { { VERIFY_OK, "9000" }, { NULL, NULL } });
+	card_play(vc, (const struct step[]){ { VERIFY_OK, "9000" }, { NULL, NULL } });
 	n = card_send(vc, "0087119C26" SIG256 "00", rsp);
 	assert_true(n > 6 && rsp[0] == 0x7C && rsp[2] == 0x82);
 	assert_int_equal(EVP_PKEY_verify_init(ctx), 1);
@@ -208,7 +214,7 @@ test_rsa_raw(void **state)
 	for (int i = 245; i < 256; i++)
 		p += sprintf(p, "%02X", block[i]);
 	sprintf(p, "00");
-	card_play(vc, (const struct step[]) { { VERIFY_OK, "9000" }, { first, "9000" }, { NULL, NULL } });
+	card_play(vc, (const struct step[]){ { VERIFY_OK, "9000" }, { first, "9000" }, { NULL, NULL } });
 	assert_int_equal(card_send(vc, last, rsp), 258);
 	assert_memory_equal(rsp, "\x7C\x82\x01\x04\x82\x82\x01\x00", 8);
 	assert_memory_equal(rsp + 256, "\x61\x08", 2);
@@ -234,8 +240,9 @@ test_rsa_too_large(void **state)
 	(void)state;
 	for (int i = 0; i < 255 - 10; i++)
 		p += sprintf(p, "FF");
-	card_play(vc, (const struct step[]) { { VERIFY_OK, "9000" }, { first, "9000" },
-	    { "0087079A0B FFFFFFFFFFFFFFFFFFFFFF 00", "6A80" }, { NULL, NULL } });
+	card_play(vc,
+	    (const struct step[]){ { VERIFY_OK, "9000" }, { first, "9000" },
+		{ "0087079A0B FFFFFFFFFFFFFFFFFFFFFF 00", "6A80" }, { NULL, NULL } });
 	vcard_free(vc);
 }
 
@@ -251,7 +258,7 @@ test_ecdh(void **state)
 	(void)state;
 	/* With the base point as the other side, Z is the X coordinate of the card's own public key. */
 	assert_int_equal(EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point, &n), 1);
-	card_play(vc, (const struct step[]) { { VERIFY_OK, "9000" }, { NULL, NULL } });
+	card_play(vc, (const struct step[]){ { VERIFY_OK, "9000" }, { NULL, NULL } });
 	assert_int_equal(card_send(vc, "0087118247" ECDH G256 "00", rsp), 38);
 	assert_memory_equal(rsp, "\x7C\x22\x82\x20", 4);
 	assert_memory_equal(rsp + 4, point + 1, 32);

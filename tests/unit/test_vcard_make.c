@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A freshly personalised card: the FASC-N's check vectors, what a specification may not say, and that every algorithm gives a
- * card whose keys, certificates and signed objects belong together. The certificates' profiles are checked with the openssl
- * command by tests/interop/vcard_make.sh.
+ * A freshly personalised card: the FASC-N's check vectors, what a specification may not say, and that every
+ * algorithm gives a card whose keys, certificates and signed objects belong together. The certificates' profiles
+ * are checked with the openssl command by tests/interop/vcard_make.sh.
  */
 #include <openssl/evp.h>
 #include <openssl/x509.h>
@@ -19,7 +19,8 @@ test_fascn(void **state)
 		uint64_t fields[9];
 		const char *hex;
 	} rows[] = {
-		{ { 32, 1, 92446, 0, 1, 1112223333, 1, 1223, 2 }, "D0439458210C2C19A0846D83685A1082108CE73984108CA3FC" },
+		{ { 32, 1, 92446, 0, 1, 1112223333, 1, 1223, 2 },
+		    "D0439458210C2C19A0846D83685A1082108CE73984108CA3FC" },
 	};
 
 	(void)state;
@@ -80,7 +81,9 @@ certificate(struct vcard *vc, uint32_t tag)
 	assert_true(vc_tlv_find(body, 0x70, &cert) && vc_tlv_find(body, 0x71, &info) && info.n == 1);
 	p = cert.p;
 	if (info.p[0] == 1) {
-		z_stream z = { .next_in = (z_const Bytef *)(uintptr_t)cert.p, .avail_in = (uInt)cert.n, .next_out = plain,
+		z_stream z = { .next_in = (z_const Bytef *)(uintptr_t)cert.p,
+			.avail_in = (uInt)cert.n,
+			.next_out = plain,
 			.avail_out = sizeof plain };
 
 		assert_int_equal(inflateInit2(&z, 15 + 16), Z_OK);
@@ -138,8 +141,12 @@ test_algorithms(void **state)
 static void
 test_given_values(void **state)
 {
-	struct vcard_spec spec = { .alg = "p256", .uuid = "00112233-4455-4677-8899-AABBCCDDEEFF", .serial = "41", .no_history = true,
-		.fascn = "D0439458210C2C19A0846D83685A1082108CE73984108CA3FC", .not_before = "20200101000000Z",
+	struct vcard_spec spec = { .alg = "p256",
+		.uuid = "00112233-4455-4677-8899-AABBCCDDEEFF",
+		.serial = "41",
+		.no_history = true,
+		.fascn = "D0439458210C2C19A0846D83685A1082108CE73984108CA3FC",
+		.not_before = "20200101000000Z",
 		.not_after = "20210101000000Z" };
 	char why[VCARD_WHY] = "";
 	struct vcard *vc = vcard_make(&spec, why);
@@ -150,8 +157,12 @@ test_given_values(void **state)
 	if (!vc)
 		fail_msg("%s", why);
 	chuid = vc_object_find(vc, 0x5FC102);
-	assert_non_null(memmem(chuid->p, chuid->n, "\x34\x10\x00\x11\x22\x33\x44\x55\x46\x77\x88\x99\xAA\xBB\xCC\xDD\xEE\xFF", 18));
-	assert_non_null(memmem(chuid->p, chuid->n, "\x35\x08" "20210101", 10));
+	assert_non_null(
+	    memmem(chuid->p, chuid->n, "\x34\x10\x00\x11\x22\x33\x44\x55\x46\x77\x88\x99\xAA\xBB\xCC\xDD\xEE\xFF", 18));
+	assert_non_null(memmem(chuid->p, chuid->n,
+	    "\x35\x08"
+	    "20210101",
+	    10));
 	assert_non_null(memmem(chuid->p, chuid->n, "\x30\x19\xD0\x43\x94\x58", 6));
 	assert_null(vc_object_find(vc, 0x5FC10C));
 	x = certificate(vc, 0x5FC105);

@@ -16,8 +16,8 @@ test_get(void **state)
 	static const struct step steps[] = {
 		{ "00CB3FFF03 5C017E 00", "7E124F0BA0000003080000100001005F2F0240009000" },
 		{ GET_CHUID, "53820128*612C" },
-		{ "00CB3FFF05 5C035FC107 00", "6A82" },	  /* not on this card */
-		{ "00CB3FFF05 5C035FC1FF 00", "6A82" },	  /* on no card */
+		{ "00CB3FFF05 5C035FC107 00", "6A82" }, /* not on this card */
+		{ "00CB3FFF05 5C035FC1FF 00", "6A82" }, /* on no card */
 		{ "00CB3FFF04 5C027F61 00", "6A82" },
 		{ GET_PRINTED, "6982" },
 		{ GET_FINGERS, "6982" }, /* absent and protected: the rule comes first */
@@ -54,7 +54,7 @@ test_put(void **state)
 		{ "00CB3FFF05 5C035FC107 00", "5302FE009000" },
 		{ "00DB3FFF07 5C035FC107 5300", "9000" },
 		{ "00CB3FFF05 5C035FC107 00", "53009000" }, /* an empty container stays one */
-		{ "00DB3FFF04 7E025F2F", "9000" },	     /* bare templates */
+		{ "00DB3FFF04 7E025F2F", "9000" },	    /* bare templates */
 		{ "00CB3FFF03 5C017E 00", "7E025F2F9000" },
 		{ "00DB3FFF06 7F6103020100", "9000" },
 		{ "00CB3FFF04 5C027F61 00", "7F61030201009000" },

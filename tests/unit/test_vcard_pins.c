@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * VERIFY, CHANGE REFERENCE DATA and RESET RETRY COUNTER on the virtual card (SP 800-73-5 Part 2, 2.4.3 and 3.2.1 to 3.2.3): formats,
- * counters, verified status, the Global PIN and the Discovery object. Every row is one rule.
+ * VERIFY, CHANGE REFERENCE DATA and RESET RETRY COUNTER on the virtual card (SP 800-73-5 Part 2, 2.4.3 and 3.2.1 to
+ * 3.2.3): formats, counters, verified status, the Global PIN and the Discovery object. Every row is one rule.
  */
 #include "tests/lib/card_script.h"
 #include "tests/lib/test.h"
@@ -32,7 +32,7 @@ test_verify(void **state)
 		{ VERIFY_EMPTY, "9000" },
 		{ VERIFY_BAD, "63C2" }, /* and no longer verified */
 		{ VERIFY_EMPTY, "63C2" },
-		{ VERIFY_OK, "9000" }, /* the counter is full again */
+		{ VERIFY_OK, "9000" },	 /* the counter is full again */
 		{ "00 20FF80", "9000" }, /* logs out, costs nothing */
 		{ VERIFY_EMPTY, "63C3" },
 		{ "0020FF8008" PIN, "6A80" },
@@ -76,13 +76,13 @@ static void
 test_format(void **state)
 {
 	static const struct step steps[] = {
-		{ "0020008006 313233343536", "6A80" },		   /* not padded */
-		{ "0020008008 3132333435FFFFFF", "6A80" },	   /* five digits */
-		{ "0020008008 3132333435360000", "6A80" },	   /* padded with 00 */
-		{ "0020008008 313233FF34353637", "6A80" },	   /* FF inside */
-		{ "0020008008 31323334354AFFFF", "6A80" },	   /* a letter */
+		{ "0020008006 313233343536", "6A80" },	   /* not padded */
+		{ "0020008008 3132333435FFFFFF", "6A80" }, /* five digits */
+		{ "0020008008 3132333435360000", "6A80" }, /* padded with 00 */
+		{ "0020008008 313233FF34353637", "6A80" }, /* FF inside */
+		{ "0020008008 31323334354AFFFF", "6A80" }, /* a letter */
 		{ "0020008009 3132333435363738FF", "6A80" },
-		{ VERIFY_EMPTY, "63C3" }, /* none of them cost a try */
+		{ VERIFY_EMPTY, "63C3" },		   /* none of them cost a try */
 		{ "0020008008 3132333435363738", "63C2" }, /* eight digits are well-formed */
 		{ VERIFY_OK, "9000" },
 		{ "0020008008 3132333435FFFFFF", "6A80" },
@@ -186,11 +186,11 @@ test_reset_retry(void **state)
 	play("", steps);
 }
 
-#define DISCOVERY(policy) \
-	"\"global_pin\": \"87654321\", \"objects\": {\"7E\": \"7E124F0BA0000003080000100001005F2F02" policy \
+#define DISCOVERY(policy)                                                                                              \
+	"\"global_pin\": \"87654321\", \"objects\": {\"7E\": \"7E124F0BA0000003080000100001005F2F02" policy            \
 	"\", \"5FC109\": \"5307010548656C6C6F\"}"
-#define GLOBAL	      "3837363534333231"
-#define GET_PRINTED   "00CB3FFF05 5C035FC109 00"
+#define GLOBAL	    "3837363534333231"
+#define GET_PRINTED "00CB3FFF05 5C035FC109 00"
 
 static void
 test_global_pin(void **state)
@@ -227,8 +227,8 @@ static void
 test_accessors(void **state)
 {
 	struct vcard *vc = card_fixture("\"pin_tries\": 5, \"puk_tries\": 10, \"puk_tries_left\": 4");
-	static const struct step steps[] = { { VERIFY_BAD, "63C4" }, { NULL, NULL } }, good[] = { { VERIFY_OK, "9000" },
-		{ NULL, NULL } };
+	static const struct step steps[] = { { VERIFY_BAD, "63C4" }, { NULL, NULL } },
+				 good[] = { { VERIFY_OK, "9000" }, { NULL, NULL } };
 
 	(void)state;
 	card_play(vc, steps);

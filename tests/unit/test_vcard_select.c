@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * SELECT on the virtual card: which names match, what happens to the security status, what follows a reset (SP 800-73-5 Part 2,
- * 3.1.1; SP 800-157r1, B.1.1). Every row is one rule.
+ * SELECT on the virtual card: which names match, what happens to the security status, what follows a reset (SP
+ * 800-73-5 Part 2, 3.1.1; SP 800-157r1, B.1.1). Every row is one rule.
  */
 #include "tests/lib/card_script.h"
 #include "tests/lib/test.h"
@@ -24,13 +24,13 @@ test_names(void **state)
 	static const struct step steps[] = {
 		{ "00A404000B A000000308000010000100 00", PIV_TEMPLATE "9000" },
 		{ SELECT_PIV, PIV_TEMPLATE "9000" },
-		{ "00A404000A A0000003080000100001 00", "6A82" },   /* half a version */
-		{ "00A4040008 A000000308000010 00", "6A82" },	    /* less than RID and PIX */
-		{ "00A4040005 A000000308 00", "6A82" },		    /* the RID alone */
+		{ "00A404000A A0000003080000100001 00", "6A82" },     /* half a version */
+		{ "00A4040008 A000000308000010 00", "6A82" },	      /* less than RID and PIX */
+		{ "00A4040005 A000000308 00", "6A82" },		      /* the RID alone */
 		{ "00A404000C A00000030800001000010000 00", "6A82" }, /* more than the AID */
-		{ "00A404000B A000000308000010000200 00", "6A82" }, /* another version */
-		{ "00A404000B A000000308000020000100 00", "6A82" }, /* the derived application is not here */
-		{ "00A4040009 A00000030800001000", "612B" },	    /* no Le: no data */
+		{ "00A404000B A000000308000010000200 00", "6A82" },   /* another version */
+		{ "00A404000B A000000308000020000100 00", "6A82" },   /* the derived application is not here */
+		{ "00A4040009 A00000030800001000", "612B" },	      /* no Le: no data */
 		{ "00A40400", "6700" },
 		{ "00A4040011 A00000030800001000000000000000000000 00", "6700" },
 		{ "00A4000009 A00000030800001000 00", "6A86" },

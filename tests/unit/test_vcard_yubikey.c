@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The YubiKey extensions of the virtual card: they answer only on an image that asks for them, and then by Yubico's rules.
+ * The YubiKey extensions of the virtual card: they answer only on an image that asks for them, and then by Yubico's
+ * rules.
  */
 #include "tests/lib/card_script.h"
 #include "tests/lib/test.h"
@@ -19,7 +20,7 @@ test_absent(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof ins / sizeof *ins; i++) {
 		snprintf(cmd, sizeof cmd, "00%s000000", ins[i]);
-		card_play(vc, (const struct step[]) { { cmd, "6D00" }, { NULL, NULL } });
+		card_play(vc, (const struct step[]){ { cmd, "6D00" }, { NULL, NULL } });
 	}
 	vcard_free(vc);
 }
@@ -71,7 +72,9 @@ test_needs_management_key(void **state)
 		{ "0087119A26 7C2482008120" DIGEST "00", "7C*9000" },
 		{ "0087119A16 7C1482008110 000102030405060708090A0B0C0D0E0F 00", "7C*9000" }, /* a shorter digest */
 		{ "00F99A0000", "6A80" }, /* imported keys are not attested */
-		{ "00FE119A21 061F" "0102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F", "9000" },
+		{ "00FE119A21 061F"
+		  "0102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F",
+		    "9000" },
 		{ "00FE119A23 0621" SCALAR "00", "6A80" },
 		{ "00FE119A02 0600", "6A80" },
 		{ "00FE079A22 0620" SCALAR, "6A80" },
@@ -89,7 +92,7 @@ test_needs_management_key(void **state)
 		{ "00CB3FFF05 5C035FFF00 00", "530201019000" },
 		{ "00DB3FFF07 5C035FFF00 5300", "9000" },
 		{ "00CB3FFF05 5C035FFF00 00", "6A82" }, /* emptied is gone */
-		{ "00FA050700", "6982" },		   /* PIN too */
+		{ "00FA050700", "6982" },		/* PIN too */
 		{ VERIFY_OK, "9000" },
 		{ "00FA050700", "9000" },
 		{ VERIFY_EMPTY, "63C5" },

@@ -2,11 +2,11 @@
 /*
  * Authentication with the card management key 9B (SP 800-73-5 Part 2, appendix A.1 and A.2), by 3DES or AES in ECB:
  *
- *	external  81 00             -> 81 challenge            then  82 Enc(challenge)
- *	mutual    80 00             -> 80 Enc(witness)         then  80 witness 81 host challenge 82 00 -> 82 Enc(host challenge)
+ *	external  81 00 -> 81 challenge      then  82 Enc(challenge)
+ *	mutual    80 00 -> 80 Enc(witness)   then  80 witness 81 host challenge 82 00 -> 82 Enc(host challenge)
  *
- * A challenge or witness serves once and for the next command only; the dispatcher forgets it at any other command. A
- * failure ends an authentication that was there before.
+ * A challenge or witness serves once and for the next command only; the dispatcher forgets it at any other command.
+ * A failure ends an authentication that was there before.
  */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Command APDUs, ISO/IEC 7816-3:2006, 12.1.3: the seven cases, told apart by length alone. Lc and the bytes that follow
- * must agree exactly, or the answer is 6700; a card that reads on regardless hides a host's mistake.
+ * Command APDUs, ISO/IEC 7816-3:2006, 12.1.3: the seven cases, told apart by length alone. Lc and the bytes that
+ * follow must agree exactly, or the answer is 6700; a card that reads on regardless hides a host's mistake.
  */
 #include <string.h>
 

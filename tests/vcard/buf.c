@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The virtual card's bytes: bounded reading, growing writing, hexadecimal. The twin of base/bytes.c on purpose: a card
- * that borrowed the code under test would agree with its mistakes.
+ * The virtual card's bytes: bounded reading, growing writing, hexadecimal. The twin of base/bytes.c on purpose: a
+ * card that borrowed the code under test would agree with its mistakes.
  *
  * Invariants: an input never reads past its n bytes; an output that once failed stays bad and empty until it is
  * cleared; outputs are wiped before their memory goes back.
@@ -17,10 +17,10 @@
 bool
 vc_in_take(struct vc_in *in, size_t n, struct vc_in *out)
 {
-	*out = (struct vc_in) { NULL, 0 };
+	*out = (struct vc_in){ NULL, 0 };
 	if (n > in->n)
 		return false;
-	*out = (struct vc_in) { in->p, n };
+	*out = (struct vc_in){ in->p, n };
 	in->p = n ? in->p + n : in->p;
 	in->n -= n;
 	return true;
@@ -41,7 +41,7 @@ vc_in_u8(struct vc_in *in, uint8_t *v)
 struct vc_in
 vc_out_view(const struct vc_out *o)
 {
-	return o->bad ? (struct vc_in) { NULL, 0 } : (struct vc_in) { o->p, o->n };
+	return o->bad ? (struct vc_in){ NULL, 0 } : (struct vc_in){ o->p, o->n };
 }
 
 static bool
@@ -105,7 +105,7 @@ vc_out_free(struct vc_out *o)
 {
 	vc_out_clear(o);
 	free(o->p);
-	*o = (struct vc_out) { NULL, 0, 0, false };
+	*o = (struct vc_out){ NULL, 0, 0, false };
 }
 
 char *

@@ -30,8 +30,8 @@ void vc_out_clear(struct vc_out *); /* empty and good; wiped */
 void vc_out_free(struct vc_out *);
 
 /*
- * BER-TLV as a careful card reads it: tags of up to three bytes, definite lengths in the shortest form. Next advances
- * and returns false, changing nothing, at the end or at the first fault.
+ * BER-TLV as a careful card reads it: tags of up to three bytes, definite lengths in the shortest form. Next
+ * advances and returns false, changing nothing, at the end or at the first fault.
  */
 bool vc_tlv_next(struct vc_in *, uint32_t *tag, struct vc_in *val);
 /* The one TLV with this tag in a sequence of well-formed, distinct TLVs. */

@@ -80,8 +80,11 @@ vc_new(void)
 		return NULL;
 	vc->present = true;
 	vc->absence = -1;
-	vc->opt = (struct vc_options) { .select_default = true, .le_required = true, .max_object = 3072,
-		.memory = 1 << 18, .version = { 5, 4, 3 } };
+	vc->opt = (struct vc_options){ .select_default = true,
+		.le_required = true,
+		.max_object = 3072,
+		.memory = 1 << 18,
+		.version = { 5, 4, 3 } };
 	return vc;
 }
 
@@ -389,7 +392,7 @@ vcard_stats(const struct vcard *vc)
 void
 vcard_stats_clear(struct vcard *vc)
 {
-	vc->stats = (struct vcard_stats) { .apdus = 0 };
+	vc->stats = (struct vcard_stats){ .apdus = 0 };
 }
 
 void

@@ -43,20 +43,22 @@ static const struct profile {
 			 "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid:always\n"
 			 "certificatePolicies=" ARC "6," ARC "7," ARC "8," ARC "13," ARC "17," ARC "39," ARC "40," ARC
 			 "41\n"
-			 "crlDistributionPoints=URI:${base}/root.crl\nauthorityInfoAccess=caIssuers;URI:${base}/root.p7c\n",
+			 "crlDistributionPoints=URI:${base}/root.crl\nauthorityInfoAccess=caIssuers;URI:${base}/"
+			 "root.p7c\n",
 	    NAMED, "Throw-away Issuing CA", 7000 },
 	[PROFILE_AUTH] = { "keyUsage=critical,digitalSignature\n" LOGON "certificatePolicies=${policy}\n" COMMON INTERIM
 			   "subjectAltName=@san\n[san]\n" SAN_FASCN SAN_UUID SAN_UPN,
 	    PERSON, NULL, 0 },
-	[PROFILE_DERIVED] = { "keyUsage=critical,digitalSignature\n" LOGON "certificatePolicies=${policy}\n" COMMON INTERIM
+	[PROFILE_DERIVED] = { "keyUsage=critical,digitalSignature\n" LOGON
+			      "certificatePolicies=${policy}\n" COMMON INTERIM
 			      "subjectAltName=@san\n[san]\n" SAN_UUID SAN_UPN,
 	    PERSON, NULL, 0 },
 	[PROFILE_SIGN] = { "keyUsage=critical,digitalSignature,nonRepudiation\n"
 			   "extendedKeyUsage=emailProtection,1.3.6.1.4.1.311.10.3.12\ncertificatePolicies=" ARC
 			   "7\n" COMMON "subjectAltName=email:${email}\n",
 	    PERSON, NULL, 0 },
-	[PROFILE_KM] = { "keyUsage=critical,${km}\nextendedKeyUsage=emailProtection\ncertificatePolicies=" ARC "7\n" COMMON
-			 "subjectAltName=email:${email}\n",
+	[PROFILE_KM] = { "keyUsage=critical,${km}\nextendedKeyUsage=emailProtection\ncertificatePolicies=" ARC
+			 "7\n" COMMON "subjectAltName=email:${email}\n",
 	    PERSON, NULL, 0 },
 	[PROFILE_CARDAUTH] = { "keyUsage=critical,digitalSignature\nextendedKeyUsage=critical,2.16.840.1.101.3.6.8\n"
 			       "certificatePolicies=" ARC "17\n" COMMON
@@ -86,7 +88,8 @@ configuration(struct vc_maker *m, const struct profile *p)
 	BIO *bio = NULL;
 	CONF *conf = NULL;
 
-	if (fascn && harmless(m, m->base_url) && harmless(m, m->email) && harmless(m, m->upn) && harmless(m, m->policy) &&
+	if (fascn && harmless(m, m->base_url) && harmless(m, m->email) && harmless(m, m->upn) &&
+	    harmless(m, m->policy) &&
 	    asprintf(&text, "base=%s\nuuid=%s\nfascn=%s\nupn=%s\nemail=%s\npolicy=%s\nkm=%s\n[ext]\n%s", m->base_url,
 		m->uuid_text, fascn, m->upn, m->email, m->policy, m->alg->rsa ? "keyEncipherment" : "keyAgreement",
 		p->extensions) > 0)
@@ -114,14 +117,16 @@ base_name(const struct vc_maker *m, enum vc_profile which)
 	X509_NAME *name = NULL;
 	int at;
 
-	if (which != PROFILE_ROOT && which != PROFILE_CA && m->ca && (name = X509_NAME_dup(X509_get_subject_name(m->ca)))) {
+	if (which != PROFILE_ROOT && which != PROFILE_CA && m->ca &&
+	    (name = X509_NAME_dup(X509_get_subject_name(m->ca)))) {
 		while ((at = X509_NAME_get_index_by_NID(name, NID_commonName, -1)) >= 0)
 			X509_NAME_ENTRY_free(X509_NAME_delete_entry(name, at));
 		return name;
 	}
 	name = X509_NAME_new();
-	if (name && (!name_add(name, "C", "US") || !name_add(name, "O", "Demo Government") ||
-			!name_add(name, "OU", which == PROFILE_ROOT ? "Demo PKI" : "Demo Agency"))) {
+	if (name &&
+	    (!name_add(name, "C", "US") || !name_add(name, "O", "Demo Government") ||
+		!name_add(name, "OU", which == PROFILE_ROOT ? "Demo PKI" : "Demo Agency"))) {
 		X509_NAME_free(name);
 		name = NULL;
 	}
@@ -148,7 +153,8 @@ static bool
 serial_set(struct vc_maker *m, X509 *x)
 {
 	BIGNUM *n = m->serial ? BN_dup(m->serial) : BN_new();
-	bool ok = n && (m->serial ? BN_add_word(m->serial, 1) : BN_rand(n, 127, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY)) > 0 &&
+	bool ok = n &&
+	    (m->serial ? BN_add_word(m->serial, 1) : BN_rand(n, 127, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY)) > 0 &&
 	    BN_to_ASN1_INTEGER(n, X509_get_serialNumber(x));
 
 	BN_free(n);

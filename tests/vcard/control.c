@@ -5,8 +5,9 @@
  *
  *	status   remove   insert   reset   log   clear   fault RULE   other   faults
  *
- * log prints the counters since start or `clear`, and the time that they would have taken on a contact reader (3 ms an
- * APDU and 11.5 bytes a ms). fault adds a rule in the grammar of fault.c; faults tells how many have not fired yet.
+ * log prints the counters since start or `clear`, and the time that they would have taken on a contact reader (3 ms
+ * an APDU and 11.5 bytes a ms). fault adds a rule in the grammar of fault.c; faults tells how many have not fired
+ * yet.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The private-key and management-key primitives of the virtual card, by libcrypto's EVP: raw RSA, ECDSA over a given
- * digest, ECDH's X coordinate, one block of 3DES or AES (SP 800-78-5 table 9). Errors stay in here: OpenSSL's queue is
- * emptied, since the host's program may share it in process.
+ * The private-key and management-key primitives of the virtual card, by libcrypto's EVP: raw RSA, ECDSA over a
+ * given digest, ECDH's X coordinate, one block of 3DES or AES (SP 800-78-5 table 9). Errors stay in here: OpenSSL's
+ * queue is emptied, since the host's program may share it in process.
  */
 #include <openssl/err.h>
 #include <openssl/rsa.h>
@@ -15,7 +15,8 @@ vc_rsa_raw(EVP_PKEY *key, struct vc_in block, struct vc_out *out)
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
 	size_t n = (size_t)EVP_PKEY_get_size(key);
 	uint8_t *to = block.n == n ? vc_out_room(out, n) : NULL;
-	bool ok = ctx && to && EVP_PKEY_decrypt_init(ctx) > 0 && EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_NO_PADDING) > 0 &&
+	bool ok = ctx && to && EVP_PKEY_decrypt_init(ctx) > 0 &&
+	    EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_NO_PADDING) > 0 &&
 	    EVP_PKEY_decrypt(ctx, to, &n, block.p, block.n) > 0 && n == block.n;
 
 	EVP_PKEY_CTX_free(ctx);

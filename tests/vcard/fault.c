@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The fault script: what goes wrong, and when. One rule a line; # begins a comment; numbers are decimal, the rest hex.
+ * The fault script: what goes wrong, and when. One rule a line; # begins a comment; numbers are decimal, the rest
+ * hex.
  *
  *	WHEN                         ACTION
  *	at N                         sw SSSS         answer the status word SSSS; the command has no effect
  *	ins II [N]                   lose-sw SSSS    the command takes effect, but SSSS is answered
  *	every                        short N         the command takes effect; N bytes of the reply arrive
- *	every ins II                 truncate N      … ; the last N bytes of its data are missing, the status word is there
+ *	every ins II                 truncate N      … ; the last N bytes of its data are missing
  *	                             garbage N       … ; N bytes of nonsense arrive instead of the reply
  *	                             reply HEX       these bytes are the reply; the command has no effect
  *	                             remove [MS]     the card is pulled before the command [and put back after MS]
@@ -16,9 +17,9 @@
  *	                             apdu HEX        another program's command comes first; its answer goes elsewhere
  *	                             delay MS        wait before the command (a slow touch)
  *
- * at N: before the N-th APDU, counted from the moment the rule was added; ins II N: before the N-th (first) APDU with
- * instruction II, pieces of a chain counted each; both fire once. every: always. Several rules may hit one command:
- * they apply in the order of the script.
+ * at N: before the N-th APDU, counted from the moment the rule was added; ins II N: before the N-th (first) APDU
+ * with instruction II, pieces of a chain counted each; both fire once. every: always. Several rules may hit one
+ * command: they apply in the order of the script.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -297,7 +298,7 @@ apply(struct vcard *vc, const struct vc_fault *f, struct vc_effect *e)
 void
 vc_fault_before(struct vcard *vc, struct vc_in cmd, struct vc_effect *e)
 {
-	*e = (struct vc_effect) { .run = true, .absence = -1, .keep = -1, .garbage = -1 };
+	*e = (struct vc_effect){ .run = true, .absence = -1, .keep = -1, .garbage = -1 };
 	for (size_t i = 0; i < vc->faults; i++)
 		if (hits(&vc->fault[i], cmd))
 			apply(vc, &vc->fault[i], e);

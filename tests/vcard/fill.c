@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The unsigned data objects of a fresh card (SP 800-73-5 Part 1, 3.1 to 3.3 and appendix A): Card Capability Container,
- * Discovery, Key History, Printed Information, and the wrapping of certificates, plain or compressed (CertInfo bit 1,
- * RFC 1952). Each ends with an empty error detection code, FE.
+ * The unsigned data objects of a fresh card (SP 800-73-5 Part 1, 3.1 to 3.3 and appendix A): Card Capability
+ * Container, Discovery, Key History, Printed Information, and the wrapping of certificates, plain or compressed
+ * (CertInfo bit 1, RFC 1952). Each ends with an empty error detection code, FE.
  */
 #include <ctype.h>
 #include <string.h>
@@ -74,8 +74,8 @@ static bool
 capability_container(struct vc_maker *m)
 {
 	/* F0 card identifier, F1 F2 versions, F5 data model 10; the rest is empty */
-	static const uint8_t fixed[] = { 0xF1, 1, 0x21, 0xF2, 1, 0x21, 0xF3, 0, 0xF4, 1, 0, 0xF5, 1, 0x10, 0xF6, 0, 0xF7, 0,
-		0xFA, 0, 0xFB, 0, 0xFC, 0, 0xFD, 0 };
+	static const uint8_t fixed[] = { 0xF1, 1, 0x21, 0xF2, 1, 0x21, 0xF3, 0, 0xF4, 1, 0, 0xF5, 1, 0x10, 0xF6, 0,
+		0xF7, 0, 0xFA, 0, 0xFB, 0, 0xFC, 0, 0xFD, 0 };
 	uint8_t id[21] = { 0xA0, 0x00, 0x00, 0x01, 0x16, 0xFF, 0x02 };
 	struct vc_out o = { NULL, 0, 0, false };
 	bool ok;

@@ -6,8 +6,8 @@
  *	ECDSA   7C { 82 00, 81 L digest }   9A 9C 9E; the digest as long as the field
  *	ECDH    7C { 82 00, 85 L point }    9D and retired keys; the answer is the X coordinate
  *
- * Tests in this order: reference and algorithm (6A86), access rule (6982), template (6A80). The key reference 9B is in
- * admin.c.
+ * Tests in this order: reference and algorithm (6A86), access rule (6982), template (6A80). The key reference 9B is
+ * in admin.c.
  */
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What names a card: the UUID (GUID of the CHUID, RFC 4122 version 4) and the FASC-N (TIG SCEPACS 2.2): forty symbols of
- * four bits, least significant first, and an odd parity bit. Symbols: start, agency 4, separator, system 4, separator,
- * credential 6, separator, series 1, separator, issue 1, separator, person 10, category 1, organisation 4, association 1,
- * end, and a longitudinal check whose first four bits make every column even.
+ * What names a card: the UUID (GUID of the CHUID, RFC 4122 version 4) and the FASC-N (TIG SCEPACS 2.2): forty
+ * symbols of four bits, least significant first, and an odd parity bit. Symbols: start, agency 4, separator, system
+ * 4, separator, credential 6, separator, series 1, separator, issue 1, separator, person 10, category 1,
+ * organisation 4, association 1, end, and a longitudinal check whose first four bits make every column even.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -18,8 +18,8 @@ enum { START = 0x1A, FIELD = 0x16, END = 0x1F };
 static const struct {
 	int digits;
 	bool separator; /* before the field */
-} layout[9] = { { 4, false }, { 4, true }, { 6, true }, { 1, true }, { 1, true }, { 10, true }, { 1, false }, { 4, false },
-	{ 1, false } };
+} layout[9] = { { 4, false }, { 4, true }, { 6, true }, { 1, true }, { 1, true }, { 10, true }, { 1, false },
+	{ 4, false }, { 1, false } };
 
 static uint8_t
 symbol(unsigned digit)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Card images, JSON format piv-image-1: one table of options that is walked for loading (here) and for saving (save.c).
+ * Card images, JSON format piv-image-1: one table of options that is walked for loading (here) and for saving
+ * (save.c).
  *
  *	format   "piv-image-1"              name     the card's name
  *	atr      hex                        aid      hex; absent: the PIV AID
@@ -90,7 +91,8 @@ known_key(const char *key)
 		if (strcmp(key, vc_image_options[i].name) == 0)
 			return true;
 	for (size_t i = 0; i < VC_SECRETS; i++)
-		for (const char *const *s = (const char *const[]) { "", "_hex", "_tries", "_tries_left", NULL }; *s; s++) {
+		for (const char *const *s = (const char *const[]){ "", "_hex", "_tries", "_tries_left", NULL }; *s;
+		     s++) {
 			snprintf(name, sizeof name, "%s%s", vc_image_secrets[i], *s);
 			if (strcmp(key, name) == 0)
 				return true;
@@ -204,7 +206,8 @@ no_passphrase(char *buf, int size, int rwflag, void *u)
 static bool
 load_key(struct vcard *vc, const char *name, json_t *v, char *why)
 {
-	const char *pem = json_string_value(json_object_get(v, "pem")), *alg = json_string_value(json_object_get(v, "alg"));
+	const char *pem = json_string_value(json_object_get(v, "pem")),
+		   *alg = json_string_value(json_object_get(v, "alg"));
 	const char *origin = json_string_value(json_object_get(v, "origin"));
 	BIO *bio = pem ? BIO_new_mem_buf(pem, -1) : NULL;
 	uint32_t ref;
@@ -215,8 +218,8 @@ load_key(struct vcard *vc, const char *name, json_t *v, char *why)
 	BIO_free(bio);
 	ERR_clear_error();
 	if (!k || !k->pkey || !alg || vc_alg_of(k->pkey) == 0 || strtoul(alg, NULL, 16) != vc_alg_of(k->pkey)) {
-		vc_say(why, "image: key %.20s: no such reference, no private key in PEM, or not of algorithm %.20s", name,
-		    alg ? alg : "(none)");
+		vc_say(why, "image: key %.20s: no such reference, no private key in PEM, or not of algorithm %.20s",
+		    name, alg ? alg : "(none)");
 		return false;
 	}
 	k->alg = vc_alg_of(k->pkey);
@@ -312,7 +315,8 @@ make_atr(struct vcard *vc)
 static bool
 load_names(struct vcard *vc, json_t *root, char *why)
 {
-	json_t *atr = json_object_get(root, "atr"), *aid = json_object_get(root, "aid"), *name = json_object_get(root, "name");
+	json_t *atr = json_object_get(root, "atr"), *aid = json_object_get(root, "aid"),
+	       *name = json_object_get(root, "name");
 
 	vc->name = strdup(json_is_string(name) ? json_string_value(name) : "");
 	make_atr(vc);

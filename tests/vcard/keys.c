@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The key slots of the virtual card, the table of asymmetric algorithms, and GENERATE ASYMMETRIC KEY PAIR (SP 800-73-5
- * Part 2, 3.3.2; SP 800-78-5 tables 9 and 10). Generating needs the management key and replaces the old key at once;
- * the certificate object is left as it is. RSA-1024 exists for retired keys only and is never generated.
+ * The key slots of the virtual card, the table of asymmetric algorithms, and GENERATE ASYMMETRIC KEY PAIR (SP
+ * 800-73-5 Part 2, 3.3.2; SP 800-78-5 tables 9 and 10). Generating needs the management key and replaces the old
+ * key at once; the certificate object is left as it is. RSA-1024 exists for retired keys only and is never
+ * generated.
  */
 #include <string.h>
 
@@ -82,7 +83,7 @@ void
 vc_key_clear(struct vc_key *k)
 {
 	EVP_PKEY_free(k->pkey);
-	*k = (struct vc_key) { .pkey = NULL };
+	*k = (struct vc_key){ .pkey = NULL };
 }
 
 EVP_PKEY *
@@ -168,7 +169,7 @@ request_parse(const struct vcard *vc, struct vc_in in, const struct vc_alg **alg
 	struct vc_in body, v, seq;
 	uint32_t t;
 
-	*exponent = (struct vc_in) { NULL, 0 };
+	*exponent = (struct vc_in){ NULL, 0 };
 	if (!vc_tlv_next(&in, &t, &body) || t != 0xAC || in.n || !vc_tlv_find(body, 0x80, &v) || v.n != 1)
 		return SW_DATA;
 	*alg = vc_alg_find(v.p[0]);

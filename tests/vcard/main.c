@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * dpiv-vcard: the virtual card as a program. `make` personalises a card image, `serve` plays it to vpcd (the virtual
- * reader of the vsmartcard project), `ctl` pulls, puts back and watches a card that is being served. Options come from
- * one table for each command; the help is printed from the same tables.
+ * dpiv-vcard: the virtual card as a program. `make` personalises a card image, `serve` plays it to vpcd (the
+ * virtual reader of the vsmartcard project), `ctl` pulls, puts back and watches a card that is being served.
+ * Options come from one table for each command; the help is printed from the same tables.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -75,7 +75,7 @@ options(int argc, char **argv, const struct opt *o, size_t n)
 	int c, at = 0;
 
 	for (size_t i = 0; i < n; i++)
-		l[i] = (struct option) { o[i].name, o[i].text ? required_argument : no_argument, NULL, 1 };
+		l[i] = (struct option){ o[i].name, o[i].text ? required_argument : no_argument, NULL, 1 };
 	optind = 1;
 	while ((c = getopt_long(argc, argv, "+", l, &at)) != -1) {
 		if (c != 1)
@@ -95,12 +95,14 @@ cmd_make(int argc, char **argv)
 	const char *retired = "0";
 	char why[VCARD_WHY] = "";
 	struct vcard *vc;
-	const struct opt o[] = { { "alg", &s.alg, NULL }, { "ca-cert", &s.ca_cert, NULL }, { "ca-key", &s.ca_key, NULL },
-		{ "name", &s.name, NULL }, { "email", &s.email, NULL }, { "upn", &s.upn, NULL }, { "serial", &s.serial, NULL },
-		{ "uuid", &s.uuid, NULL }, { "fascn", &s.fascn, NULL }, { "not-before", &s.not_before, NULL },
-		{ "not-after", &s.not_after, NULL }, { "policy", &s.policy, NULL }, { "base-url", &s.base_url, NULL },
+	const struct opt o[] = { { "alg", &s.alg, NULL }, { "ca-cert", &s.ca_cert, NULL },
+		{ "ca-key", &s.ca_key, NULL }, { "name", &s.name, NULL }, { "email", &s.email, NULL },
+		{ "upn", &s.upn, NULL }, { "serial", &s.serial, NULL }, { "uuid", &s.uuid, NULL },
+		{ "fascn", &s.fascn, NULL }, { "not-before", &s.not_before, NULL }, { "not-after", &s.not_after, NULL },
+		{ "policy", &s.policy, NULL }, { "base-url", &s.base_url, NULL },
 		{ "export-certs", &s.export_dir, NULL }, { "retired", &retired, NULL }, { "gzip", NULL, &s.gzip },
-		{ "no-history", NULL, &s.no_history }, { "yubikey", NULL, &s.yubikey }, { "derived", NULL, &s.derived } };
+		{ "no-history", NULL, &s.no_history }, { "yubikey", NULL, &s.yubikey },
+		{ "derived", NULL, &s.derived } };
 	int i = options(argc, argv, o, sizeof o / sizeof *o);
 	bool ok;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Personalising a fresh card: keys, certificates, objects, in the order in which an issuer does it. The demo secrets are
- * public knowledge: PIN 123456, PUK 12345678, management key 0102030405060708 three times.
+ * Personalising a fresh card: keys, certificates, objects, in the order in which an issuer does it. The demo
+ * secrets are public knowledge: PIN 123456, PUK 12345678, management key 0102030405060708 three times.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -61,7 +61,7 @@ credential_make(struct vc_maker *m, uint8_t ref, uint32_t tag, enum vc_profile p
 	X509 *x = NULL;
 	bool ok;
 
-	k->pkey = vc_key_new(m->alg, (struct vc_in) { NULL, 0 });
+	k->pkey = vc_key_new(m->alg, (struct vc_in){ NULL, 0 });
 	k->alg = m->alg->id;
 	if (k->pkey)
 		x = vc_certify(m, profile, k->pkey);
@@ -95,7 +95,7 @@ signer_make(struct vc_maker *m)
 {
 	uint8_t alg = m->alg->rsa ? ALG_RSA2048 : m->alg->id;
 
-	m->signer_key = vc_key_new(vc_alg_find(alg), (struct vc_in) { NULL, 0 });
+	m->signer_key = vc_key_new(vc_alg_find(alg), (struct vc_in){ NULL, 0 });
 	m->signer = m->signer_key ? vc_certify(m, PROFILE_CONTENT, m->signer_key) : NULL;
 	return m->signer && export_pem(m, "content-signer", m->signer);
 }
@@ -110,7 +110,7 @@ attestor_make(struct vc_maker *m)
 
 	if (!m->spec->yubikey)
 		return true;
-	k->pkey = vc_key_new(vc_alg_find(k->alg = ALG_RSA2048), (struct vc_in) { NULL, 0 });
+	k->pkey = vc_key_new(vc_alg_find(k->alg = ALG_RSA2048), (struct vc_in){ NULL, 0 });
 	if (k->pkey)
 		x = vc_certify_self(m, PROFILE_ATTEST, k->pkey);
 	ok = x && vc_certificate_object(m, 0x5FFF01, x, false) && export_pem(m, "f9", x);
@@ -172,8 +172,9 @@ spec_read(struct vc_maker *m)
 		vc_say(m->why, "--retired: at most 20");
 		return false;
 	}
-	if (s->serial && (BN_dec2bn(&m->serial, s->serial) != (int)strlen(s->serial) || BN_is_negative(m->serial) ||
-			     BN_is_zero(m->serial))) {
+	if (s->serial &&
+	    (BN_dec2bn(&m->serial, s->serial) != (int)strlen(s->serial) || BN_is_negative(m->serial) ||
+		BN_is_zero(m->serial))) {
 		vc_say(m->why, "--serial is not a positive decimal number: %.60s", s->serial);
 		return false;
 	}
@@ -234,8 +235,9 @@ vcard_make(const struct vcard_spec *spec, char *why)
 	struct vcard *vc = NULL;
 
 	if (spec_read(&m) && directory_make(&m) && vc_ca_open(&m) && dates_set(&m) && (m.vc = blank(&m)) &&
-	    credentials_make(&m) && attestor_make(&m) && signer_make(&m) && vc_fill(&m) && (spec->derived || vc_chuid(&m)) &&
-	    vc_security_object(&m) && export_pem(&m, "ca", m.ca) && export_pem(&m, "root", m.root)) {
+	    credentials_make(&m) && attestor_make(&m) && signer_make(&m) && vc_fill(&m) &&
+	    (spec->derived || vc_chuid(&m)) && vc_security_object(&m) && export_pem(&m, "ca", m.ca) &&
+	    export_pem(&m, "root", m.root)) {
 		vc = m.vc;
 		m.vc = NULL;
 	} else {

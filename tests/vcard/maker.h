@@ -23,8 +23,8 @@ struct vc_maker {
 };
 
 /* identity.c: UUID and FASC-N. */
-bool vc_uuid_set(struct vc_maker *, const char *text);	 /* NULL: random version 4 */
-bool vc_fascn_set(struct vc_maker *, const char *hex);	 /* NULL: agency 0032, random credential */
+bool vc_uuid_set(struct vc_maker *, const char *text); /* NULL: random version 4 */
+bool vc_fascn_set(struct vc_maker *, const char *hex); /* NULL: agency 0032, random credential */
 /* fields: agency system credential series issue person category organisation association */
 void vc_fascn_encode(const uint64_t fields[9], uint8_t out[25]);
 

@@ -77,14 +77,14 @@ struct vc_object {
 enum { APP_NONE, APP_PIV, APP_OTHER };
 
 struct vc_options {
-	bool extended;		/* extended-length APDUs */
-	bool select_default;	/* the PIV application is selected after a reset */
-	bool format_costs_try;	/* a malformed PIN answers 63CX, not 6A80 */
-	bool le_required;	/* a response is only sent when Le asks for it */
+	bool extended;	       /* extended-length APDUs */
+	bool select_default;   /* the PIV application is selected after a reset */
+	bool format_costs_try; /* a malformed PIN answers 63CX, not 6A80 */
+	bool le_required;      /* a response is only sent when Le asks for it */
 	bool yubikey;
-	size_t max_object;	/* of one written object */
-	size_t memory;		/* of all objects */
-	uint8_t version[3];	/* firmware, YubiKey */
+	size_t max_object;  /* of one written object */
+	size_t memory;	    /* of all objects */
+	uint8_t version[3]; /* firmware, YubiKey */
 	uint32_t serial;
 };
 
@@ -210,13 +210,13 @@ uint16_t vc_admin(struct vcard *, const struct vc_apdu *, struct vc_in tmpl, str
 
 /* fault.c: what is to happen to the command that is about to run. */
 struct vc_effect {
-	uint16_t sw;	 /* instead of the reply; 0: none */
-	bool run;	 /* the command takes effect */
-	bool remove;	 /* the card is pulled when it has, and there is no answer */
-	int absence;	 /* ms until it is put back, -1 never */
-	int keep;	 /* bytes of the reply to keep, -1 all */
-	int drop;	 /* bytes of response data to drop */
-	int garbage;	 /* bytes of garbage instead of the reply, -1 none */
+	uint16_t sw;	     /* instead of the reply; 0: none */
+	bool run;	     /* the command takes effect */
+	bool remove;	     /* the card is pulled when it has, and there is no answer */
+	int absence;	     /* ms until it is put back, -1 never */
+	int keep;	     /* bytes of the reply to keep, -1 all */
+	int drop;	     /* bytes of response data to drop */
+	int garbage;	     /* bytes of garbage instead of the reply, -1 none */
 	struct vc_out reply; /* the whole reply, when it has bytes */
 };
 void vc_fault_before(struct vcard *, struct vc_in cmd, struct vc_effect *);

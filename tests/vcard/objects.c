@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Data objects: GET DATA and PUT DATA (SP 800-73-5 Part 2, 3.1.2 and 3.3.1; tags: Part 1 table 3). An object is kept as
- * GET DATA returns it, 53 L … or the bare 7E and 7F61 templates. GET DATA asks for exactly one object by a tag list 5C and
- * gets it whole; the access rule is tested before existence, so that 6982 does not tell whether there is something.
+ * Data objects: GET DATA and PUT DATA (SP 800-73-5 Part 2, 3.1.2 and 3.3.1; tags: Part 1 table 3). An object is
+ * kept as GET DATA returns it, 53 L … or the bare 7E and 7F61 templates. GET DATA asks for exactly one object by a
+ * tag list 5C and gets it whole; the access rule is tested before existence, so that 6982 does not tell whether
+ * there is something.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +12,12 @@
 
 #include "tests/vcard/model.h"
 
-#define TAG_DISCOVERY	0x7E
-#define TAG_BIT		0x7F61
-#define TAG_FIRST	0x5FC101
-#define TAG_LAST	0x5FC123
-#define TAG_YK_FIRST	0x5FFF00
-#define TAG_YK_LAST	0x5FFF15
+#define TAG_DISCOVERY 0x7E
+#define TAG_BIT	      0x7F61
+#define TAG_FIRST     0x5FC101
+#define TAG_LAST      0x5FC123
+#define TAG_YK_FIRST  0x5FFF00
+#define TAG_YK_LAST   0x5FFF15
 
 /* Objects that may be larger than opt.max_object, with their guaranteed capacity (SP 800-73-5 Part 1 table 7). */
 static const struct {
@@ -54,7 +55,7 @@ object_add(struct vcard *vc, uint32_t tag)
 		return NULL;
 	vc->object = o;
 	o += vc->objects++;
-	*o = (struct vc_object) { .tag = tag };
+	*o = (struct vc_object){ .tag = tag };
 	return o;
 }
 

@@ -67,7 +67,8 @@ is_alnum(uint8_t c)
 	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
-/* 6 to 8 characters, then FF. Digits; letters too in a derived application (SP 800-157r1 B.2.1); a YubiKey takes anything. */
+/* 6 to 8 characters, then FF. Digits; letters too in a derived application (SP 800-157r1 B.2.1); a YubiKey takes
+ * anything. */
 static bool
 pin_format(const struct vcard *vc, const uint8_t *v)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Writing a card image (the format is described in image.c), so that generated keys, written objects, changed PINs and
- * used-up tries survive a restart. The file appears whole or not at all: a new file beside the old one, flushed, then
- * renamed over it. Mode 0600: an image holds private keys and PINs.
+ * Writing a card image (the format is described in image.c), so that generated keys, written objects, changed PINs
+ * and used-up tries survive a restart. The file appears whole or not at all: a new file beside the old one,
+ * flushed, then renamed over it. Mode 0600: an image holds private keys and PINs.
  */
 #include <errno.h>
 #include <fcntl.h>

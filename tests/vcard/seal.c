@@ -2,12 +2,12 @@
 /*
  * The two signed objects of a card.
  *
- * CHUID (SP 800-73-5 Part 1, 3.1.2): FASC-N, GUID and expiration date, then 3E with a detached CMS signature over all
- * other elements, FE 00 included; it carries the content signer's certificate and the pivSigner-DN attribute.
+ * CHUID (SP 800-73-5 Part 1, 3.1.2): FASC-N, GUID and expiration date, then 3E with a detached CMS signature over
+ * all other elements, FE 00 included; it carries the content signer's certificate and the pivSigner-DN attribute.
  *
- * Security Object (3.1.7): BA maps data groups to containers, BB is a CMS with ICAO's LDSSecurityObject of the SHA-256 of
- * each container's content. A card leaves out the signer's certificate, which the CHUID has; a derived application has
- * no CHUID and includes it (SP 800-157r1, B.1.2).
+ * Security Object (3.1.7): BA maps data groups to containers, BB is a CMS with ICAO's LDSSecurityObject of the
+ * SHA-256 of each container's content. A card leaves out the signer's certificate, which the CHUID has; a derived
+ * application has no CHUID and includes it (SP 800-157r1, B.1.2).
  */
 #include <string.h>
 
@@ -37,7 +37,8 @@ add_signer_dn(const struct vc_maker *m, CMS_SignerInfo *si)
 static const EVP_MD *
 signer_digest(const struct vc_maker *m)
 {
-	return EVP_PKEY_is_a(m->signer_key, "EC") && EVP_PKEY_get_bits(m->signer_key) > 256 ? EVP_sha384() : EVP_sha256();
+	return EVP_PKEY_is_a(m->signer_key, "EC") && EVP_PKEY_get_bits(m->signer_key) > 256 ? EVP_sha384()
+											    : EVP_sha256();
 }
 
 /* CMS SignedData over content, DER appended to out. */
@@ -131,8 +132,8 @@ add_group(struct vcard *vc, size_t i, struct vc_out *map, struct vc_out *hashes)
 bool
 vc_security_object(struct vc_maker *m)
 {
-	static const uint8_t head[] = { 0x02, 0x01, 0x00, 0x30, 0x0D, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04,
-		0x02, 0x01, 0x05, 0x00 }; /* version 0, SHA-256 */
+	static const uint8_t head[] = { 0x02, 0x01, 0x00, 0x30, 0x0D, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03,
+		0x04, 0x02, 0x01, 0x05, 0x00 }; /* version 0, SHA-256 */
 	struct vc_out map = { NULL, 0, 0, false }, hashes = { NULL, 0, 0, false }, lds = { NULL, 0, 0, false };
 	struct vc_out der = { NULL, 0, 0, false }, seal = { NULL, 0, 0, false }, all = { NULL, 0, 0, false };
 	bool ok;
@@ -146,7 +147,8 @@ vc_security_object(struct vc_maker *m)
 	vc_tlv_out(&all, 0xBA, &map);
 	vc_tlv_out(&all, 0xBB, &seal);
 	ok = ok && vc_object_put(m->vc, 0x5FC106, &all);
-	for (struct vc_out *const *o = (struct vc_out *const[]) { &map, &hashes, &lds, &der, &seal, &all, NULL }; *o; o++)
+	for (struct vc_out *const *o = (struct vc_out *const[]){ &map, &hashes, &lds, &der, &seal, &all, NULL }; *o;
+	     o++)
 		vc_out_free(*o);
 	return ok;
 }

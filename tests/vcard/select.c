@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * SELECT (SP 800-73-5 Part 2, 3.1.1). The card carries one PIV application, under the PIV AID or the derived AID, and a
- * second applet that stands for every other program's interest in the card.
+ * SELECT (SP 800-73-5 Part 2, 3.1.1). The card carries one PIV application, under the PIV AID or the derived AID,
+ * and a second applet that stands for every other program's interest in the card.
  *
  *  - full AID, or the AID without its two version bytes; nothing else matches (a YubiKey also knows the bare RID);
  *  - the application that is selected already keeps its security status;

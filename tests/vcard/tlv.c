@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * BER-TLV for the virtual card (ISO/IEC 7816-4:2013, 5.2.2). Strict on what a host sends: definite lengths in the
- * shortest form only, tags of one to three bytes, no padding between TLVs, no tag twice where one is meant. A host that
- * is accepted here is accepted by any card.
+ * shortest form only, tags of one to three bytes, no padding between TLVs, no tag twice where one is meant. A host
+ * that is accepted here is accepted by any card.
  */
 #include "tests/vcard/buf.h"
 
@@ -58,7 +58,7 @@ vc_tlv_next(struct vc_in *in, uint32_t *tag, struct vc_in *val)
 	struct vc_in at = *in, mark;
 	size_t n;
 
-	*val = (struct vc_in) { NULL, 0 };
+	*val = (struct vc_in){ NULL, 0 };
 	*tag = 0;
 	if (!tag_get(&at, tag))
 		return false;

@@ -8,11 +8,12 @@
 #include <stdio.h>
 
 /*
- * The virtual PIV card, in-process door. It is deliberately stricter than the cards in people's wallets, so that what
- * works here works there. It shares no code with dpiv's rooms, so that the two cannot agree on the same mistake.
+ * The virtual PIV card, in-process door. It is deliberately stricter than the cards in people's wallets, so that
+ * what works here works there. It shares no code with dpiv's rooms, so that the two cannot agree on the same
+ * mistake.
  *
- * A card may be used by one thread at a time. Functions that can fail take `why`, VCARD_WHY bytes (or NULL), and put
- * one sentence there. All names begin with vcard_; internal ones with vc_.
+ * A card may be used by one thread at a time. Functions that can fail take `why`, VCARD_WHY bytes (or NULL), and
+ * put one sentence there. All names begin with vcard_; internal ones with vc_.
  */
 
 #define VCARD_WHY 256
@@ -33,12 +34,12 @@ bool vcard_dirty(const struct vcard *);
 void vcard_free(struct vcard *);
 
 /*
- * A fresh, personalised card. All members may be 0 or NULL; the comments give what that means. The certificates follow
- * the Federal PKI profiles; without ca_cert they come from a throw-away root and issuing CA.
+ * A fresh, personalised card. All members may be 0 or NULL; the comments give what that means. The certificates
+ * follow the Federal PKI profiles; without ca_cert they come from a throw-away root and issuing CA.
  */
 struct vcard_spec {
-	const char *alg;	/* rsa2048 (default), rsa3072, p256, p384: 9A 9C 9D and 9E */
-	const char *ca_cert;	/* PEM files of the issuing CA */
+	const char *alg;     /* rsa2048 (default), rsa3072, p256, p384: 9A 9C 9D and 9E */
+	const char *ca_cert; /* PEM files of the issuing CA */
 	const char *ca_key;
 	const char *name;	/* Pat Example */
 	const char *email;	/* pat@example.test */
@@ -79,7 +80,7 @@ int vcard_absence(const struct vcard *);
 void vcard_other_program(struct vcard *);
 
 /* AID of the second applet on the card. It knows SELECT and nothing else. */
-#define VCARD_OTHER_AID "\xF0\x64\x70\x69\x76\x2D\x6F\x74\x68\x65\x72"
+#define VCARD_OTHER_AID	    "\xF0\x64\x70\x69\x76\x2D\x6F\x74\x68\x65\x72"
 #define VCARD_OTHER_AID_LEN 11
 
 /* ---- faults ---------------------------------------------------------------------------------------------------- */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The vpcd door: the card as vsmartcard's virtual reader sees it. vpcd listens, the card connects. Every message is a
- * big-endian 16-bit length and that many bytes; one byte from the reader is a control (00 power off, 01 power on, 02 reset,
- * 04 ATR wanted), anything longer a command APDU, and its answer the response APDU. A closed connection is a removed card.
+ * The vpcd door: the card as vsmartcard's virtual reader sees it. vpcd listens, the card connects. Every message is
+ * a big-endian 16-bit length and that many bytes; one byte from the reader is a control (00 power off, 01 power on,
+ * 02 reset, 04 ATR wanted), anything longer a command APDU, and its answer the response APDU. A closed connection
+ * is a removed card.
  *
- * vpcd writes length and payload separately under Nagle's algorithm: without TCP_QUICKACK, which the kernel forgets and
- * so is set again before each read, and TCP_NODELAY every APDU would cost 40 ms.
+ * vpcd writes length and payload separately under Nagle's algorithm: without TCP_QUICKACK, which the kernel forgets
+ * and so is set again before each read, and TCP_NODELAY every APDU would cost 40 ms.
  */
 #include <errno.h>
 #include <netdb.h>

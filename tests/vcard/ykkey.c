@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a YubiKey says about its keys, and takes: metadata (F7), import (FE), attestation (F9). Metadata TLVs: 01 algorithm,
- * 02 PIN and touch policy, 03 origin (1 generated, 2 imported), 04 public key, 05 value is the factory's, 06 tries in all and
- * left. An attestation is a certificate for the key, signed by F9, with the firmware version, serial number and policies as
- * extensions; imported keys are not attested.
+ * What a YubiKey says about its keys, and takes: metadata (F7), import (FE), attestation (F9). Metadata TLVs: 01
+ * algorithm, 02 PIN and touch policy, 03 origin (1 generated, 2 imported), 04 public key, 05 value is the
+ * factory's, 06 tries in all and left. An attestation is a certificate for the key, signed by F9, with the firmware
+ * version, serial number and policies as extensions; imported keys are not attested.
  */
 #include <string.h>
 
@@ -119,8 +119,8 @@ rsa_from_primes(struct vc_in part[5])
 		ok = (v[i] = BN_bin2bn(part[i].p, (int)part[i].n, NULL)) && OSSL_PARAM_BLD_push_BN(b, name[i], v[i]);
 	ok = ok && BN_mul(n, v[0], v[1], ctx) && BN_sub(p1, v[0], BN_value_one()) && BN_sub(q1, v[1], BN_value_one()) &&
 	    BN_mul(p1, p1, q1, ctx) && !BN_is_zero(p1) && BN_mod_inverse(d, e, p1, ctx);
-	if (ok && OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_N, n) && OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_E, e) &&
-	    OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_D, d))
+	if (ok && OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_N, n) &&
+	    OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_E, e) && OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_D, d))
 		key = from_params("RSA", b);
 	for (int i = 0; i < 5; i++)
 		BN_clear_free(v[i]);
@@ -191,7 +191,7 @@ vc_yk_import(struct vcard *vc, const struct vc_apdu *a, struct vc_out *out)
 		return SW_DATA;
 	}
 	vc_key_clear(k);
-	*k = (struct vc_key) { .pkey = key, .alg = alg->id, .pin = pin, .touch = touch, .imported = true };
+	*k = (struct vc_key){ .pkey = key, .alg = alg->id, .pin = pin, .touch = touch, .imported = true };
 	vc->dirty = true;
 	return SW_OK;
 }
@@ -219,8 +219,8 @@ add_extension(X509 *x, const char *oid, const void *p, size_t n)
 	ASN1_OBJECT *o = OBJ_txt2obj(oid, 1);
 	ASN1_OCTET_STRING *s = ASN1_OCTET_STRING_new();
 	X509_EXTENSION *e = NULL;
-	bool ok = o && s && ASN1_OCTET_STRING_set(s, p, (int)n) > 0 && (e = X509_EXTENSION_create_by_OBJ(NULL, o, 0, s)) &&
-	    X509_add_ext(x, e, -1) > 0;
+	bool ok = o && s && ASN1_OCTET_STRING_set(s, p, (int)n) > 0 &&
+	    (e = X509_EXTENSION_create_by_OBJ(NULL, o, 0, s)) && X509_add_ext(x, e, -1) > 0;
 
 	X509_EXTENSION_free(e);
 	ASN1_OCTET_STRING_free(s);
@@ -231,8 +231,9 @@ add_extension(X509 *x, const char *oid, const void *p, size_t n)
 static bool
 add_facts(const struct vcard *vc, const struct vc_key *k, uint8_t ref, X509 *x)
 {
-	uint8_t policy[2], serial[7] = { 0x02, 5, 0, (uint8_t)(vc->opt.serial >> 24), (uint8_t)(vc->opt.serial >> 16),
-		(uint8_t)(vc->opt.serial >> 8), (uint8_t)vc->opt.serial };
+	uint8_t policy[2],
+	    serial[7] = { 0x02, 5, 0, (uint8_t)(vc->opt.serial >> 24), (uint8_t)(vc->opt.serial >> 16),
+		    (uint8_t)(vc->opt.serial >> 8), (uint8_t)vc->opt.serial };
 	size_t skip = 0;
 
 	/* INTEGER in its shortest form */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The commands that a YubiKey adds to PIV and that concern the whole application: version (FD), serial number (F8), retry
- * counters (FA), wiping (FB), a new management key (FF), moving and deleting keys (F6). After Yubico's published command
- * reference; the firmware version is the image's. Keys are imported and described in ykkey.c.
+ * The commands that a YubiKey adds to PIV and that concern the whole application: version (FD), serial number (F8),
+ * retry counters (FA), wiping (FB), a new management key (FF), moving and deleting keys (F6). After Yubico's
+ * published command reference; the firmware version is the image's. Keys are imported and described in ykkey.c.
  */
 #include <string.h>
 
@@ -86,8 +86,8 @@ vc_yk_set_mgmt(struct vcard *vc, const struct vc_apdu *a, struct vc_out *out)
 		return SW_P1P2;
 	if (!vc->admin)
 		return SW_SECURITY;
-	if (!vc_in_u8(&in, &alg) || !vc_in_u8(&in, &ref) || !vc_in_u8(&in, &n) || ref != 0x9B ||
-	    n != vc_sym_key(alg) || alg == ALG_3DES_OLD || !vc_in_take(&in, n, &key) || in.n)
+	if (!vc_in_u8(&in, &alg) || !vc_in_u8(&in, &ref) || !vc_in_u8(&in, &n) || ref != 0x9B || n != vc_sym_key(alg) ||
+	    alg == ALG_3DES_OLD || !vc_in_take(&in, n, &key) || in.n)
 		return SW_DATA;
 	memcpy(vc->mgmt, key.p, key.n);
 	vc->mgmt_n = key.n;
@@ -112,7 +112,7 @@ vc_yk_move(struct vcard *vc, const struct vc_apdu *a, struct vc_out *out)
 	if (to && a->p1 != 0xFF) {
 		vc_key_clear(to);
 		*to = *from;
-		*from = (struct vc_key) { .pkey = NULL };
+		*from = (struct vc_key){ .pkey = NULL };
 	} else {
 		vc_key_clear(from);
 	}
