@@ -30,6 +30,8 @@
 #define BEGIN_LIMIT_MS	 20000 /* another program may wait for a touch (15 s) */
 #define CONNECT_LIMIT_MS 3000
 #define POLL_MS		 5    /* asking for a card that is held */
+#define CONFIRM_MS	 1    /* asking whether it is really free */
+#define NEIGHBOUR_MS	 3000 /* so long another program counts as busy with the card */
 #define NO_SERVICE_MS	 1000 /* asking for a service that is not there */
 #define CANCEL_LIMIT_MS	 2000
 #define PAUSE_MS	 20  /* so long between two transactions: others had their chance */
@@ -56,6 +58,7 @@ struct conn {
 	uint8_t atr[ATR_MAX];
 	size_t atr_len;
 	int64_t ended, short_gap, long_gap; /* when */
+	int64_t neighbour;		    /* when another program was last seen to hold the card */
 };
 
 /* --- what PC/SC's codes mean --- */
@@ -415,6 +418,7 @@ pcsc_connect(void *ctx, const char *name, void **out)
 	*out = NULL;
 	if ((c = calloc(1, sizeof *c)) == NULL)
 		return err_set(E_NOMEM, "%s: out of memory", name);
+	c->neighbour = -NEIGHBOUR_MS - 1;
 	snprintf(c->name, sizeof c->name, "%s", name);
 	rv = conn_make(c);
 	if (rv == SCARD_S_SUCCESS) {
@@ -491,11 +495,16 @@ give_way(struct conn *c)
 	}
 }
 
-/* Wait until nobody else holds the card. The service answers this question to the holder, or when there is none; what
- * the answer is, does not matter. */
+/*
+ * Wait until nobody else holds the card. The service answers this question to the holder, or when there is none; what
+ * the answer is, does not matter. Where others were seen lately the card must be free twice in a row: a busy neighbour
+ * is between two transactions for microseconds, and whoever then asks for the card in vain waits for 100 ms.
+ */
 static LONG
 wait_free(struct conn *c, int64_t end)
 {
+	int64_t start = now_ms();
+	bool free_once = start - c->neighbour > NEIGHBOUR_MS || start - c->ended < POLL_MS; /* or in our own run */
 	uint8_t atr[ATR_MAX];
 	DWORD n;
 	LONG rv;
@@ -503,11 +512,15 @@ wait_free(struct conn *c, int64_t end)
 	for (;;) {
 		n = sizeof atr;
 		rv = SCardGetAttrib(c->card, SCARD_ATTR_ATR_STRING, atr, &n);
-		if (meaning(rv) != HELD)
+		if (meaning(rv) != HELD && free_once)
 			return SCARD_S_SUCCESS;
-		if (now_ms() >= end)
-			return rv;
-		nap(POLL_MS);
+		free_once = meaning(rv) != HELD;
+		if (!free_once) {
+			c->neighbour = now_ms();
+			if (c->neighbour >= end)
+				return rv;
+		}
+		nap(free_once ? CONFIRM_MS : POLL_MS);
 	}
 }
 
