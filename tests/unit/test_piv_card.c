@@ -3,6 +3,7 @@
  * The card edge against the virtual card in process: every operation, its result checked with libcrypto, and the number
  * of APDUs that it costs. The numbers are the floors; a change that needs one more command fails here.
  */
+#include <jansson.h>
 #include <openssl/core_names.h>
 
 #include "tests/lib/piv_bench.h"
@@ -370,6 +371,82 @@ test_admin_and_generate(void **state)
 	bench_free(&b);
 }
 
+/* The same card with two other values in its image. */
+static void
+bench_edit(struct bench *b, const char *key, const char *value, const char *object_or_key, const char *value2)
+{
+	char *text = vcard_to_json(b->card), *edited, why[VCARD_WHY] = "";
+	json_t *image = json_loads(text, 0, NULL), *objects;
+
+	assert_non_null(image);
+	objects = json_object_get(image, "objects");
+	json_object_set_new(image, key, json_string(value));
+	json_object_set_new(strlen(object_or_key) == 2 ? objects : image, object_or_key, json_string(value2));
+	edited = json_dumps(image, 0);
+	json_decref(image);
+	free(text);
+	piv_close(&b->piv);
+	vcard_free(b->card);
+	b->card = vcard_from_json(edited, why);
+	free(edited);
+	if (b->card == NULL)
+		fail_msg("vcard_from_json: %s", why);
+	vreaders_insert(b->v, 0, b->card);
+	assert_ok(piv_open(&b->r, "Reader", &b->piv));
+	spent(b);
+}
+
+static void
+test_admin_aes(void **state)
+{
+	static const struct {
+		const char *key, *alg;
+		size_t n;
+	} rows[] = { { "000102030405060708090A0B0C0D0E0F", "08", 16 },
+		{ "000102030405060708090A0B0C0D0E0F1011121314151617", "0A", 24 },
+		{ "000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F", "0C", 32 } };
+	struct vcard_spec spec = { .alg = "p256" };
+	struct bench b = bench_new(&spec);
+	uint8_t key[32];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof key; i++)
+		key[i] = (uint8_t)i;
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		bench_edit(&b, "mgmt_alg", rows[i].alg, "mgmt_key", rows[i].key);
+		assert_err(piv_object_put(b.piv, PIV_OBJ_CCC, S("\xF5\x01\x10")), E_AUTH);
+		assert_ok(piv_admin_auth(b.piv, PIV_ALG_NONE, span_of(key, rows[i].n)));
+		assert_ok(piv_object_put(b.piv, PIV_OBJ_CCC, S("\xF5\x01\x10")));
+		key[0] ^= 1;
+		assert_err(piv_admin_auth(b.piv, PIV_ALG_NONE, span_of(key, rows[i].n)), E_AUTH);
+		key[0] ^= 1;
+	}
+	bench_free(&b);
+}
+
+/* A Discovery object that makes the global PIN primary: everything that takes "the PIN" takes that one. */
+static void
+test_global_pin_primary(void **state)
+{
+	struct vcard_spec spec = { .alg = "p256" };
+	struct bench b = bench_new(&spec);
+	uint8_t ref = 0x55;
+	int left;
+
+	(void)state;
+	bench_edit(&b, "global_pin", "777777", "7E", "7E124F0BA0000003080000100001005F2F026020");
+	assert_ok(piv_pin_primary(b.piv, &ref));
+	assert_int_equal(ref, PIV_PIN_GLOBAL);
+	assert_ok(piv_pin_verify(b.piv, ref, S("777777"), true, &left));
+	assert_ok(sign(&b, PIV_KEY_9A, SPAN_NONE));
+	assert_ok(sign(&b, PIV_KEY_9C, S("777777")));
+	vreaders_reset(b.v, 0);
+	assert_ok(sign(&b, PIV_KEY_9A, SPAN_NONE));
+	assert_err(sign(&b, PIV_KEY_9C, PIN), E_PIN);
+	bench_free(&b);
+}
+
 static void
 test_objects(void **state)
 {
@@ -452,6 +529,8 @@ main(void)
 		cmocka_unit_test(test_pin_change),
 		cmocka_unit_test(test_discovery_once),
 		cmocka_unit_test(test_admin_and_generate),
+		cmocka_unit_test(test_admin_aes),
+		cmocka_unit_test(test_global_pin_primary),
 		cmocka_unit_test(test_objects),
 		cmocka_unit_test(test_presence),
 	};
