@@ -165,6 +165,9 @@ cli_ask(void *arg, const struct token_prompt *q, struct secret **pin)
 
 	(void) arg;
 	*pin = NULL;
+	if (fd < 0 && q->last_try)
+		return err_set(E_AUTH, "%s: one PIN try is left before the PIN is blocked, and it is not spent without asking; run "
+		    "this on a terminal", q->token);
 	if (fd < 0)
 		return err_set(E_AUTH, "%s: a PIN is needed and there is no terminal to ask on; add "
 		    "pin-source=file:PATH to the token's URI", q->token);

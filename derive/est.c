@@ -122,8 +122,7 @@ est_refused(const struct proto_conn *c, const struct http_reply *r, const char *
 		}
 	}
 	http_said(r, said, sizeof said);
-	return err_set(e, "%s: %s %s (HTTP %ld%s%s)", what, http_server(c->http), means, r->status,
-	    said[0] != '\0' ? "): " : ")", said);
+	return err_set(e, "%s: %s %s (HTTP %ld)%s%s", what, http_server(c->http), means, r->status, said[0] != '\0' ? ": " : "", said);
 }
 
 static enum err

@@ -126,6 +126,10 @@ http_why(const struct http_failure *f)
 	if (f->curl == TIMEOUT)
 		return err_set(E_NET, "%s did not answer within %ld seconds; try again later, or check the address", f->server,
 		    f->timeout);
+	/* libp11's words in libcurl's: the signature did not come about */
+	if (f->cert_sent && strstr(f->detail, "PKCS#11") != NULL)
+		return why_said(f, E_IO, "did not get the PIV card's signature: the card failed or was taken out; insert it again and run "
+		    "the same command again");
 	/* in TLS 1.3 a refusal follows the handshake and is lost when the server closes at once */
 	if (f->cert_sent && (f->curl == SENDING || f->curl == RECEIVING || f->curl == SSL_CONNECT))
 		return why_said(f, E_NET, "broke the connection after it saw the card's certificate; it may not accept this card: try "

@@ -35,34 +35,34 @@ token_present(struct token *t)
 	    memcmp(ti.serialNumber, t->info.serialNumber, sizeof ti.serialNumber) == 0;
 }
 
-/*
- * Tries left, -1 when nobody knows. Cryptoki has flags only; dpiv's module also tells the number in a data object
- * (CKA_APPLICATION "dpiv", CKA_LABEL "PIN tries left").
- */
+/* PKCS #11 3.0's profile objects, and the attribute of dpiv's module on them (pkcs11/cryptoki3.h). */
+#define PROFILE_CLASS 9UL
+#define PIN_TRIES     (CKA_VENDOR_DEFINED | 0x64700001UL)
+
+static int
+tries_told(struct token *t)
+{
+	CK_OBJECT_CLASS cls = PROFILE_CLASS;
+	CK_ULONG tries = CK_UNAVAILABLE_INFORMATION;
+	CK_ATTRIBUTE tmpl = { CKA_CLASS, &cls, sizeof cls }, a = { PIN_TRIES, &tries, sizeof tries };
+	CK_OBJECT_HANDLE *o = NULL;
+	size_t n = 0;
+
+	if (raw_find(t, &tmpl, 1, &o, &n) != E_OK || n == 0 || t->m->f->C_GetAttributeValue(t->session, o[0], &a, 1) != CKR_OK)
+		tries = CK_UNAVAILABLE_INFORMATION;
+	free(o);
+	return tries <= 255 ? (int)tries : -1;
+}
+
+/* Tries left, -1 when nobody knows: Cryptoki has flags only, dpiv's module tells the number too. */
 static int
 login_tries(struct token *t)
 {
-	CK_OBJECT_CLASS cls = CKO_DATA;
-	char app[] = "dpiv", label[] = "PIN tries left";
-	CK_ATTRIBUTE tmpl[] = { { CKA_CLASS, &cls, sizeof cls }, { CKA_APPLICATION, app, sizeof app - 1 },
-		{ CKA_LABEL, label, sizeof label - 1 } };
-	CK_OBJECT_HANDLE *o = NULL;
-	WBUF_AUTO v;
-	size_t n = 0;
-	int tries = -1;
-
-	wbuf_init(&v, 8);
 	if ((t->info.flags & CKF_USER_PIN_LOCKED) != 0)
 		return 0;
 	if ((t->info.flags & CKF_USER_PIN_FINAL_TRY) != 0)
 		return 1;
-	if (t->m->own && raw_find(t, tmpl, 3, &o, &n) == E_OK && n == 1 && raw_get(t, o[0], CKA_VALUE, &v) == E_OK) {
-		wbuf_u8(&v, 0);
-		if (!v.bad && v.p[0] >= '0' && v.p[0] <= '9')
-			tries = atoi((const char *)v.p);
-	}
-	free(o);
-	return tries;
+	return t->m->own ? tries_told(t) : -1;
 }
 
 static enum err

@@ -91,6 +91,14 @@ get_profile(const struct p11_token *t, const struct p11_object *o, struct wbuf *
 	return put_ulong(out, o->profile);
 }
 
+/* As C_GetTokenInfo or C_Login found them last. */
+static CK_RV
+get_tries(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
+{
+	(void)o;
+	return put_ulong(out, t->tries_known && t->tries >= 0 ? (CK_ULONG)t->tries : CK_UNAVAILABLE_INFORMATION);
+}
+
 static CK_RV
 get_private(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
 {
@@ -182,6 +190,7 @@ static const struct attr_row table[] = {
 	ROW_GET(CKA_LABEL, ALL, S, get_label),
 	ROW_GET(CKA_UNIQUE_ID, ALL, S, get_unique),
 	ROW_GET(CKA_PROFILE_ID, PROF, S, get_profile),
+	ROW_GET(CKA_DPIV_PIN_TRIES, PROF, S, get_tries),
 	ROW_GET(CKA_ID, CRED, S, get_id),
 	/* certificates */
 	ROW_NUMBER(CKA_CERTIFICATE_TYPE, CERT, CKC_X_509),

@@ -8,6 +8,12 @@
  */
 #include <p11-kit/pkcs11.h>
 
+/*
+ * dpiv's own attribute, on the profile objects of its tokens: how many PIN tries are left (CK_ULONG;
+ * CK_UNAVAILABLE_INFORMATION when the card did not say). Cryptoki has flags for "few" and "one" only.
+ */
+#define CKA_DPIV_PIN_TRIES (CKA_VENDOR_DEFINED | 0x64700001UL)
+
 #ifndef CKO_PROFILE
 #define CKO_PROFILE (9UL)
 #endif

@@ -39,7 +39,7 @@ judge 'no such mechanism' fail:C_GenerateKeyPair:70 1 "'laptop'" 'cannot do this
 judge 'read-only session' fail:C_GenerateKeyPair:B5 1 'write-protected'
 judge 'signing fails' fail:C_Sign:30 1 "'laptop'" 'cannot sign the certificate request'
 judge 'PIN blocked' locked 4 "'laptop'" 'PIN is blocked'
-judge 'one try left and nobody to confirm' final-try 4 'laptop' 'no terminal to ask on'
+judge 'one try left and nobody to confirm' final-try 4 'laptop' 'one PIN try is left' 'on a terminal'
 echo 999999 >"$TMP/pin"
 judge 'wrong PIN' none 4 "'laptop'" 'wrong PIN'
 once() { grep -c ' C_Login$' "$TMP/calls" | grep -qx 1; }

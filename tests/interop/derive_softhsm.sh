@@ -47,15 +47,6 @@ key_signs() { # ID CERT: the private key and the certificate belong together
 		openssl dgst -sha256 -verify "$TMP/pub.pem" -signature "$TMP/signature" "$TMP/message"
 }
 
-card_cert() { # FILE
-	pkcs11-tool --module "$BUILD/dpiv-pkcs11.so" --token-label "$(card_label)" --read-object --type cert --id 01 \
-		-o "$TMP/card.der" >/dev/null 2>&1 && openssl x509 -inform DER -in "$TMP/card.der" -out "$1"
-}
-card_label() {
-	pkcs11-tool --module "$BUILD/dpiv-pkcs11.so" -L 2>/dev/null | awk -F' : ' -v s="$CARD_SERIAL" \
-		'/token label/ { l = $2 } /serial num/ && index($2, s) { print l; exit }'
-}
-
 one() { # NAME CARD TLS ALG
 	local what="$1 card, TLS $3, $4"
 	issuer_start --tls "$3" || fail "$what: an issuer" "$(cat "$TMP/issuer.log")"

@@ -7,7 +7,8 @@
 # Then, after shell.sh:
 #   issuer_start [OPTIONS of dpiv-issuer serve]    ISSUER, killed at the end; issuer_stop
 #   token_fresh LABEL [PIN]    an empty token: TO, the state store and HOME are fresh as well
-#   card N                     CARD_URI of the N-th card (from 1), with its PIN's file
+#   card N                     CARD_URI (with its PIN's file), CARD_SERIAL, CARD_LABEL of the N-th card (from 1)
+#   card_cert FILE             its PIV Authentication certificate
 #   derive OPTIONS...          dpiv derive from the card into the token
 #   token_objects              what is on the token, sorted
 
@@ -63,13 +64,26 @@ token_fresh() {
 	TO="pkcs11:token=$label?module-path=${MODULE:-$SOFTHSM}&pin-source=file:$TMP/pin"
 }
 
+# The readers are "Virtual PCD 00 00", or "Virtual PCD N 00 00" where there are several; cards may take a moment to be seen.
 card() {
-	local uri
+	local n=$(($1 - 1)) found
 	echo 123456 >"$TMP/card.pin"
-	uri=$(pkcs11-tool --module "$BUILD/dpiv-pkcs11.so" -L 2>/dev/null | awk -F: '/serial num/ { gsub(/ /, "", $2); print $2 }' |
-		sed -n "$1p")
-	CARD_SERIAL=$uri
-	CARD_URI="pkcs11:serial=$uri?pin-source=file:$TMP/card.pin"
+	for _ in $(seq 50); do
+		found=$(pkcs11-tool --module "$BUILD/dpiv-pkcs11.so" -L 2>/dev/null | awk -v n=$n '
+			/^Slot/ { here = $0 ~ ("Virtual PCD " n " 00 00") || $0 ~ /Virtual PCD 00 00/ }
+			here && /token label/ { sub(/.* : /, ""); label = $0 }
+			here && /serial num/ { print $NF "/" label; exit }')
+		[ -z "$found" ] || break
+		sleep 0.1
+	done
+	CARD_SERIAL=${found%%/*} CARD_LABEL=${found#*/}
+	CARD_URI="pkcs11:serial=$CARD_SERIAL?pin-source=file:$TMP/card.pin"
+}
+
+# card_cert FILE: its PIV Authentication certificate as PEM
+card_cert() {
+	pkcs11-tool --module "$BUILD/dpiv-pkcs11.so" --token-label "$CARD_LABEL" --read-object --type cert --id 01 \
+		-o "$TMP/card.der" >/dev/null 2>&1 && openssl x509 -inform DER -in "$TMP/card.der" -out "$1"
 }
 
 derive() {
