@@ -50,7 +50,7 @@ tty_say(int fd, const char *text)
 		if (w <= 0)
 			return;
 		text += w;
-		n -= (size_t) w;
+		n -= (size_t)w;
 	}
 }
 
@@ -90,7 +90,7 @@ tty_ask(int fd, const char *question, bool echo, struct secret *answer)
 		sigaction(held[i], &sa, &old[i]);
 	quiet = was;
 	if (!echo)
-		quiet.c_lflag &= ~(tcflag_t) ECHO;
+		quiet.c_lflag &= ~(tcflag_t)ECHO;
 	tcsetattr(fd, TCSAFLUSH, &quiet);
 	tty_say(fd, question);
 	e = tty_line(fd, answer);
@@ -147,12 +147,12 @@ ask_last(int fd, const struct token_prompt *q)
 	char token[64], text[256];
 
 	text_safe(span_str(q->token), token, sizeof token);
-	snprintf(text, sizeof text,
-	    "Only one try is left before the PIN of '%s' is blocked. Type 'yes' to use it: ", token);
+	snprintf(
+	    text, sizeof text, "Only one try is left before the PIN of '%s' is blocked. Type 'yes' to use it: ", token);
 	if (tty_yes(fd, text))
 		return E_OK;
-	return err_set(E_CANCELED, "%s: the last PIN try was left alone; unblock the PIN or be sure of it, then try again",
-	    token);
+	return err_set(
+	    E_CANCELED, "%s: the last PIN try was left alone; unblock the PIN or be sure of it, then try again", token);
 }
 
 enum err
@@ -163,14 +163,18 @@ cli_ask(void *arg, const struct token_prompt *q, struct secret **pin)
 	enum err e = E_OK;
 	int fd = tty_open();
 
-	(void) arg;
+	(void)arg;
 	*pin = NULL;
 	if (fd < 0 && q->last_try)
-		return err_set(E_AUTH, "%s: one PIN try is left before the PIN is blocked, and it is not spent without asking; run "
-		    "this on a terminal", q->token);
+		return err_set(E_AUTH,
+		    "%s: one PIN try is left before the PIN is blocked, and it is not spent without asking; run "
+		    "this on a terminal",
+		    q->token);
 	if (fd < 0)
-		return err_set(E_AUTH, "%s: a PIN is needed and there is no terminal to ask on; add "
-		    "pin-source=file:PATH to the token's URI", q->token);
+		return err_set(E_AUTH,
+		    "%s: a PIN is needed and there is no terminal to ask on; add "
+		    "pin-source=file:PATH to the token's URI",
+		    q->token);
 	if (s == NULL)
 		e = err_set(E_NOMEM, "out of memory");
 	cli_progress_end();

@@ -9,8 +9,8 @@
 /*
  * The dpiv command: one table of verbs (cli_verbs in main.c), one file a verb. A verb's function gets its own name as
  * argv[0] and its arguments after it, so that getopt_long() can be used at once; it returns an exit status. Its help
- * text, help_VERB, is shown by `dpiv help VERB` and by `dpiv VERB --help` (main.c does that): first line the usage, then
- * what it does, the options, and examples that work.
+ * text, help_VERB, is shown by `dpiv help VERB` and by `dpiv VERB --help` (main.c does that): first line the usage,
+ * then what it does, the options, and examples that work.
  */
 struct cli_verb {
 	const char *name, *line; /* what `dpiv help` lists */

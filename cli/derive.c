@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * dpiv derive: options and configuration to one request, one call, results to the terminal. Ctrl-C stops the run between two
- * steps or within a network exchange, and undoes the step; a second one ends the process at once, which the next run clears
- * up after. A step that hangs in somebody else's code (a PKCS#11 module; libp11 0.4.12 when a token vanishes at the wrong
- * moment) is ended in the same way by an alarm, so that every run ends.
+ * dpiv derive: options and configuration to one request, one call, results to the terminal. Ctrl-C stops the run
+ * between two steps or within a network exchange, and undoes the step; a second one ends the process at once, which the
+ * next run clears up after. A step that hangs in somebody else's code (a PKCS#11 module; libp11 0.4.12 when a token
+ * vanishes at the wrong moment) is ended in the same way by an alarm, so that every run ends.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -76,8 +76,9 @@ static unsigned step_limit;
 static void
 on_alarm(int sig)
 {
-	static const char text[] = "dpiv derive: the token, card or issuer does not answer any more; stopped. Run the same command "
-				   "again: what is unfinished is cleared up then\n";
+	static const char text[] =
+	    "dpiv derive: the token, card or issuer does not answer any more; stopped. Run the same command "
+	    "again: what is unfinished is cleared up then\n";
 
 	(void)sig;
 	if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
@@ -233,7 +234,8 @@ issuer_section(const struct conf *conf, const char *name, struct options *o)
 	snprintf(section, sizeof section, "issuer %s", name);
 	o->req.issuer = conf_str(conf, section, "url");
 	if (o->req.issuer == NULL)
-		return err_set(E_CONF, "dpiv.conf has no [issuer %s] with an url; give the issuer's https address instead", name);
+		return err_set(
+		    E_CONF, "dpiv.conf has no [issuer %s] with an url; give the issuer's https address instead", name);
 	if (o->req.cafile == NULL)
 		o->req.cafile = conf_str(conf, section, "cafile");
 	o->req.test_policies = conf_bool(conf, section, "test_policies");
@@ -254,7 +256,8 @@ options_complete(const struct conf *conf, struct options *o)
 	if (o->req.to == NULL)
 		o->req.to = conf_str(conf, "derive", "to");
 	if (o->req.to == NULL)
-		return err_set(E_USAGE, "say which token gets the credential: --to 'pkcs11:token=NAME?module-path=…'");
+		return err_set(
+		    E_USAGE, "say which token gets the credential: --to 'pkcs11:token=NAME?module-path=/PATH'");
 	if (o->issuer == NULL)
 		o->issuer = conf_str(conf, "derive", "issuer");
 	if (o->issuer == NULL)
@@ -278,8 +281,9 @@ show_result(const struct derive_result *r)
 
 	strftime(date, sizeof date, "%Y-%m-%d", gmtime_r(&r->not_after, &tm));
 	printf("%-8s %s, valid until %s, serial %s%s\n", role_info(r->role)->name, r->name, date, r->serial,
-	    r->existed ? " (was there already; --again derives a new one)" :
-	    r->finished ? " (begun by an earlier run, finished now)" : "");
+	    r->existed	      ? " (was there already; --again derives a new one)"
+		: r->finished ? " (begun by an earlier run, finished now)"
+			      : "");
 	printf("         %s\n", r->uri);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * dpiv status: gathers what there is into one JSON tree and shows that tree, as it is (--json) or as text (status_text.c). No
- * PIN is asked for and nothing is changed: certificates are read from the tokens without a login, the rest comes from the
- * state store. What needs attention is a list of its own, each with the command to run.
+ * dpiv status: gathers what there is into one JSON tree and shows that tree, as it is (--json) or as text
+ * (status_text.c). No PIN is asked for and nothing is changed: certificates are read from the tokens without a login,
+ * the rest comes from the state store. What needs attention is a list of its own, each with the command to run.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -123,7 +123,8 @@ token_known(const json_t *list, const json_t *token)
 	size_t i;
 	json_t *o;
 
-	json_array_foreach(list, i, o) {
+	json_array_foreach(list, i, o)
+	{
 		if (strcmp(json_string_value(json_object_get(o, "uri")), uri) == 0)
 			return true;
 	}
@@ -148,13 +149,14 @@ card_attention(struct status *s, const json_t *card)
 	json_t *k;
 	char what[256];
 
-	json_array_foreach(json_object_get(card, "keys"), i, k) {
+	json_array_foreach(json_object_get(card, "keys"), i, k)
+	{
 		const char *state = json_string_value(json_object_get(k, "state"));
 
 		if (state == NULL || strcmp(state, "ok") == 0 || !json_is_true(json_object_get(k, "piv_auth")))
 			continue;
-		snprintf(what, sizeof what, "the PIV card's authentication certificate %s", strcmp(state, "expired") == 0 ?
-		    "has expired" : "expires soon");
+		snprintf(what, sizeof what, "the PIV card's authentication certificate %s",
+		    strcmp(state, "expired") == 0 ? "has expired" : "expires soon");
 		attention(s, what, "ask your agency for a new card");
 	}
 }
@@ -209,8 +211,10 @@ cred_on_token(const struct status *s, const struct credential *c)
 
 	cert_serial(c->cert, serial, sizeof serial);
 	for (size_t l = 0; l < 2; l++) {
-		json_array_foreach(lists[l], i, t) {
-			json_array_foreach(json_object_get(t, "keys"), k, key) {
+		json_array_foreach(lists[l], i, t)
+		{
+			json_array_foreach(json_object_get(t, "keys"), k, key)
+			{
 				const char *have = json_string_value(json_object_get(key, "serial"));
 
 				if (have != NULL && strcmp(have, serial) == 0)
@@ -229,7 +233,8 @@ cred_token_present(const struct status *s, const struct credential *c)
 	json_t *t;
 
 	for (size_t l = 0; l < 2; l++) {
-		json_array_foreach(lists[l], i, t) {
+		json_array_foreach(lists[l], i, t)
+		{
 			const char *label = json_string_value(json_object_get(t, "label"));
 
 			if (label != NULL && strcmp(label, c->token_label) == 0)
@@ -257,8 +262,8 @@ cred_attention(struct status *s, const struct credential *c, const char *state)
 			continue;
 		snprintf(what, sizeof what, "the %s credential on '%s' %s", role_info(c->role)->name, c->token_label,
 		    complaints[i].what);
-		snprintf(command, sizeof command, "dpiv derive --again --role %s --issuer %s --to '%s'", role_info(c->role)->name,
-		    c->issuer, c->token_uri);
+		snprintf(command, sizeof command, "dpiv derive --again --role %s --issuer %s --to '%s'",
+		    role_info(c->role)->name, c->issuer, c->token_uri);
 		attention(s, what, command);
 	}
 }
@@ -274,10 +279,11 @@ cred_add(struct status *s, const struct credential *c)
 	else if (!cred_on_token(s, c))
 		state = "missing";
 	cert_uuids(c->cert, uuid);
-	json_array_append_new(s->credentials, json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:o, s:s}", "role",
-	    role_info(c->role)->name, "name", cert_name(c->cert, name, sizeof name), "issuer", c->issuer, "token", c->token_label,
-	    "token_uri", c->token_uri, "id", json_hex(c->id, c->id_len), "serial", cert_serial(c->cert, serial, sizeof serial),
-	    "uuid", uuid, "not_after", json_time(cert_not_after(c->cert)), "state", state));
+	json_array_append_new(s->credentials,
+	    json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:o, s:s}", "role", role_info(c->role)->name, "name",
+		cert_name(c->cert, name, sizeof name), "issuer", c->issuer, "token", c->token_label, "token_uri",
+		c->token_uri, "id", json_hex(c->id, c->id_len), "serial", cert_serial(c->cert, serial, sizeof serial),
+		"uuid", uuid, "not_after", json_time(cert_not_after(c->cert)), "state", state));
 	cred_attention(s, c, state);
 }
 
@@ -311,12 +317,13 @@ gather_unfinished(struct status *s, struct store *store)
 
 		e = store_enrol_get(store, i, &r);
 		if (e == E_OK) {
-			json_array_append_new(s->unfinished, json_pack("{s:s, s:s, s:s, s:o}", "role", role_info(r.role)->name,
-			    "issuer", r.issuer, "token", r.token_label, "since", json_time(r.created)));
-			snprintf(what, sizeof what, "deriving the %s credential on '%s' was cut short", role_info(r.role)->name,
-			    r.token_label);
-			snprintf(command, sizeof command, "dpiv derive --role %s --issuer %s --to '%s'", role_info(r.role)->name,
-			    r.issuer, r.token_uri);
+			json_array_append_new(s->unfinished,
+			    json_pack("{s:s, s:s, s:s, s:o}", "role", role_info(r.role)->name, "issuer", r.issuer,
+				"token", r.token_label, "since", json_time(r.created)));
+			snprintf(what, sizeof what, "deriving the %s credential on '%s' was cut short",
+			    role_info(r.role)->name, r.token_label);
+			snprintf(command, sizeof command, "dpiv derive --role %s --issuer %s --to '%s'",
+			    role_info(r.role)->name, r.issuer, r.token_uri);
 			attention(s, what, command);
 		}
 		enrolment_clear(&r);

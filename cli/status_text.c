@@ -32,14 +32,14 @@ show_tokens(const json_t *list, const char *kind)
 	size_t i, n;
 	json_t *t, *k;
 
-	json_array_foreach(list, i, t) {
+	json_array_foreach(list, i, t)
+	{
 		if (!json_is_true(json_object_get(t, "present"))) {
 			printf("%-10s %s\n    %s\n", kind, str(t, "uri"), str(t, "problem"));
 			continue;
 		}
 		printf("%-10s %s\n    %s\n", kind, str(t, "label"), str(t, "uri"));
-		json_array_foreach(json_object_get(t, "keys"), n, k)
-			show_key(k);
+		json_array_foreach(json_object_get(t, "keys"), n, k) show_key(k);
 	}
 }
 
@@ -51,9 +51,8 @@ show_credentials(const json_t *list)
 
 	if (json_array_size(list) > 0)
 		printf("Derived credentials\n");
-	json_array_foreach(list, i, c)
-		printf("    %-8s %-28s on '%s' until %.10s  %s\n", str(c, "role"), str(c, "name"), str(c, "token"),
-		    str(c, "not_after"), str(c, "state"));
+	json_array_foreach(list, i, c) printf("    %-8s %-28s on '%s' until %.10s  %s\n", str(c, "role"),
+	    str(c, "name"), str(c, "token"), str(c, "not_after"), str(c, "state"));
 }
 
 static void
@@ -64,8 +63,7 @@ show_attention(const json_t *list)
 
 	if (json_array_size(list) > 0)
 		printf("Needs attention\n");
-	json_array_foreach(list, i, a)
-		printf("    %s\n      -> %s\n", str(a, "what"), str(a, "command"));
+	json_array_foreach(list, i, a) printf("    %s\n      -> %s\n", str(a, "what"), str(a, "command"));
 }
 
 void
@@ -79,6 +77,7 @@ status_text(const json_t *tree)
 	show_tokens(json_object_get(tree, "tokens"), "Token");
 	show_credentials(json_object_get(tree, "credentials"));
 	show_attention(json_object_get(tree, "attention"));
-	if (json_array_size(json_object_get(tree, "attention")) == 0 && json_array_size(json_object_get(tree, "credentials")) > 0)
+	if (json_array_size(json_object_get(tree, "attention")) == 0 &&
+	    json_array_size(json_object_get(tree, "credentials")) > 0)
 		printf("Everything is in order.\n");
 }

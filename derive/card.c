@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Finding the PIV card and its PIV Authentication certificate. The certificate is known by its policy
- * (id-fpki-common-authentication); where a card's has another, CKA_ID 01 (9A) with clientAuth is taken and the issuer judges
- * it. A derived credential never vouches for another one (SP 800-157r1, 2.2.3), so certificates with a derived policy are
- * passed over, and named when there is nothing else.
+ * (id-fpki-common-authentication); where a card's has another, CKA_ID 01 (9A) with clientAuth is taken and the issuer
+ * judges it. A derived credential never vouches for another one (SP 800-157r1, 2.2.3), so certificates with a derived
+ * policy are passed over, and named when there is nothing else.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +57,9 @@ card_key(struct token *t, struct card *out)
 	if (e != E_OK)
 		return e;
 	if (best == NULL && derived)
-		return err_set(E_POLICY, "token '%s' holds a derived credential, and only a PIV card can vouch for a new one", token_label(t));
+		return err_set(E_POLICY,
+		    "token '%s' holds a derived credential, and only a PIV card can vouch for a new one",
+		    token_label(t));
 	if (best == NULL)
 		return err_set(E_NOTFOUND, "token '%s' has no PIV Authentication certificate (9A)", token_label(t));
 	memcpy(out->id, best->id, best->id_len);
@@ -104,7 +106,9 @@ card_only(char **uris, size_t n, token_ask_fn *ask, void *arg, struct card *out)
 	if (found == 1)
 		return E_OK;
 	card_close(out);
-	return found == 0 ? e : err_set(E_ARG, "there are %zu PIV cards; choose one with --from (dpiv status lists them)", found);
+	return found == 0
+	    ? e
+	    : err_set(E_ARG, "there are %zu PIV cards; choose one with --from (dpiv status lists them)", found);
 }
 
 enum err
@@ -136,7 +140,7 @@ card_close(struct card *c)
 }
 
 static X509 *
-pool_issuer(X509 *cert, STACK_OF(X509) *pool)
+pool_issuer(X509 *cert, STACK_OF(X509) * pool)
 {
 	for (int i = 0; i < sk_X509_num(pool); i++)
 		if (X509_check_issued(sk_X509_value(pool, i), cert) == X509_V_OK)
@@ -145,7 +149,7 @@ pool_issuer(X509 *cert, STACK_OF(X509) *pool)
 }
 
 enum err
-card_chain(X509 *cert, STACK_OF(X509) *pool, STACK_OF(X509) **out)
+card_chain(X509 *cert, STACK_OF(X509) * pool, STACK_OF(X509) * *out)
 {
 	STACK_OF(X509) *chain = sk_X509_new_null();
 	X509 *at = cert;

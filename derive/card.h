@@ -4,7 +4,8 @@
 
 #include "derive/token.h"
 
-/* The PIV card that vouches: its token, its PIV Authentication certificate and what leads to that certificate's root. */
+/* The PIV card that vouches: its token, its PIV Authentication certificate and what leads to that certificate's root.
+ */
 struct card {
 	struct token *token;
 	X509 *cert; /* owned */
@@ -12,12 +13,13 @@ struct card {
 	size_t id_len;
 };
 
-/* from: the card's URI (it may name the key), or NULL: the one PIV card that dpiv's own module sees. Nothing is sent to the
- * card but reads. E_NOREADER, E_NOCARD, E_NOTPIV, E_NOTFOUND, E_ARG (several), E_POLICY (only a derived credential). */
+/* from: the card's URI (it may name the key), or NULL: the one PIV card that dpiv's own module sees. Nothing is sent to
+ * the card but reads. E_NOREADER, E_NOCARD, E_NOTPIV, E_NOTFOUND, E_ARG (several), E_POLICY (only a derived
+ * credential). */
 enum err card_open(const char *from, token_ask_fn *ask, void *arg, struct card *out) MUST_CHECK;
 void card_close(struct card *c);
 
 /* The issuers of cert, without a root, as far as pool has them: what a TLS client sends along. */
-enum err card_chain(X509 *cert, STACK_OF(X509) *pool, STACK_OF(X509) **out) MUST_CHECK;
+enum err card_chain(X509 *cert, STACK_OF(X509) * pool, STACK_OF(X509) * *out) MUST_CHECK;
 
 #endif

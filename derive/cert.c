@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reading facts out of certificates: names, UUIDs, policies (FPKI certificate profiles; RFC 5280). Certificates come from
- * tokens and servers: every extension may be missing, doubled or malformed, and then simply is not there.
+ * Reading facts out of certificates: names, UUIDs, policies (FPKI certificate profiles; RFC 5280). Certificates come
+ * from tokens and servers: every extension may be missing, doubled or malformed, and then simply is not there.
  */
 #include <stdio.h>
 #include <string.h>
@@ -91,8 +91,8 @@ cert_has_fascn(X509 *cert)
 		ASN1_OBJECT *oid = NULL;
 		ASN1_TYPE *value = NULL;
 
-		found = GENERAL_NAME_get0_otherName(sk_GENERAL_NAME_value(names, i), &oid, &value) == 1 && oid != NULL &&
-		    oid_is(oid, FASCN_OID);
+		found = GENERAL_NAME_get0_otherName(sk_GENERAL_NAME_value(names, i), &oid, &value) == 1 &&
+		    oid != NULL && oid_is(oid, FASCN_OID);
 	}
 	GENERAL_NAMES_free(names);
 	return found;
@@ -200,7 +200,7 @@ cert_is_piv_auth(X509 *cert)
 }
 
 enum err
-cert_choose(STACK_OF(X509) *certs, EVP_PKEY *pub, X509 **out)
+cert_choose(STACK_OF(X509) * certs, EVP_PKEY *pub, X509 **out)
 {
 	*out = NULL;
 	for (int i = 0; i < sk_X509_num(certs) && *out == NULL; i++) {
@@ -212,12 +212,13 @@ cert_choose(STACK_OF(X509) *certs, EVP_PKEY *pub, X509 **out)
 	ERR_clear_error();
 	if (*out != NULL)
 		return E_OK;
-	return err_set(E_POLICY, "the issuer certified another key than the one that was asked for; nothing was installed, tell "
+	return err_set(E_POLICY,
+	    "the issuer certified another key than the one that was asked for; nothing was installed, tell "
 	    "the issuer");
 }
 
 enum err
-cert_read_file(const char *path, STACK_OF(X509) **out)
+cert_read_file(const char *path, STACK_OF(X509) * *out)
 {
 	BIO *in = BIO_new_file(path, "r");
 	STACK_OF(X509) *list = sk_X509_new_null();

@@ -13,15 +13,15 @@
 /* What an issued certificate has to satisfy before it goes onto the token. */
 struct cert_rules {
 	enum role role;
-	EVP_PKEY *pub; /* the key that was asked for */
-	X509 *card;    /* PIV Authentication certificate that it was derived from */
-	STACK_OF(X509) *anchors, *others; /* trusted; and untrusted, for the path. anchors NULL: the system's */
-	bool test_policies;		  /* the test arc counts as well */
+	EVP_PKEY *pub;			   /* the key that was asked for */
+	X509 *card;			   /* PIV Authentication certificate that it was derived from */
+	STACK_OF(X509) * anchors, *others; /* trusted; and untrusted, for the path. anchors NULL: the system's */
+	bool test_policies;		   /* the test arc counts as well */
 	time_t now;
 };
 
 /* Of several certificates the one for this key; E_POLICY when none is. Borrowed. */
-enum err cert_choose(STACK_OF(X509) *certs, EVP_PKEY *pub, X509 **out) MUST_CHECK;
+enum err cert_choose(STACK_OF(X509) * certs, EVP_PKEY *pub, X509 **out) MUST_CHECK;
 
 /* E_POLICY or E_EXPIRED with the precise reason. */
 enum err cert_check(X509 *cert, const struct cert_rules *rules) MUST_CHECK;
@@ -40,6 +40,6 @@ time_t cert_not_before(X509 *cert);
 /* Is it a PIV Authentication certificate (policy 3.13, or 48.11 of the test arc; not a derived one)? */
 bool cert_is_piv_auth(X509 *cert);
 /* PEM file -> certificates; E_CONF when it has none. */
-enum err cert_read_file(const char *path, STACK_OF(X509) **out) MUST_CHECK;
+enum err cert_read_file(const char *path, STACK_OF(X509) * *out) MUST_CHECK;
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * Is an issued certificate the one that should go onto the token? A table of checks, each with its own sentence, in the
  * order in which a person would want to hear of the faults. The issuer is trusted to issue, not to make no mistakes: a
- * wrong key, another person's name, the card's own UUID or a policy that was not asked for would be found much later, by
- * somebody else. Profiles: FPKI Common Policy worksheets 8, 9 and 10; SP 800-157r1, 3.1.1.
+ * wrong key, another person's name, the card's own UUID or a policy that was not asked for would be found much later,
+ * by somebody else. Profiles: FPKI Common Policy worksheets 8, 9 and 10; SP 800-157r1, 3.1.1.
  */
 #include <string.h>
 #include <strings.h>
@@ -63,7 +63,8 @@ check_dates(X509 *c, const struct cert_rules *r)
 	if (to <= r->now)
 		return err_set(E_EXPIRED, "it has expired already; is this computer's clock right?");
 	if (to - from > LIFE_MAX)
-		return err_set(E_POLICY, "it is valid for %ld days, more than the 1096 that are allowed", (long)((to - from) / DAY));
+		return err_set(E_POLICY, "it is valid for %ld days, more than the 1096 that are allowed",
+		    (long)((to - from) / DAY));
 	return E_OK;
 }
 
@@ -122,10 +123,12 @@ check_policy(X509 *c, const struct cert_rules *r)
 {
 	const struct role_info *role = role_info(r->role);
 
-	if (cert_has_policy(c, role->policies, NULL) || (r->test_policies && cert_has_policy(c, role->test_policies, NULL)))
+	if (cert_has_policy(c, role->policies, NULL) ||
+	    (r->test_policies && cert_has_policy(c, role->test_policies, NULL)))
 		return E_OK;
 	if (cert_has_policy(c, role->test_policies, NULL))
-		return err_set(E_POLICY, "it is issued under a test policy; set test_policies = yes for this issuer if that is wanted");
+		return err_set(E_POLICY,
+		    "it is issued under a test policy; set test_policies = yes for this issuer if that is wanted");
 	return err_set(E_POLICY, "it is not issued under a policy for %s", role->what);
 }
 
@@ -147,8 +150,8 @@ path_policies(X509_STORE_CTX *ctx, const struct cert_rules *r)
 		}
 	}
 	X509_VERIFY_PARAM_set_time(param, r->now);
-	return X509_VERIFY_PARAM_set_flags(param,
-		   X509_V_FLAG_X509_STRICT | X509_V_FLAG_POLICY_CHECK | X509_V_FLAG_EXPLICIT_POLICY) == 1;
+	return X509_VERIFY_PARAM_set_flags(
+		   param, X509_V_FLAG_X509_STRICT | X509_V_FLAG_POLICY_CHECK | X509_V_FLAG_EXPLICIT_POLICY) == 1;
 }
 
 /* RFC 5280, 6: to the anchors that were configured, with the role's policies as the initial set. */

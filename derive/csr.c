@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Certification requests (PKCS #10, RFC 2986): the card's subject, the new public key, the channel binding as challengePassword
- * when the issuer asks for it (RFC 7030, 3.5), keyUsage of the role and the extensions that the issuer listed (RFC 9908). The
- * request is signed by the key in the token, which is the proof of possession, and verified with the public key that was read
- * back from the token: a token whose two halves do not belong together is found out here and not by the issuer.
+ * Certification requests (PKCS #10, RFC 2986): the card's subject, the new public key, the channel binding as
+ * challengePassword when the issuer asks for it (RFC 7030, 3.5), keyUsage of the role and the extensions that the
+ * issuer listed (RFC 9908). The request is signed by the key in the token, which is the proof of possession, and
+ * verified with the public key that was read back from the token: a token whose two halves do not belong together is
+ * found out here and not by the issuer.
  */
 #include <string.h>
 
@@ -21,7 +22,8 @@ csr_digest(const struct csr_in *in)
 {
 	if (in->attrs != NULL && in->attrs->digest != 0)
 		return EVP_get_digestbynid(in->attrs->digest);
-	return EVP_PKEY_get_base_id(in->pub) == EVP_PKEY_EC && EVP_PKEY_get_bits(in->pub) > 256 ? EVP_sha384() : EVP_sha256();
+	return EVP_PKEY_get_base_id(in->pub) == EVP_PKEY_EC && EVP_PKEY_get_bits(in->pub) > 256 ? EVP_sha384()
+												: EVP_sha256();
 }
 
 static X509_EXTENSION *
@@ -58,7 +60,7 @@ csr_ext_is_ours(const X509_EXTENSION *x)
 }
 
 static bool
-csr_push(STACK_OF(X509_EXTENSION) *list, X509_EXTENSION *x)
+csr_push(STACK_OF(X509_EXTENSION) * list, X509_EXTENSION *x)
 {
 	if (x != NULL && sk_X509_EXTENSION_push(list, x) > 0)
 		return true;
@@ -121,7 +123,8 @@ csr_build(const struct csr_in *in, struct wbuf *out)
 	if (req == NULL || !csr_fill(in, req))
 		e = err_crypto(E_CRYPTO, "cannot build the certificate request");
 	else if (X509_REQ_sign(req, in->key, csr_digest(in)) <= 0)
-		e = err_set(E_CRYPTO, "cannot sign the certificate request with the new key"); /* the queue: token_failed() */
+		e = err_set(
+		    E_CRYPTO, "cannot sign the certificate request with the new key"); /* the queue: token_failed() */
 	else if (X509_REQ_verify(req, in->pub) != 1)
 		e = err_crypto(E_CRYPTO, "the token signs with another key than the one that it shows");
 	if (e == E_OK) {
@@ -182,7 +185,9 @@ csr_algorithm(const struct proto_attrs *attrs, bool chosen, enum token_alg choic
 	}
 	alg_wanted(a, want, sizeof want);
 	if (chosen)
-		return err_set(E_POLICY, "the issuer wants an %s key and you asked for %s; leave --alg away or choose what it wants",
-		    want, alg_name(choice));
-	return err_set(E_POLICY, "the issuer wants an %s key, which no derived PIV credential may have (SP 800-78-5)", want);
+		return err_set(E_POLICY,
+		    "the issuer wants an %s key and you asked for %s; leave --alg away or choose what it wants", want,
+		    alg_name(choice));
+	return err_set(
+	    E_POLICY, "the issuer wants an %s key, which no derived PIV credential may have (SP 800-78-5)", want);
 }

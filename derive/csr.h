@@ -13,18 +13,19 @@
 /* A certification request (RFC 2986) for a new key. */
 struct csr_in {
 	enum role role;
-	const X509_NAME *subject; /* what the card says; the issuer decides */
-	EVP_PKEY *pub;		  /* the new key, read back from the token */
-	EVP_PKEY *key;		  /* the same as a private key: signs */
-	struct span binding;	  /* channel binding, put in as challengePassword in base64; may be empty */
+	const X509_NAME *subject;	 /* what the card says; the issuer decides */
+	EVP_PKEY *pub;			 /* the new key, read back from the token */
+	EVP_PKEY *key;			 /* the same as a private key: signs */
+	struct span binding;		 /* channel binding, put in as challengePassword in base64; may be empty */
 	const struct proto_attrs *attrs; /* what the issuer wants; may be NULL */
 };
 
 /* The DER request, signed and verified again. E_CRYPTO when signing failed: see token_failed(). */
 enum err csr_build(const struct csr_in *in, struct wbuf *out) MUST_CHECK;
 
-/* The algorithm to generate by: what the person chose (chosen), else what the issuer wants, else RSA-2048. E_POLICY when
- * the issuer wants something that the person did not choose or that no derived credential may have. */
-enum err csr_algorithm(const struct proto_attrs *attrs, bool chosen, enum token_alg choice, enum token_alg *out) MUST_CHECK;
+/* The algorithm to generate by: what the person chose (chosen), else what the issuer wants, else RSA-2048. E_POLICY
+ * when the issuer wants something that the person did not choose or that no derived credential may have. */
+enum err
+csr_algorithm(const struct proto_attrs *attrs, bool chosen, enum token_alg choice, enum token_alg *out) MUST_CHECK;
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Deriving, from the outside in: the store and its lock, the target and what is left on it, the card and its PIN, the
- * connection that the card authenticates (PKI-AUTH, FIPS 201-3, 6.2.3.1), then role after role over that one connection.
- * Nothing is asked of a person, and no PIN is spent, before it is known that the token can be written to and that a card is
- * there.
+ * connection that the card authenticates (PKI-AUTH, FIPS 201-3, 6.2.3.1), then role after role over that one
+ * connection. Nothing is asked of a person, and no PIN is spent, before it is known that the token can be written to
+ * and that a card is there.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -114,8 +114,14 @@ static enum err
 open_conn(struct derive *d)
 {
 	const struct derive_req *r = d->req;
-	struct proto_conf conf = { .url = r->issuer, .http = { .cafile = r->cafile, .tls = r->tls, .timeout = r->timeout,
-		.cert = d->card.cert, .key = d->card_key, .stop = r->stop, .stop_arg = r->ui_arg } };
+	struct proto_conf conf = { .url = r->issuer,
+		.http = { .cafile = r->cafile,
+		    .tls = r->tls,
+		    .timeout = r->timeout,
+		    .cert = d->card.cert,
+		    .key = d->card_key,
+		    .stop = r->stop,
+		    .stop_arg = r->ui_arg } };
 	enum err e = E_OK;
 
 	memcpy(conf.label, r->label, sizeof conf.label);
@@ -148,9 +154,10 @@ take_cacerts(struct derive *d)
 		    sk_X509_push(d->anchors, x) <= 0)
 			X509_free(x);
 	}
-	return sk_X509_num(d->anchors) > 0 ? E_OK :
-	    err_set(E_POLICY, "%s does not say by which root it issues; get its CA certificate and use --cafile",
-		d->proto->server(d->conn));
+	return sk_X509_num(d->anchors) > 0
+	    ? E_OK
+	    : err_set(E_POLICY, "%s does not say by which root it issues; get its CA certificate and use --cafile",
+		  d->proto->server(d->conn));
 }
 
 /* A failure that is really a card or token pulled out. */
@@ -160,11 +167,14 @@ blame(struct derive *d, enum err e)
 	if (e == E_OK || e == E_PIN || e == E_PINLOCKED || e == E_CANCELED)
 		return e;
 	if (d->card.token != NULL && !token_present(d->card.token))
-		return err_set(E_CARDGONE, "the PIV card '%s' was taken out in the middle; put it back and run the same command again",
+		return err_set(E_CARDGONE,
+		    "the PIV card '%s' was taken out in the middle; put it back and run the same command again",
 		    token_label(d->card.token));
 	if (d->to != NULL && !token_present(d->to))
-		return err_set(E_CARDGONE, "the token '%s' was taken out in the middle; put it back and run the same command again: "
-		    "what is unfinished on it is cleared up then", token_label(d->to));
+		return err_set(E_CARDGONE,
+		    "the token '%s' was taken out in the middle; put it back and run the same command again: "
+		    "what is unfinished on it is cleared up then",
+		    token_label(d->to));
 	return e;
 }
 

@@ -10,16 +10,16 @@
 #include "derive/role.h"
 
 /*
- * Deriving credentials: PKI-AUTH with the card, then for each role a key pair on the target, its certificate from the issuer,
- * both checked and installed, and written down. Each role is all or nothing: when a step fails, what the role put on the
- * token is removed again, and when even that is not possible (a token pulled, a process killed), the next run does it, since
- * every role is written down before its key exists.
+ * Deriving credentials: PKI-AUTH with the card, then for each role a key pair on the target, its certificate from the
+ * issuer, both checked and installed, and written down. Each role is all or nothing: when a step fails, what the role
+ * put on the token is removed again, and when even that is not possible (a token pulled, a process killed), the next
+ * run does it, since every role is written down before its key exists.
  */
 struct derive_req {
-	const char *to;		    /* URI of the target token */
-	const char *from;	    /* URI of the card; NULL: the one PIV card */
-	const char *issuer;	    /* https address */
-	const char *cafile;	    /* trust anchors; NULL: the system's */
+	const char *to;		       /* URI of the target token */
+	const char *from;	       /* URI of the card; NULL: the one PIV card */
+	const char *issuer;	       /* https address */
+	const char *cafile;	       /* trust anchors; NULL: the system's */
 	const char *label[ROLE_COUNT]; /* the issuer's names of the roles; NULL: the protocol's default */
 	enum http_tls tls;
 	bool test_policies;
@@ -27,9 +27,9 @@ struct derive_req {
 	size_t n_roles;
 	bool alg_chosen;
 	enum token_alg alg;
-	bool again;	/* also where a valid credential is there already */
-	long timeout;	/* seconds for one exchange, 0: default */
-	long wait;	/* seconds to wait for an issuer that wants time, 0: do not */
+	bool again;	   /* also where a valid credential is there already */
+	long timeout;	   /* seconds for one exchange, 0: default */
+	long wait;	   /* seconds to wait for an issuer that wants time, 0: do not */
 	const char *store; /* path of the state store, NULL: default */
 	token_ask_fn *ask;
 	void *ask_arg;

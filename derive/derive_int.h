@@ -16,8 +16,8 @@ struct derive {
 	struct token *to;
 	struct card card;
 	EVP_PKEY *card_key;
-	STACK_OF(X509) *anchors; /* what the cafile has; NULL: the system's anchors and the issuer's own roots */
-	STACK_OF(X509) *cacerts; /* what the issuer sent, not trusted by that */
+	STACK_OF(X509) * anchors; /* what the cafile has; NULL: the system's anchors and the issuer's own roots */
+	STACK_OF(X509) * cacerts; /* what the issuer sent, not trusted by that */
 	const struct proto *proto;
 	struct proto_conn *conn;
 	struct derive_result *results;

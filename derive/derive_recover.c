@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What earlier runs left behind. A row in the journal says that a key may be on the token under this CKA_ID and CKA_LABEL.
- * Without a certificate it is removed; with one (the issuer had answered) the installation is finished when the key is there
- * and fits. Nothing is removed that does not carry dpiv's own label: another program may have taken the identifier since.
+ * What earlier runs left behind. A row in the journal says that a key may be on the token under this CKA_ID and
+ * CKA_LABEL. Without a certificate it is removed; with one (the issuer had answered) the installation is finished when
+ * the key is there and fits. Nothing is removed that does not carry dpiv's own label: another program may have taken
+ * the identifier since.
  */
 #include <string.h>
 
@@ -12,7 +13,8 @@
 static bool
 enrol_is_here(const struct derive *d, const struct enrolment *e)
 {
-	return strcmp(e->token_serial, token_serial_number(d->to)) == 0 && strcmp(e->token_label, token_label(d->to)) == 0;
+	return strcmp(e->token_serial, token_serial_number(d->to)) == 0 &&
+	    strcmp(e->token_label, token_label(d->to)) == 0;
 }
 
 enum err
@@ -24,7 +26,8 @@ derive_undo(struct derive *d, struct enrolment *e, const char *why)
 	if (err == E_OK && all > 0 && all == labelled)
 		err = token_destroy(d->to, e->id, e->id_len);
 	else if (err == E_OK && all > 0)
-		log_warn("derive.undo", "token=%s objects of another program under the same identifier are left alone", e->token_label);
+		log_warn("derive.undo", "token=%s objects of another program under the same identifier are left alone",
+		    e->token_label);
 	return err == E_OK ? store_enrol_undone(d->store, e, why) : err;
 }
 
@@ -88,8 +91,8 @@ derive_recover(struct derive *d)
 			i++; /* another token's; rows that are dealt with vanish from the list */
 		} else {
 			derive_step(d, "clearing up after a run that was cut short");
-			err = e.step == ENROL_CERT && e.cert != NULL ? recover_finish(d, &e) :
-								       derive_undo(d, &e, "a run was cut short");
+			err = e.step == ENROL_CERT && e.cert != NULL ? recover_finish(d, &e)
+								     : derive_undo(d, &e, "a run was cut short");
 		}
 		enrolment_clear(&e);
 	}

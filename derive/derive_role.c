@@ -3,11 +3,12 @@
  * One role: a table of steps over one attempt. The journal row comes before the key (step "place"), so whatever happens
  * after it can be undone, by this run or by the next: derive_undo() is the inverse of every later step.
  *
- * SP 800-157r1, 2.2.1: key pair generated in the token (R17); public key in the request, in the token and in the certificate
- * are the same (R18), compared three times: read back after generation, in the request's own signature, and in the
- * certificate read back from the token.
+ * SP 800-157r1, 2.2.1: key pair generated in the token (R17); public key in the request, in the token and in the
+ * certificate are the same (R18), compared three times: read back after generation, in the request's own signature, and
+ * in the certificate read back from the token.
  */
 #include <string.h>
+#include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <time.h>
@@ -81,7 +82,8 @@ static enum err
 step_generate(struct attempt *a)
 {
 	struct derive *d = a->d;
-	enum err e = token_generate(d->to, a->alg, role_info(a->e.role)->use, a->e.label, a->e.id, a->e.id_len, &a->pub);
+	enum err e =
+	    token_generate(d->to, a->alg, role_info(a->e.role)->use, a->e.label, a->e.id, a->e.id_len, &a->pub);
 
 	return e == E_OK ? token_pkey(d->to, a->e.id, a->e.id_len, &a->key) : e;
 }
@@ -90,7 +92,10 @@ static enum err
 enrol_once(struct attempt *a)
 {
 	struct derive *d = a->d;
-	struct csr_in in = { .role = a->e.role, .subject = X509_get_subject_name(d->card.cert), .pub = a->pub, .key = a->key,
+	struct csr_in in = { .role = a->e.role,
+		.subject = X509_get_subject_name(d->card.cert),
+		.pub = a->pub,
+		.key = a->key,
 		.attrs = &a->attrs };
 	WBUF_AUTO csr;
 	enum err e;
@@ -158,14 +163,20 @@ static enum err
 step_check(struct attempt *a)
 {
 	struct derive *d = a->d;
-	struct cert_rules rules = { .role = a->e.role, .pub = a->pub, .card = d->card.cert, .anchors = d->anchors,
-		.test_policies = d->req->test_policies, .now = time(NULL) };
+	struct cert_rules rules = { .role = a->e.role,
+		.pub = a->pub,
+		.card = d->card.cert,
+		.anchors = d->anchors,
+		.test_policies = d->req->test_policies,
+		.now = time(NULL) };
 	char serial[64];
 	enum err e;
 
 	if (!d->proto->authenticated(d->conn))
-		return err_set(E_POLICY, "%s issued a certificate without asking for the card's; such an issuer cannot know whom it "
-		    "certifies, nothing was installed", d->proto->server(d->conn));
+		return err_set(E_POLICY,
+		    "%s issued a certificate without asking for the card's; such an issuer cannot know whom it "
+		    "certifies, nothing was installed",
+		    d->proto->server(d->conn));
 	rules.others = X509_chain_up_ref(d->cacerts);
 	for (int i = 0; rules.others != NULL && i < sk_X509_num(a->issued.certs); i++)
 		if (X509_up_ref(sk_X509_value(a->issued.certs, i)) == 1 &&
@@ -201,13 +212,31 @@ step_install(struct attempt *a)
 		if (keys[i].has_private && keys[i].cert != NULL && X509_cmp(keys[i].cert, a->cert) == 0 &&
 		    span_eq(span_of(keys[i].id, keys[i].id_len), span_of(a->e.id, a->e.id_len)))
 			return E_OK;
-	return e != E_OK ? e : err_set(E_IO, "token '%s' does not give back the certificate that was put on it", token_label(d->to));
+	return e != E_OK
+	    ? e
+	    : err_set(E_IO, "token '%s' does not give back the certificate that was put on it", token_label(d->to));
+}
+
+/* Signers send their CAs' certificates along: keep those that the issuer named. */
+static enum err
+keep_issuers(struct attempt *a, STACK_OF(X509) * certs)
+{
+	enum err e = E_OK;
+
+	for (int i = 0; e == E_OK && i < sk_X509_num(certs); i++)
+		if (X509_check_ca(sk_X509_value(certs, i)) == 1)
+			e = store_issuer_add(a->d->store, sk_X509_value(certs, i));
+	return e;
 }
 
 static enum err
 step_record(struct attempt *a)
 {
-	return store_enrol_done(a->d->store, &a->e, a->cert);
+	enum err e = keep_issuers(a, a->d->cacerts);
+
+	if (e == E_OK)
+		e = keep_issuers(a, a->issued.certs);
+	return e != E_OK ? e : store_enrol_done(a->d->store, &a->e, a->cert);
 }
 
 static const struct {
@@ -248,8 +277,11 @@ attempt_undo(struct attempt *a, enum err e)
 	if (derive_undo(a->d, &a->e, why != NULL ? why : err_text(e)) == E_OK)
 		e = err_set(e, "%s", why != NULL ? why : err_text(e));
 	else
-		e = err_set(e, "%s. An unfinished key may be left on token '%s': run 'dpiv derive' again with the token there, and "
-		    "it is removed", why != NULL ? why : err_text(e), a->e.token_label);
+		e = err_set(e,
+		    "%s. An unfinished key may be left on token '%s': run 'dpiv derive' again with the token there, "
+		    "and "
+		    "it is removed",
+		    why != NULL ? why : err_text(e), a->e.token_label);
 	free(why);
 	return e;
 }

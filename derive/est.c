@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Enrolment over Secure Transport, client side (RFC 7030, RFC 8951): cacerts, csrattrs, simpleenroll as a row of proto.h. PKI-AUTH
- * (FIPS 201-3, 6.2.3.1) is the TLS client authentication with the card's key; so a server that never asks for the
- * certificate is not one that can derive, and nothing is sent to it. Requests go out in 64-column lines, replies are read as
- * they come.
+ * Enrolment over Secure Transport, client side (RFC 7030, RFC 8951): cacerts, csrattrs, simpleenroll as a row of
+ * proto.h. PKI-AUTH (FIPS 201-3, 6.2.3.1) is the TLS client authentication with the card's key; so a server that never
+ * asks for the certificate is not one that can derive, and nothing is sent to it. Requests go out in 64-column lines,
+ * replies are read as they come.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,9 +13,9 @@
 #include "derive/est_reply.h"
 #include "derive/proto.h"
 
-#define URL_MAX	 2048
-#define WELL	 "/.well-known/est"
-#define LINE	 64
+#define URL_MAX		 2048
+#define WELL		 "/.well-known/est"
+#define LINE		 64
 #define RETRY_BY_DEFAULT 60
 
 struct proto_conn {
@@ -81,8 +81,8 @@ est_open(const struct proto_conf *conf, struct proto_conn **out)
 static enum err
 est_url(const struct proto_conn *c, const char *label, const char *operation, char *url)
 {
-	if (snprintf(url, URL_MAX, "%s%s%s/%s", c->base, label != NULL ? "/" : "", label != NULL ? label : "", operation) >=
-	    URL_MAX)
+	if (snprintf(url, URL_MAX, "%s%s%s/%s", c->base, label != NULL ? "/" : "", label != NULL ? label : "",
+		operation) >= URL_MAX)
 		return err_set(E_ARG, "the issuer's address is too long");
 	return E_OK;
 }
@@ -94,8 +94,9 @@ static const struct {
 	const char *means;
 } statuses[] = {
 	{ 400, E_REMOTE, "found the request bad; tell the issuer" },
-	{ 401, E_REMOTE, "wants a user name and password, which dpiv does not send: it proves possession of the card; ask the "
-			 "issuer for enrolment by PIV card" },
+	{ 401, E_REMOTE,
+	    "wants a user name and password, which dpiv does not send: it proves possession of the card; ask the "
+	    "issuer for enrolment by PIV card" },
 	{ 403, E_REMOTE, "refused" },
 	{ 404, E_REMOTE, "has no such service; check the issuer's address and its label for this role" },
 	{ 405, E_REMOTE, "does not take requests here; check the issuer's address" },
@@ -122,11 +123,12 @@ est_refused(const struct proto_conn *c, const struct http_reply *r, const char *
 		}
 	}
 	http_said(r, said, sizeof said);
-	return err_set(e, "%s: %s %s (HTTP %ld)%s%s", what, http_server(c->http), means, r->status, said[0] != '\0' ? ": " : "", said);
+	return err_set(e, "%s: %s %s (HTTP %ld)%s%s", what, http_server(c->http), means, r->status,
+	    said[0] != '\0' ? ": " : "", said);
 }
 
 static enum err
-est_cacerts(struct proto_conn *c, STACK_OF(X509) **out)
+est_cacerts(struct proto_conn *c, STACK_OF(X509) * *out)
 {
 	char url[URL_MAX];
 	struct http_reply r;
@@ -139,7 +141,8 @@ est_cacerts(struct proto_conn *c, STACK_OF(X509) **out)
 	if (e == E_OK && r.status != 200)
 		e = est_refused(c, &r, "the issuer's certificates");
 	else if (e == E_OK && (e = est_read_certs(wbuf_view(&r.body), out)) != E_OK)
-		e = err_up(e, "%s does not send its certificates; is this the address of an EST server?", http_server(c->http));
+		e = err_up(e, "%s does not send its certificates; is this the address of an EST server?",
+		    http_server(c->http));
 	http_reply_free(&r);
 	return e;
 }
@@ -179,14 +182,16 @@ est_answer(struct proto_conn *c, const struct http_reply *r, const char *what, s
 
 	if (r->status == 202) {
 		out->retry_after = r->retry_after > 0 ? r->retry_after : RETRY_BY_DEFAULT;
-		return err_set(E_PENDING, "%s: %s has the request but wants more time; try again in %ld seconds (HTTP 202)", what,
+		return err_set(E_PENDING,
+		    "%s: %s has the request but wants more time; try again in %ld seconds (HTTP 202)", what,
 		    http_server(c->http), out->retry_after);
 	}
 	if (r->status != 200)
 		return est_refused(c, r, what);
 	e = est_read_certs(wbuf_view(&r->body), &out->certs);
-	return e == E_OK ? E_OK : err_up(e, "%s: %s sent something else than a certificate; tell the issuer", what,
-	    http_server(c->http));
+	return e == E_OK
+	    ? E_OK
+	    : err_up(e, "%s: %s sent something else than a certificate; tell the issuer", what, http_server(c->http));
 }
 
 static enum err

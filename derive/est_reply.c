@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reading EST replies (RFC 7030, 4.1.3, 4.2.3, 4.5.2 with the corrections of RFC 8951). Lenient where real servers differ
- * and nothing is at stake: line ends, DER instead of base64, PEM armour. Strict in what it means: one CMS SignedData without
- * trailing bytes; attributes as RFC 9908 explains them, unknown ones passed over as it says.
+ * Reading EST replies (RFC 7030, 4.1.3, 4.2.3, 4.5.2 with the corrections of RFC 8951). Lenient where real servers
+ * differ and nothing is at stake: line ends, DER instead of base64, PEM armour. Strict in what it means: one CMS
+ * SignedData without trailing bytes; attributes as RFC 9908 explains them, unknown ones passed over as it says.
  */
 #include <string.h>
 
@@ -68,7 +68,7 @@ body_der(struct span body, struct wbuf *der)
 }
 
 enum err
-est_read_certs(struct span body, STACK_OF(X509) **out)
+est_read_certs(struct span body, STACK_OF(X509) * *out)
 {
 	CMS_ContentInfo *cms = NULL;
 	STACK_OF(X509) *certs = NULL;

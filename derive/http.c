@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The HTTPS client: see http.h. The only file that knows libcurl. The client's key goes into libcurl's SSL_CTX by
- * CURLOPT_SSL_CTX_FUNCTION, as an EVP_PKEY and only when the server asks for a certificate, so a card is not touched for
- * nothing; the whole chain is sent, since an issuer may know the root alone. Session resumption is off: tls-unique (RFC
- * 5929, 3) then is always the client's Finished message, and every connection proves possession of the key anew (RFC 7030,
- * 3.5). Trust is the given file alone: libcurl's built-in CA path is switched off with it.
+ * CURLOPT_SSL_CTX_FUNCTION, as an EVP_PKEY and only when the server asks for a certificate, so a card is not touched
+ * for nothing; the whole chain is sent, since an issuer may know the root alone. Session resumption is off: tls-unique
+ * (RFC 5929, 3) then is always the client's Finished message, and every connection proves possession of the key anew
+ * (RFC 7030, 3.5). Trust is the given file alone: libcurl's built-in CA path is switched off with it.
  */
 #include <ctype.h>
 #include <pthread.h>
@@ -82,8 +82,8 @@ binding_take(struct http *h, const SSL *ssl)
 			h->binding_len = 0;
 		return;
 	}
-	n = SSL_session_reused(ssl) ? SSL_get_peer_finished(ssl, h->binding, sizeof h->binding) :
-				      SSL_get_finished(ssl, h->binding, sizeof h->binding);
+	n = SSL_session_reused(ssl) ? SSL_get_peer_finished(ssl, h->binding, sizeof h->binding)
+				    : SSL_get_finished(ssl, h->binding, sizeof h->binding);
 	h->binding_len = n <= sizeof h->binding ? n : 0;
 }
 
@@ -355,8 +355,10 @@ follow(struct http *h, const char *url, struct http_reply *r)
 			e = err_set(E_REMOTE, "%s redirects in a circle (now to %s); tell the issuer", h->server, safe);
 		else if (!url_origin(at, origin, sizeof origin) || !url_origin(next, other, sizeof other) ||
 		    strcasecmp(origin, other) != 0)
-			e = err_set(E_POLICY, "%s redirects to %s, which is another server; if that is right, use its address "
-			    "as the issuer's", h->server, safe);
+			e = err_set(E_POLICY,
+			    "%s redirects to %s, which is another server; if that is right, use its address "
+			    "as the issuer's",
+			    h->server, safe);
 		free(at);
 		at = strdup(next);
 		if (e == E_OK && at == NULL)

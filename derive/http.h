@@ -10,9 +10,9 @@
 #include "base/err.h"
 
 /*
- * An HTTPS client for enrolment: TLS 1.2 and 1.3, client authentication with any EVP_PKEY (a token's), one server, bounded
- * in time and size, connections reused. Redirects are followed within the origin only, at most three. Every failure is a
- * sentence that names the server, what it said and what to do.
+ * An HTTPS client for enrolment: TLS 1.2 and 1.3, client authentication with any EVP_PKEY (a token's), one server,
+ * bounded in time and size, connections reused. Redirects are followed within the origin only, at most three. Every
+ * failure is a sentence that names the server, what it said and what to do.
  */
 struct http;
 
@@ -25,21 +25,21 @@ struct http_conf {
 	/* client authentication, all or none; references are taken. chain: may be NULL, the leaf not in it */
 	X509 *cert;
 	EVP_PKEY *key;
-	STACK_OF(X509) *chain;
+	STACK_OF(X509) * chain;
 	/* asked during an exchange: true stops it with E_CANCELED; may be NULL */
 	bool (*stop)(void *arg);
 	void *stop_arg;
 };
 
-#define HTTP_TIMEOUT   60
-#define HTTP_BODY_MAX  (512 * 1024)
+#define HTTP_TIMEOUT	 60
+#define HTTP_BODY_MAX	 (512 * 1024)
 #define HTTP_BINDING_MAX 64
 
 struct http_reply {
 	long status;
-	char type[96];	  /* media type, lower case, without parameters; "" */
-	long retry_after; /* seconds from now, -1 when the server did not say */
-	struct wbuf body; /* http_reply_init() before, http_reply_free() after */
+	char type[96];	      /* media type, lower case, without parameters; "" */
+	long retry_after;     /* seconds from now, -1 when the server did not say */
+	struct wbuf body;     /* http_reply_init() before, http_reply_free() after */
 	bool same_connection; /* the exchange went over the connection of the one before */
 };
 
@@ -49,8 +49,8 @@ void http_reply_free(struct http_reply *r);
 enum err http_open(const struct http_conf *conf, struct http **out) MUST_CHECK;
 void http_close(struct http **h);
 
-/* url must be https. Any status is a success here: the caller judges reply->status. E_NET, E_REMOTE (the server refused our
- * certificate), E_POLICY (its certificate is not trusted, or it redirects elsewhere), E_PROTO, E_CANCELED. */
+/* url must be https. Any status is a success here: the caller judges reply->status. E_NET, E_REMOTE (the server refused
+ * our certificate), E_POLICY (its certificate is not trusted, or it redirects elsewhere), E_PROTO, E_CANCELED. */
 enum err http_get(struct http *h, const char *url, const char *accept, struct http_reply *r) MUST_CHECK;
 enum err http_post(struct http *h, const char *url, const char *type, const char *accept, struct span body,
     struct http_reply *r) MUST_CHECK;

@@ -10,31 +10,31 @@
 #include "derive/role.h"
 
 /*
- * An enrolment protocol: one row of functions. EST is the first; SCEP and CMP fit the same row. A connection belongs to one
- * issuer and one client identity; roles are enrolled over it one after the other.
+ * An enrolment protocol: one row of functions. EST is the first; SCEP and CMP fit the same row. A connection belongs to
+ * one issuer and one client identity; roles are enrolled over it one after the other.
  */
 struct proto_conf {
-	const char *url;	     /* of the issuer, as configured */
+	const char *url;	       /* of the issuer, as configured */
 	const char *label[ROLE_COUNT]; /* server-side name of the role's profile; NULL: the protocol's default */
 	struct http_conf http;
 };
 
 /* What the issuer wants in a request (RFC 7030, 4.5.2; RFC 9908). All zero: nothing. */
 struct proto_attrs {
-	bool binding;	 /* a channel binding as challengePassword */
-	int key_type;	 /* NID_rsaEncryption, NID_X9_62_id_ecPublicKey or 0 */
-	int key_bits;	 /* RSA, 0: any */
-	int curve;	 /* NID of the curve, 0: any */
-	int digest;	 /* NID of the digest, 0: any */
-	STACK_OF(X509_EXTENSION) *exts; /* to copy into the request; may be NULL */
+	bool binding;			 /* a channel binding as challengePassword */
+	int key_type;			 /* NID_rsaEncryption, NID_X9_62_id_ecPublicKey or 0 */
+	int key_bits;			 /* RSA, 0: any */
+	int curve;			 /* NID of the curve, 0: any */
+	int digest;			 /* NID of the digest, 0: any */
+	STACK_OF(X509_EXTENSION) * exts; /* to copy into the request; may be NULL */
 };
 void proto_attrs_free(struct proto_attrs *a);
 
 /* What the issuer answered. */
 struct proto_issued {
-	STACK_OF(X509) *certs; /* the certificate and whatever came with it, in any order */
-	long retry_after;      /* with E_PENDING: seconds, never negative */
-	bool same_connection;  /* the request went over the connection whose binding it carries */
+	STACK_OF(X509) * certs; /* the certificate and whatever came with it, in any order */
+	long retry_after;	/* with E_PENDING: seconds, never negative */
+	bool same_connection;	/* the request went over the connection whose binding it carries */
 };
 void proto_issued_free(struct proto_issued *i);
 
@@ -44,7 +44,7 @@ struct proto {
 	const char *name;
 	enum err (*open)(const struct proto_conf *conf, struct proto_conn **out) MUST_CHECK;
 	/* Certificates of the issuer: not trusted by having come from here. */
-	enum err (*cacerts)(struct proto_conn *c, STACK_OF(X509) **out) MUST_CHECK;
+	enum err (*cacerts)(struct proto_conn *c, STACK_OF(X509) * *out) MUST_CHECK;
 	enum err (*attrs)(struct proto_conn *c, enum role role, struct proto_attrs *out) MUST_CHECK;
 	/* The binding of the present connection, empty when there is none. */
 	struct span (*binding)(struct proto_conn *c);

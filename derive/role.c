@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The roles of derived credentials and the key algorithms, as tables. Policies are those of the X.509 Certificate Policy for
- * the U.S. Federal PKI Common Policy Framework, arc 2.16.840.1.101.3.2.1.3: 40 derived-pivAuth, 41 derived-pivAuth-hardware,
- * 6 common-policy, 7 common-hardware, 16 common-High; test policies are NIST's test arc, accepted only when the
- * configuration says so.
+ * The roles of derived credentials and the key algorithms, as tables. Policies are those of the X.509 Certificate
+ * Policy for the U.S. Federal PKI Common Policy Framework, arc 2.16.840.1.101.3.2.1.3: 40 derived-pivAuth, 41
+ * derived-pivAuth-hardware, 6 common-policy, 7 common-hardware, 16 common-High; test policies are NIST's test arc,
+ * accepted only when the configuration says so.
  */
 #include <string.h>
 
@@ -22,12 +22,13 @@ static const char *const mail_policies[] = { ARC "6", ARC "7", ARC "16", NULL };
 static const char *const mail_tests[] = { TEST "8", TEST "9", TEST "12", NULL };
 
 static const struct role_info roles[ROLE_COUNT] = {
-	[ROLE_AUTH] = { "auth", "authentication", NULL, 0x01, TOKEN_USE_SIGN, KU_DIGITAL_SIGNATURE, KU_DIGITAL_SIGNATURE,
-	    NID_client_auth, true, auth_policies, auth_tests },
-	[ROLE_SIGN] = { "sign", "digital signature", "sign", 0x02, TOKEN_USE_SIGN, KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION,
-	    KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION, NID_email_protect, false, mail_policies, mail_tests },
-	[ROLE_ENCRYPT] = { "encrypt", "encryption", "encrypt", 0x03, TOKEN_USE_DECRYPT, KU_KEY_ENCIPHERMENT, KU_KEY_AGREEMENT,
-	    NID_email_protect, false, mail_policies, mail_tests },
+	[ROLE_AUTH] = { "auth", "authentication", NULL, 0x01, TOKEN_USE_SIGN, KU_DIGITAL_SIGNATURE,
+	    KU_DIGITAL_SIGNATURE, NID_client_auth, true, auth_policies, auth_tests },
+	[ROLE_SIGN] = { "sign", "digital signature", "sign", 0x02, TOKEN_USE_SIGN,
+	    KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION, KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION, NID_email_protect,
+	    false, mail_policies, mail_tests },
+	[ROLE_ENCRYPT] = { "encrypt", "encryption", "encrypt", 0x03, TOKEN_USE_DECRYPT, KU_KEY_ENCIPHERMENT,
+	    KU_KEY_AGREEMENT, NID_email_protect, false, mail_policies, mail_tests },
 };
 
 static const struct {

@@ -15,14 +15,14 @@
 enum role { ROLE_AUTH, ROLE_SIGN, ROLE_ENCRYPT, ROLE_COUNT };
 
 struct role_info {
-	const char *name; /* as on the command line and in the store */
-	const char *what; /* for a person */
+	const char *name;  /* as on the command line and in the store */
+	const char *what;  /* for a person */
 	const char *label; /* EST label that is used when none is configured; NULL: the plain path */
-	uint8_t id;	  /* CKA_ID of one byte that is used when it is free */
+	uint8_t id;	   /* CKA_ID of one byte that is used when it is free */
 	enum token_use use;
-	uint32_t usage_rsa, usage_ec; /* KU_* bits, exactly these */
-	int eku;		      /* NID that must be there */
-	bool needs_uuid;	      /* a UUID of its own in the subjectAltName */
+	uint32_t usage_rsa, usage_ec;			    /* KU_* bits, exactly these */
+	int eku;					    /* NID that must be there */
+	bool needs_uuid;				    /* a UUID of its own in the subjectAltName */
 	const char *const *policies, *const *test_policies; /* one of them; NULL-terminated */
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The state store: see store.h. Steps of the schema are never edited after a release; a new version appends one. Events are
- * append-only by trigger, so that neither dpiv nor a curious person with sqlite3 rewrites history by accident. Times are
- * seconds of the epoch. What is read back is treated as foreign: the file belongs to the user, not to dpiv.
+ * The state store: see store.h. Steps of the schema are never edited after a release; a new version appends one. Events
+ * are append-only by trigger, so that neither dpiv nor a curious person with sqlite3 rewrites history by accident.
+ * Times are seconds of the epoch. What is read back is treated as foreign: the file belongs to the user, not to dpiv.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -62,6 +62,7 @@ static const char *const steps[] = {
 	" detail TEXT NOT NULL);"
 	"CREATE TRIGGER event_kept BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'events are kept'); END;"
 	"CREATE TRIGGER event_fixed BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'events are not changed'); END;",
+	"CREATE TABLE issuer_cert (der BLOB NOT NULL PRIMARY KEY, at INTEGER NOT NULL);",
 };
 
 static const struct db_schema schema = { "state store", 0x64506976, steps, sizeof steps / sizeof steps[0] };
@@ -115,6 +116,18 @@ store_open(const char *path, struct store **out)
 	}
 	*out = s;
 	return E_OK;
+}
+
+enum err
+store_open_existing(struct store **out)
+{
+	char path[PATH_MAX];
+	enum err e = store_path(path, sizeof path);
+
+	*out = NULL;
+	if (e == E_OK && access(path, R_OK) != 0)
+		e = err_set(E_NOTFOUND, "there is no state store yet (%s)", path);
+	return e == E_OK ? store_open(path, out) : e;
 }
 
 void
@@ -199,6 +212,38 @@ credential_clear(struct credential *c)
 	memset(c, 0, sizeof *c);
 }
 
+/* --- issuers' certificates ---------------------------------------------------------------------------------------- */
+
+enum err
+store_issuer_add(struct store *s, X509 *ca)
+{
+	WBUF_AUTO der = { .max = 65536 };
+	enum err e = cert_blob(ca, &der);
+
+	return e != E_OK ? e
+			 : db_run(s->db, "INSERT OR IGNORE INTO issuer_cert (der, at) VALUES (?, ?)",
+			       DB_ARGS(db_blob(wbuf_view(&der)), db_int(time(NULL))));
+}
+
+enum err
+store_issuer_get(struct store *s, size_t i, X509 **ca)
+{
+	struct db_rows *q = NULL;
+	bool row = false;
+	enum err e = db_query(
+	    s->db, &q, "SELECT der FROM issuer_cert ORDER BY at, rowid LIMIT 1 OFFSET ?", DB_ARGS(db_int((int64_t)i)));
+
+	*ca = NULL;
+	if (e == E_OK)
+		e = db_next(q, &row);
+	if (e == E_OK && !row)
+		e = err_set(E_NOTFOUND, "there is no such certificate");
+	if (e == E_OK && (*ca = blob_cert(db_col_blob(q, 0))) == NULL)
+		e = err_set(E_STORE, "a certificate in the state store is damaged");
+	db_done(&q);
+	return e;
+}
+
 /* --- events ------------------------------------------------------------------------------------------------------- */
 
 enum err
@@ -233,8 +278,8 @@ event_about(struct store *s, const char *what, const struct enrolment *e, const 
 {
 	char detail[512];
 
-	snprintf(detail, sizeof detail, "%s on token '%s' by %s%s%s", role_info(e->role)->name, e->token_label, e->issuer,
-	    more[0] != '\0' ? ": " : "", more);
+	snprintf(detail, sizeof detail, "%s on token '%s' by %s%s%s", role_info(e->role)->name, e->token_label,
+	    e->issuer, more[0] != '\0' ? ": " : "", more);
 	return store_event(s, what, detail);
 }
 
@@ -244,11 +289,12 @@ static enum err
 enrol_insert(struct store *s, struct enrolment *e, struct span card)
 {
 	enum err err = db_run(s->db,
-	    "INSERT INTO enrolment (role, step, issuer, token_uri, token_serial, token_label, key_id, label, card_cert, created)"
+	    "INSERT INTO enrolment (role, step, issuer, token_uri, token_serial, token_label, key_id, label, "
+	    "card_cert, created)"
 	    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	    DB_ARGS(db_text(role_info(e->role)->name), db_int(ENROL_KEY), db_text(e->issuer), db_text(e->token_uri),
-		db_text(e->token_serial), db_text(e->token_label), db_blob(span_of(e->id, e->id_len)), db_text(e->label),
-		db_blob(card), db_int(e->created)));
+		db_text(e->token_serial), db_text(e->token_label), db_blob(span_of(e->id, e->id_len)),
+		db_text(e->label), db_blob(card), db_int(e->created)));
 
 	if (err == E_OK)
 		e->row = db_last_id(s->db);
@@ -301,12 +347,14 @@ cred_insert(struct store *s, const struct enrolment *e, X509 *cert, struct span 
 
 	cert_uuids(cert, uuid);
 	return db_run(s->db,
-	    "INSERT INTO credential (role, issuer, token_uri, token_serial, token_label, key_id, cert, serial, subject, uuid,"
+	    "INSERT INTO credential (role, issuer, token_uri, token_serial, token_label, key_id, cert, serial, "
+	    "subject, uuid,"
 	    " not_after, card_cert, active, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)",
-	    DB_ARGS(db_text(role_info(e->role)->name), db_text(e->issuer), db_text(e->token_uri), db_text(e->token_serial),
-		db_text(e->token_label), db_blob(span_of(e->id, e->id_len)), db_blob(der),
+	    DB_ARGS(db_text(role_info(e->role)->name), db_text(e->issuer), db_text(e->token_uri),
+		db_text(e->token_serial), db_text(e->token_label), db_blob(span_of(e->id, e->id_len)), db_blob(der),
 		db_text(cert_serial(cert, serial, sizeof serial)), db_text(cert_name(cert, subject, sizeof subject)),
-		db_text(uuid[0] != '\0' ? uuid : NULL), db_int(cert_not_after(cert)), db_blob(card), db_int(time(NULL))));
+		db_text(uuid[0] != '\0' ? uuid : NULL), db_int(cert_not_after(cert)), db_blob(card),
+		db_int(time(NULL))));
 }
 
 /* One transaction: a credential that is recorded has no enrolment under way, and the other way round. */
@@ -316,7 +364,8 @@ enrol_to_cred(struct store *s, const struct enrolment *e, X509 *cert, struct spa
 	char serial[64];
 	enum err err = db_run(s->db,
 	    "UPDATE credential SET active = 0 WHERE role = ? AND issuer = ? AND token_serial = ? AND token_label = ?",
-	    DB_ARGS(db_text(role_info(e->role)->name), db_text(e->issuer), db_text(e->token_serial), db_text(e->token_label)));
+	    DB_ARGS(db_text(role_info(e->role)->name), db_text(e->issuer), db_text(e->token_serial),
+		db_text(e->token_label)));
 
 	if (err == E_OK)
 		err = cred_insert(s, e, cert, der, card);
@@ -388,8 +437,10 @@ store_enrol_get(struct store *s, size_t i, struct enrolment *out)
 	struct db_rows *q = NULL;
 	bool row = false;
 	enum err e = db_query(s->db, &q,
-	    "SELECT id, role, step, issuer, token_uri, token_serial, token_label, key_id, label, card_cert, cert, created"
-	    " FROM enrolment ORDER BY id LIMIT 1 OFFSET ?", DB_ARGS(db_int((int64_t)i)));
+	    "SELECT id, role, step, issuer, token_uri, token_serial, token_label, key_id, label, card_cert, cert, "
+	    "created"
+	    " FROM enrolment ORDER BY id LIMIT 1 OFFSET ?",
+	    DB_ARGS(db_int((int64_t)i)));
 
 	memset(out, 0, sizeof *out);
 	if (e == E_OK)
@@ -432,7 +483,8 @@ store_cred_get(struct store *s, size_t i, struct credential *out)
 	bool row = false;
 	enum err e = db_query(s->db, &q,
 	    "SELECT id, role, issuer, token_uri, token_serial, token_label, key_id, cert, active, created"
-	    " FROM credential ORDER BY active DESC, id DESC LIMIT 1 OFFSET ?", DB_ARGS(db_int((int64_t)i)));
+	    " FROM credential ORDER BY active DESC, id DESC LIMIT 1 OFFSET ?",
+	    DB_ARGS(db_int((int64_t)i)));
 
 	memset(out, 0, sizeof *out);
 	if (e == E_OK)
@@ -453,7 +505,8 @@ store_cred_lost(struct store *s, const struct credential *c, const char *why)
 
 	if (e != E_OK)
 		return e;
-	snprintf(detail, sizeof detail, "%s on token '%s' by %s: %s", role_info(c->role)->name, c->token_label, c->issuer, why);
+	snprintf(detail, sizeof detail, "%s on token '%s' by %s: %s", role_info(c->role)->name, c->token_label,
+	    c->issuer, why);
 	e = db_run(s->db, "UPDATE credential SET active = 0 WHERE id = ?", DB_ARGS(db_int(c->row)));
 	if (e == E_OK)
 		e = store_event(s, "lost", detail);

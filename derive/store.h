@@ -12,9 +12,9 @@
 #include "derive/role.h"
 
 /*
- * What dpiv remembers ($XDG_STATE_HOME/dpiv/state.db): the credentials that it derived, the enrolments under way, and every
- * event, append-only. No key and no PIN is ever in it. An enrolment row is written before the key exists and deleted when
- * nothing half-done is left, so whatever a killed run left behind is found by the next one.
+ * What dpiv remembers ($XDG_STATE_HOME/dpiv/state.db): the credentials that it derived, the enrolments under way, and
+ * every event, append-only. No key and no PIN is ever in it. An enrolment row is written before the key exists and
+ * deleted when nothing half-done is left, so whatever a killed run left behind is found by the next one.
  */
 struct store;
 
@@ -57,6 +57,8 @@ void credential_clear(struct credential *c);
 
 /* path NULL: the default file; folders are made. One process at a time may change things: store_lock(). */
 enum err store_open(const char *path, struct store **out) MUST_CHECK;
+/* The default file, if it is there: nothing is made. E_NOTFOUND. */
+enum err store_open_existing(struct store **out) MUST_CHECK;
 void store_close(struct store **s);
 /* E_BUSY when another dpiv is deriving. Held until store_close(). */
 enum err store_lock(struct store *s) MUST_CHECK;
@@ -73,6 +75,11 @@ enum err store_enrol_get(struct store *s, size_t i, struct enrolment *out) MUST_
 /* The i-th credential (active ones first, newest first); E_NOTFOUND past the end. */
 enum err store_cred_get(struct store *s, size_t i, struct credential *out) MUST_CHECK;
 enum err store_cred_lost(struct store *s, const struct credential *c, const char *why) MUST_CHECK;
+
+/* Certificates of the CAs that came with derived credentials, for signers to send along; each is kept once. */
+enum err store_issuer_add(struct store *s, X509 *ca) MUST_CHECK;
+/* The i-th; E_NOTFOUND past the end. *ca is the caller's. */
+enum err store_issuer_get(struct store *s, size_t i, X509 **ca) MUST_CHECK;
 
 enum err store_event(struct store *s, const char *what, const char *detail) MUST_CHECK;
 /* The i-th newest event's time and text; E_NOTFOUND past the end. */

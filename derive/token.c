@@ -56,12 +56,14 @@ search_token(struct token *t, const char *safe)
 	if (s.found == 1)
 		return E_OK;
 	if (s.found > 1)
-		return err_set(E_ARG, "'%s' names %u tokens (%s); say which with token= or serial=", safe, s.found, s.there);
+		return err_set(
+		    E_ARG, "'%s' names %u tokens (%s); say which with token= or serial=", safe, s.found, s.there);
 	if (s.there[0] == '\0' && t->m->own)
 		return token_absent(NULL);
 	if (s.there[0] == '\0')
-		return err_set(E_NOTFOUND, "there is no token '%s': the module %s has none; is the card or token plugged in?",
-		    safe, t->m->path);
+		return err_set(E_NOTFOUND,
+		    "there is no token '%s': the module %s has none; is the card or token plugged in?", safe,
+		    t->m->path);
 	return err_set(E_NOTFOUND, "there is no token '%s'; present: %s", safe, s.there);
 }
 
@@ -152,7 +154,7 @@ token_writable(struct token *t)
 	if ((t->info.flags & CKF_WRITE_PROTECTED) != 0)
 		return err_set(E_READONLY, "token '%s' is write-protected: nothing can be put on it", t->label);
 	if ((t->info.flags & CKF_LOGIN_REQUIRED) == 0)
-		return err_set(E_POLICY, "token '%s' asks for no PIN, so a key on it would be anybody's; take another token",
-		    t->label);
+		return err_set(E_POLICY,
+		    "token '%s' asks for no PIN, so a key on it would be anybody's; take another token", t->label);
 	return raw_session(t, true);
 }

@@ -69,15 +69,15 @@ enum err token_generate(struct token *t, enum token_alg alg, enum token_use use,
 enum err token_put_cert(struct token *t, const char *label, const uint8_t *id, size_t id_len, X509 *cert) MUST_CHECK;
 /* Destroy every object (certificate, public and private key) of this CKA_ID. Nothing there is not an error. */
 enum err token_destroy(struct token *t, const uint8_t *id, size_t id_len) MUST_CHECK;
-/* After a failure of libcrypto with a token's key: the reason is in libcrypto's queue, set there by libp11. This turns it
- * into dpiv's terms (E_PIN, E_CARDGONE, E_CANCELED …; e when the token was not the cause), with what in front, and
+/* After a failure of libcrypto with a token's key: the reason is in libcrypto's queue, set there by libp11. This turns
+ * it into dpiv's terms (E_PIN, E_CARDGONE, E_CANCELED …; e when the token was not the cause), with what in front, and
  * empties the queue. */
 enum err token_failed(struct token *t, enum err e, const char *what) MUST_CHECK;
 /* Still there, and the same one? */
 bool token_present(struct token *t);
 /* How many objects have this CKA_ID, and how many of these this CKA_LABEL. Logs in, since keys may be hidden. */
-enum err token_count(struct token *t, const uint8_t *id, size_t id_len, const char *label, size_t *all, size_t *labelled)
-    MUST_CHECK;
+enum err token_count(
+    struct token *t, const uint8_t *id, size_t id_len, const char *label, size_t *all, size_t *labelled) MUST_CHECK;
 /* Why a module (NULL: dpiv's own) has no token: E_NOREADER, E_NOCARD or E_NOTPIV with what to do. Always an error. */
 enum err token_absent(const char *module_path) MUST_CHECK;
 /* E_READONLY when the token cannot be written to, before anything is tried. */

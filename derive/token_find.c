@@ -127,21 +127,23 @@ absent_slot(struct token_module *m, CK_SLOT_ID slot)
 
 	find_text(si.slotDescription, sizeof si.slotDescription, reader, sizeof reader);
 	if (rv != CKR_OK || (si.flags & CKF_TOKEN_PRESENT) == 0)
-		return err_set(E_NOCARD, "there is no card in the reader '%s'; insert the PIV card and try again", reader);
+		return err_set(
+		    E_NOCARD, "there is no card in the reader '%s'; insert the PIV card and try again", reader);
 	rv = m->f->C_GetTokenInfo(slot, &ti);
 	if (rv == CKR_OK)
 		return E_OK;
 	if (rv == CKR_TOKEN_NOT_RECOGNIZED)
 		return err_set(E_NOTPIV, "the card in the reader '%s' is not a PIV card", reader);
-	return err_set(rv_err(rv), "the card in the reader '%s' does not answer (%s); take it out, insert it again", reader,
-	    rv_name(rv, buf));
+	return err_set(rv_err(rv), "the card in the reader '%s' does not answer (%s); take it out, insert it again",
+	    reader, rv_name(rv, buf));
 }
 
 static enum err
 absent_reader(void)
 {
 	if (access(PCSCD, F_OK) != 0)
-		return err_set(E_NOREADER, "the smart card service pcscd is not running; install pcscd and start it (systemctl "
+		return err_set(E_NOREADER,
+		    "the smart card service pcscd is not running; install pcscd and start it (systemctl "
 		    "enable --now pcscd.socket)");
 	return err_set(E_NOREADER, "there is no smart card reader; plug one in, with the PIV card in it");
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Making and destroying keys on a token, by raw calls. SP 800-157r1, 2.2.1: the key pair is generated in the device that
- * will hold it; so the template demands CKA_SENSITIVE and forbids CKA_EXTRACTABLE, and afterwards CKA_LOCAL,
+ * Making and destroying keys on a token, by raw calls. SP 800-157r1, 2.2.1: the key pair is generated in the device
+ * that will hold it; so the template demands CKA_SENSITIVE and forbids CKA_EXTRACTABLE, and afterwards CKA_LOCAL,
  * CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE are read back: a token that ignores a template is found out, the key
  * destroyed and the token refused. Algorithms are those of SP 800-78-5, table 1.
  */
@@ -45,7 +45,7 @@ tmpl_add(struct tmpl *t, CK_ATTRIBUTE_TYPE type, const void *p, size_t n)
 	} cast = { p };
 
 	if (t->n < TEMPLATE_MAX)
-		t->a[t->n++] = (CK_ATTRIBUTE) { type, cast.m, n };
+		t->a[t->n++] = (CK_ATTRIBUTE){ type, cast.m, n };
 }
 
 static void
@@ -104,8 +104,10 @@ static enum err
 gen_check(struct token *t, CK_OBJECT_HANDLE pub_o, CK_OBJECT_HANDLE priv_o, EVP_PKEY **pub)
 {
 	if (!gen_is_safe(t, priv_o))
-		return err_set(E_POLICY, "token '%s' does not keep the new key to itself (sensitive, never extractable, generated "
-		    "on the token); it was deleted again, take another token", t->label);
+		return err_set(E_POLICY,
+		    "token '%s' does not keep the new key to itself (sensitive, never extractable, generated "
+		    "on the token); it was deleted again, take another token",
+		    t->label);
 	return pub_read(t, pub_o, pub);
 }
 
@@ -139,8 +141,8 @@ gen_undo(struct token *t, const uint8_t *id, size_t id_len, enum err e)
 }
 
 enum err
-token_generate(struct token *t, enum token_alg a, enum token_use use, const char *label, const uint8_t *id, size_t id_len,
-    EVP_PKEY **pub)
+token_generate(struct token *t, enum token_alg a, enum token_use use, const char *label, const uint8_t *id,
+    size_t id_len, EVP_PKEY **pub)
 {
 	const struct alg *alg = &algs[a];
 	CK_MECHANISM mech = { alg->mech, NULL, 0 };

@@ -16,7 +16,7 @@
 struct token_module {
 	char *path; /* as first given */
 	char *real; /* resolved: two spellings of one file are one module */
-	bool own; /* dpiv's own module: not named in URIs */
+	bool own;   /* dpiv's own module: not named in URIs */
 	unsigned refs;
 	void *dl;
 	CK_FUNCTION_LIST *f;
@@ -35,7 +35,7 @@ struct token_p11 {
 
 /* A parsed URI. */
 struct token_ref {
-	void *uri; /* P11KitUri */
+	void *uri;		 /* P11KitUri */
 	const char *module_path; /* NULL: dpiv's own */
 	bool names_key;		 /* has id, object or type */
 };
@@ -51,8 +51,8 @@ struct token {
 	void *arg;
 	CK_SESSION_HANDLE session; /* CK_INVALID_HANDLE: none */
 	bool logged_in;
-	bool pin_refused;	   /* pin-source or pin-value was refused: never sent again */
-	struct token_p11 *p11;	   /* owned by the module */
+	bool pin_refused;      /* pin-source or pin-value was refused: never sent again */
+	struct token_p11 *p11; /* owned by the module */
 	PKCS11_TOKEN *p11_token;
 	UI_METHOD *ui;
 	struct token_key *keys;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * PINs: where they come from, when they are sent, when they are not. Rules: a PIN from pin-source is sent once; refused,
- * it is never sent again while the token is open. With one try left nothing is sent that a person did not confirm at that
- * moment. A wrong PIN that a person typed may be asked for again, but the same one is not sent twice. A reader with a PIN
- * pad asks by itself (CKF_PROTECTED_AUTHENTICATION_PATH).
+ * PINs: where they come from, when they are sent, when they are not. Rules: a PIN from pin-source is sent once;
+ * refused, it is never sent again while the token is open. With one try left nothing is sent that a person did not
+ * confirm at that moment. A wrong PIN that a person typed may be asked for again, but the same one is not sent twice. A
+ * reader with a PIN pad asks by itself (CKF_PROTECTED_AUTHENTICATION_PATH).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,7 +48,8 @@ tries_told(struct token *t)
 	CK_OBJECT_HANDLE *o = NULL;
 	size_t n = 0;
 
-	if (raw_find(t, &tmpl, 1, &o, &n) != E_OK || n == 0 || t->m->f->C_GetAttributeValue(t->session, o[0], &a, 1) != CKR_OK)
+	if (raw_find(t, &tmpl, 1, &o, &n) != E_OK || n == 0 ||
+	    t->m->f->C_GetAttributeValue(t->session, o[0], &a, 1) != CKR_OK)
 		tries = CK_UNAVAILABLE_INFORMATION;
 	free(o);
 	return tries <= 255 ? (int)tries : -1;
@@ -68,15 +69,17 @@ login_tries(struct token *t)
 static enum err
 login_locked(const struct token *t)
 {
-	return err_set(E_PINLOCKED, "token '%s': the PIN is blocked; unblock it with the PUK, or ask the issuer of the token",
-	    t->label);
+	return err_set(E_PINLOCKED,
+	    "token '%s': the PIN is blocked; unblock it with the PUK, or ask the issuer of the token", t->label);
 }
 
 /* Ask the person. again: the last answer was refused. */
 static enum err
 login_prompt(struct token *t, const char *key, int tries, bool again, struct secret **pin)
 {
-	struct token_prompt q = { .token = t->label, .key = key, .tries = tries, .last_try = tries == 1, .again = again };
+	struct token_prompt q = {
+		.token = t->label, .key = key, .tries = tries, .last_try = tries == 1, .again = again
+	};
 	enum err e;
 
 	*pin = NULL;
@@ -106,7 +109,8 @@ login_pin(struct token *t, const char *key, bool again, struct secret **pin, boo
 	if (*typed)
 		return login_prompt(t, key, tries, again, pin);
 	if (t->pin_refused)
-		return err_set(E_PIN, "token '%s': the PIN from its URI was refused before and is not sent again", t->label);
+		return err_set(
+		    E_PIN, "token '%s': the PIN from its URI was refused before and is not sent again", t->label);
 	return ref_pin(&t->ref, pin);
 }
 
@@ -131,7 +135,8 @@ login_wrong(struct token *t, bool typed)
 	if (tries == 0)
 		return login_locked(t);
 	if (tries > 0)
-		return err_set(E_PIN, "token '%s': wrong PIN, %d %s left", t->label, tries, tries == 1 ? "try" : "tries");
+		return err_set(
+		    E_PIN, "token '%s': wrong PIN, %d %s left", t->label, tries, tries == 1 ? "try" : "tries");
 	return err_set(E_PIN, "token '%s': wrong PIN", t->label);
 }
 

@@ -85,8 +85,8 @@ module_init(struct token_module *m)
 	char buf[24];
 
 	if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
-		return err_set(rv_err(rv) == E_OK ? E_IO : rv_err(rv), "the PKCS#11 module %s does not start: %s", m->path,
-		    rv_name(rv, buf));
+		return err_set(rv_err(rv) == E_OK ? E_IO : rv_err(rv), "the PKCS#11 module %s does not start: %s",
+		    m->path, rv_name(rv, buf));
 	m->initialized = rv == CKR_OK;
 	return E_OK;
 }

@@ -2,8 +2,8 @@
 /*
  * A token's private key as an EVP_PKEY, by libp11, so that TLS, CMS and certificate requests of libcrypto work with it.
  * The login is done over our own session before (Cryptoki's login state belongs to the token, not to a session). Keys
- * with CKA_ALWAYS_AUTHENTICATE ask once per use: libp11 calls the UI method below, which gets the PIN where token_login()
- * gets it. PKCS11_open_session() is never called: it closes all sessions of the slot, ours too.
+ * with CKA_ALWAYS_AUTHENTICATE ask once per use: libp11 calls the UI method below, which gets the PIN where
+ * token_login() gets it. PKCS11_open_session() is never called: it closes all sessions of the slot, ours too.
  *
  * libp11 0.4.12 and later. Newer ones differ inside, not in these calls.
  */
@@ -59,9 +59,10 @@ static enum err
 pkey_ui(struct token *t)
 {
 	t->ui = UI_create_method("dpiv");
-	if (t->ui == NULL || UI_method_set_opener(t->ui, ui_nothing) != 0 || UI_method_set_writer(t->ui, ui_write) != 0 ||
-	    UI_method_set_reader(t->ui, ui_read) != 0 || UI_method_set_closer(t->ui, ui_nothing) != 0 ||
-	    UI_method_set_prompt_constructor(t->ui, ui_prompt) != 0 || PKCS11_set_ui_method(t->p11->ctx, t->ui, t) != 0)
+	if (t->ui == NULL || UI_method_set_opener(t->ui, ui_nothing) != 0 ||
+	    UI_method_set_writer(t->ui, ui_write) != 0 || UI_method_set_reader(t->ui, ui_read) != 0 ||
+	    UI_method_set_closer(t->ui, ui_nothing) != 0 || UI_method_set_prompt_constructor(t->ui, ui_prompt) != 0 ||
+	    PKCS11_set_ui_method(t->p11->ctx, t->ui, t) != 0)
 		return err_set(E_NOMEM, "out of memory");
 	return E_OK;
 }

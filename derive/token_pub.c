@@ -53,7 +53,8 @@ pub_rsa(struct token *t, CK_OBJECT_HANDLE o, EVP_PKEY **out)
 	if (e == E_OK) {
 		n = BN_bin2bn(mod.p, (int)mod.n, NULL);
 		x = BN_bin2bn(exp.p, (int)exp.n, NULL);
-		if (bld != NULL && n != NULL && x != NULL && OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_N, n) == 1 &&
+		if (bld != NULL && n != NULL && x != NULL &&
+		    OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_N, n) == 1 &&
 		    OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_E, x) == 1)
 			params = OSSL_PARAM_BLD_to_param(bld);
 		e = pub_build("RSA", params, out);

@@ -8,7 +8,9 @@
 #include "derive/token_int.h"
 
 #define ROW(name, code, hint)                                                                                          \
-	{ CKR_##name, "CKR_" #name, code, hint }
+	{                                                                                                              \
+		CKR_##name, "CKR_" #name, code, hint                                                                   \
+	}
 
 static const struct {
 	CK_RV rv;

@@ -54,7 +54,8 @@ ref_parse(const char *uri, struct token_ref *ref)
 	}
 	if (p11_kit_uri_get_module_name(u) != NULL) {
 		ref_free(ref);
-		return err_set(E_UNSUP, "'%s': module-name is not supported; name the module by module-path=/…", safe);
+		return err_set(
+		    E_UNSUP, "'%s': module-name is not supported; name the module by module-path=/PATH", safe);
 	}
 	ref->module_path = p11_kit_uri_get_module_path(u);
 	ref->names_key = ref_has_attr(u, CKA_ID) || ref_has_attr(u, CKA_LABEL) || ref_has_attr(u, CKA_CLASS);
