@@ -6,7 +6,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <openssl/x509v3.h>
 #include <p11-kit/uri.h>
 
@@ -176,13 +175,8 @@ add_stored(struct keyring *r)
 {
 	struct store *store = NULL;
 	struct credential c = { 0 };
-	char path[4096];
 
-	if (file_xdg("XDG_STATE_HOME", ".local/state", path, sizeof path) != E_OK ||
-	    strlen(path) + sizeof "/state.db" > sizeof path)
-		return;
-	memcpy(path + strlen(path), "/state.db", sizeof "/state.db");
-	if (access(path, R_OK) != 0 || store_open(path, &store) != E_OK)
+	if (store_open_existing(&store) != E_OK)
 		return;
 	for (size_t i = 0; store_cred_get(store, i, &c) == E_OK; i++) {
 		if (c.active)

@@ -15,6 +15,7 @@
 #include "cli/mail.h"
 #include "cli/mime.h"
 #include "cli/smime.h"
+#include "derive/store.h"
 
 const char help_sign[] = "usage: dpiv sign [--token URI | --key URI] [--opaque] [-o OUT] [FILE]\n"
 			 "\n"
@@ -31,8 +32,8 @@ const char help_sign[] = "usage: dpiv sign [--token URI | --key URI] [--opaque] 
 			 "  --from ADDR, --to ADDR, --subject TEXT\n"
 			 "                     header fields, where the input has none\n"
 			 "  --chain FILE       certificates (PEM) between yours and the root, to send\n"
-			 "                     along; those on the token and in the cafiles of dpiv.conf\n"
-			 "                     are sent anyway, the root never\n"
+			 "                     along; those on the token, those that the issuer gave and\n"
+			 "                     those in dpiv.conf's cafiles go anyway, the root never\n"
 			 "  -o, --output OUT   write there, not to standard output\n"
 			 "\n"
 			 "examples:\n"
@@ -79,6 +80,21 @@ options_read(int argc, char **argv, struct sign_options *o)
 	return EXIT_DONE;
 }
 
+/* Those that came with derived credentials. */
+static void
+issuers_stored(STACK_OF(X509) * among)
+{
+	struct store *store = NULL;
+	X509 *ca = NULL;
+
+	if (store_open_existing(&store) != E_OK)
+		return;
+	for (size_t i = 0; store_issuer_get(store, i, &ca) == E_OK; i++)
+		if (sk_X509_push(among, ca) <= 0)
+			X509_free(ca);
+	store_close(&store);
+}
+
 /* Intermediates are wherever somebody has put them. Only --chain has to be readable. */
 static enum err
 issuers_collect(const struct keyring *r, const char *file, STACK_OF(X509) * among)
@@ -95,6 +111,7 @@ issuers_collect(const struct keyring *r, const char *file, STACK_OF(X509) * amon
 	}
 	if (e != E_OK || (e = conf_load(&conf)) != E_OK)
 		return e;
+	issuers_stored(among);
 	for (size_t i = 0; (name = conf_named(conf, "issuer", i)) != NULL; i++) {
 		char section[128];
 

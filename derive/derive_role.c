@@ -8,12 +8,12 @@
  * in the certificate read back from the token.
  */
 #include <string.h>
-#include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <time.h>
 
 #include <openssl/rand.h>
+#include <openssl/x509v3.h>
 
 #include "base/log.h"
 #include "derive/csr.h"

@@ -35,3 +35,5 @@ check "README's transcript is what happens" transcript
 check 'decrypted is what was written (in S/MIME'"'"'s canonical lines)' diff --strip-trailing-cr "$DEMO/letter.txt" "$DEMO/decrypted.txt"
 refuse 'no private key is in any file of the demo but the agency'"'"'s and the card'"'"'s own' \
 	grep -rlE 'PRIVATE KEY' "$DEMO" --include='*' --exclude-dir=agency --exclude-dir=tokens --exclude=card.json
+check 'the signature carries the issuing CA: the root alone is enough to verify it' openssl cms -verify \
+	-in "$DEMO/signed.eml" -CAfile "$DEMO/agency/root.pem" -purpose smimesign -out /dev/null
