@@ -13,8 +13,8 @@ C_GetSessionInfo(CK_SESSION_HANDLE h, CK_SESSION_INFO_PTR info)
 	struct p11_session *s;
 	CK_RV rv = p11_enter(__func__, h, NEED_SESSION, &s);
 
-	/* A card that is out is no error here: libp11 0.4.12 asks before each use, takes an error for a lost session, and
-	 * then waits for ever when no other can be opened. What needs the card says CKR_DEVICE_REMOVED next. */
+	/* A card that is out is no error here: libp11 0.4.12 asks before each use, takes an error for a lost session,
+	 * and then waits for ever when no other can be opened. What needs the card says CKR_DEVICE_REMOVED next. */
 	if (rv == CKR_OK && token_check(s->slot) == CKR_SESSION_HANDLE_INVALID)
 		rv = CKR_SESSION_HANDLE_INVALID;
 	return p11_leave(s, rv != CKR_OK ? rv : session_info(s, info));
@@ -321,8 +321,7 @@ C_VerifyFinal(CK_SESSION_HANDLE h, CK_BYTE_PTR sig, CK_ULONG len)
 /* --- keys --- */
 
 CK_RV
-C_GenerateKey(CK_SESSION_HANDLE h, CK_MECHANISM_PTR m, CK_ATTRIBUTE_PTR t, CK_ULONG n,
-    CK_OBJECT_HANDLE_PTR out)
+C_GenerateKey(CK_SESSION_HANDLE h, CK_MECHANISM_PTR m, CK_ATTRIBUTE_PTR t, CK_ULONG n, CK_OBJECT_HANDLE_PTR out)
 {
 	struct p11_session *s;
 	CK_RV rv = p11_enter(__func__, h, NEED_TOKEN, &s);

@@ -103,7 +103,8 @@ secret_key_length(const CK_ATTRIBUTE *t, CK_ULONG n, size_t natural, size_t *len
 	template_ulong(t, n, CKA_CLASS, &class);
 	template_ulong(t, n, CKA_KEY_TYPE, &type);
 	template_ulong(t, n, CKA_VALUE_LEN, &len);
-	if (class != CKO_SECRET_KEY || (type != CKK_GENERIC_SECRET && type != CKK_AES) || len == 0 || len > P11_VALUE_MAX)
+	if (class != CKO_SECRET_KEY || (type != CKK_GENERIC_SECRET && type != CKK_AES) || len == 0 ||
+	    len > P11_VALUE_MAX)
 		return CKR_TEMPLATE_INCONSISTENT;
 	if (type == CKK_AES && len != 16 && len != 24 && len != 32)
 		return CKR_TEMPLATE_INCONSISTENT;
@@ -148,12 +149,14 @@ secret_defaults(struct attr_store *st, CK_KEY_TYPE type, bool local)
 		CK_ATTRIBUTE_TYPE type;
 		bool initial;
 	} flags[] = { { CKA_SENSITIVE, false }, { CKA_EXTRACTABLE, true }, { CKA_ENCRYPT, true }, { CKA_DECRYPT, true },
-		{ CKA_WRAP, true }, { CKA_UNWRAP, true }, { CKA_SIGN, false }, { CKA_VERIFY, false }, { CKA_DERIVE, false },
-		{ CKA_TRUSTED, false }, { CKA_WRAP_WITH_TRUSTED, false } };
+		{ CKA_WRAP, true }, { CKA_UNWRAP, true }, { CKA_SIGN, false }, { CKA_VERIFY, false },
+		{ CKA_DERIVE, false }, { CKA_TRUSTED, false }, { CKA_WRAP_WITH_TRUSTED, false } };
 	bool ok = store_set_ulong(st, CKA_CLASS, CKO_SECRET_KEY) && store_set_ulong(st, CKA_KEY_TYPE, type) &&
 	    store_set_bool(st, CKA_LOCAL, local) &&
 	    store_set_ulong(st, CKA_KEY_GEN_MECHANISM,
-		!local ? CK_UNAVAILABLE_INFORMATION : type == CKK_AES ? CKM_AES_KEY_GEN : CKM_GENERIC_SECRET_KEY_GEN);
+		!local		      ? CK_UNAVAILABLE_INFORMATION
+		    : type == CKK_AES ? CKM_AES_KEY_GEN
+				      : CKM_GENERIC_SECRET_KEY_GEN);
 
 	for (size_t i = 0; i < sizeof flags / sizeof flags[0] && ok; i++)
 		if (store_find(st, flags[i].type) == NULL)
@@ -257,6 +260,7 @@ object_create(struct p11_session *s, CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HAND
 		return create_data(s, t, n, out);
 	if ((rv = place_check(s, t, n)) != CKR_OK)
 		return rv;
-	return class == CKO_CERTIFICATE || class == CKO_PUBLIC_KEY || class == CKO_PRIVATE_KEY ?
-	    CKR_TEMPLATE_INCONSISTENT : CKR_ATTRIBUTE_VALUE_INVALID;
+	return class == CKO_CERTIFICATE || class == CKO_PUBLIC_KEY || class == CKO_PRIVATE_KEY
+	    ? CKR_TEMPLATE_INCONSISTENT
+	    : CKR_ATTRIBUTE_VALUE_INVALID;
 }

@@ -68,7 +68,8 @@ cred_load(struct p11_slot *slot, struct p11_cred *c)
 		return E_OK;
 	}
 	if (e == E_OK)
-		e = err_crypto(E_PROTO, "%s: certificate of %s cannot be parsed", piv_name(slot->token->card), c->row->name);
+		e = err_crypto(
+		    E_PROTO, "%s: certificate of %s cannot be parsed", piv_name(slot->token->card), c->row->name);
 	cred_clear(c);
 	if (e == E_CARDGONE || e == E_NOCARD || e == E_IO || e == E_BUSY || e == E_NOMEM)
 		return e;

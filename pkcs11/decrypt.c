@@ -38,12 +38,8 @@ unpad(struct p11_session *s, struct p11_op *op, struct span em, struct wbuf *out
 	case SCHEME_RSA_PKCS:
 		e = pad_pkcs1_unpad(em, secret_view(s->slot->token->rejection), wbuf_view(&op->data), out);
 		break;
-	case SCHEME_RSA_OAEP:
-		e = pad_oaep_unpad(em, p->hash->name, p->mgf->name, wbuf_view(&p->label), out);
-		break;
-	default:
-		wbuf_span(out, em);
-		return CKR_OK;
+	case SCHEME_RSA_OAEP: e = pad_oaep_unpad(em, p->hash->name, p->mgf->name, wbuf_view(&p->label), out); break;
+	default: wbuf_span(out, em); return CKR_OK;
 	}
 	return e == E_CRYPTO ? CKR_ENCRYPTED_DATA_INVALID : p11_rv(e);
 }
@@ -69,7 +65,7 @@ decrypt_final(struct p11_session *s, struct p11_op *op, struct wbuf *out)
 	if (op->cipher != NULL)
 		return cipher_final(op, out);
 	if (op->key != NULL)
-		return cipher_unwrap(s->slot->module, secret_view(op->key), wbuf_view(&op->params.label),
-		    wbuf_view(&op->data), out);
+		return cipher_unwrap(
+		    s->slot->module, secret_view(op->key), wbuf_view(&op->params.label), wbuf_view(&op->data), out);
 	return decrypt_rsa(s, op, out);
 }

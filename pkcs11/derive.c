@@ -50,7 +50,8 @@ x963(struct p11_module *m, const struct mech_params *p, struct span z, size_t n,
 	params[3] = OSSL_PARAM_construct_end();
 	if (info.n == 0)
 		params[2] = params[3];
-	ok = ctx != NULL && room != NULL && !key.bad && !info.bad && !name.bad && EVP_KDF_derive(ctx, room, n, params) == 1;
+	ok = ctx != NULL && room != NULL && !key.bad && !info.bad && !name.bad &&
+	    EVP_KDF_derive(ctx, room, n, params) == 1;
 	EVP_KDF_CTX_free(ctx);
 	EVP_KDF_free(kdf);
 	ERR_clear_error();

@@ -31,8 +31,8 @@ set_padding(struct p11_module *m, EVP_PKEY_CTX *ctx, const struct p11_op *op)
 {
 	if (op->mech->scheme == SCHEME_RSA_OAEP)
 		return set_oaep(m, ctx, op);
-	return EVP_PKEY_CTX_set_rsa_padding(ctx,
-	    op->mech->scheme == SCHEME_RSA_RAW ? RSA_NO_PADDING : RSA_PKCS1_PADDING) == 1;
+	return EVP_PKEY_CTX_set_rsa_padding(
+		   ctx, op->mech->scheme == SCHEME_RSA_RAW ? RSA_NO_PADDING : RSA_PKCS1_PADDING) == 1;
 }
 
 static CK_RV
@@ -69,7 +69,7 @@ encrypt_final(struct p11_session *s, struct p11_op *op, struct wbuf *out)
 	if (op->cipher != NULL)
 		return cipher_final(op, out);
 	if (op->key != NULL)
-		return cipher_wrap(s->slot->module, secret_view(op->key), wbuf_view(&op->params.label), wbuf_view(&op->data),
-		    out);
+		return cipher_wrap(
+		    s->slot->module, secret_view(op->key), wbuf_view(&op->params.label), wbuf_view(&op->data), out);
 	return encrypt_rsa(s, op, out);
 }

@@ -19,25 +19,25 @@ void
 find_end(struct p11_find *f)
 {
 	free(f->handle);
-	*f = (struct p11_find) { .active = false };
+	*f = (struct p11_find){ .active = false };
 }
 
-static CK_RV
+static bool
 find_add(struct p11_find *f, const struct p11_object *o)
 {
 	size_t cap = f->cap == 0 ? 32 : f->cap * 2;
 	CK_OBJECT_HANDLE *grown;
 
 	if (o == NULL)
-		return CKR_HOST_MEMORY;
+		return false;
 	if (f->n == f->cap) {
 		if ((grown = reallocarray(f->handle, cap, sizeof *grown)) == NULL)
-			return CKR_HOST_MEMORY;
+			return false;
 		f->handle = grown;
 		f->cap = cap;
 	}
 	f->handle[f->n++] = o->handle;
-	return CKR_OK;
+	return true;
 }
 
 /* Do all of the template's attributes match, of those known without the certificate (or of the others)? */
@@ -87,8 +87,9 @@ worth_reading(struct p11_token *t, const struct p11_cred *c, bool named, bool *y
 	return e;
 }
 
-static CK_RV
-find_cred(struct p11_session *s, struct p11_cred *c, enum p11_kind kind, const CK_ATTRIBUTE *tmpl, CK_ULONG n)
+static enum err
+find_cred(
+    struct p11_session *s, struct p11_cred *c, enum p11_kind kind, const CK_ATTRIBUTE *tmpl, CK_ULONG n, bool *begun)
 {
 	struct p11_token *t = s->slot->token;
 	struct p11_object probe = { .kind = kind, .cred = c };
@@ -96,16 +97,36 @@ find_cred(struct p11_session *s, struct p11_cred *c, enum p11_kind kind, const C
 	enum err e;
 
 	if (!object_is_visible(t, &probe) || !matches(t, &probe, tmpl, n, true))
-		return CKR_OK;
-	if ((e = worth_reading(t, c, named, &worth)) != E_OK)
-		return token_result(s->slot, e);
-	if (!worth)
-		return CKR_OK;
-	if ((e = cred_load(s->slot, c)) != E_OK)
-		return token_result(s->slot, e);
-	if (c->state != CRED_THERE || (kind != KIND_CERT && c->alg == PIV_ALG_NONE) || !matches(t, &probe, tmpl, n, false))
-		return CKR_OK;
-	return find_add(&s->find, object_of_cred(s->slot, c, kind));
+		return E_OK;
+	if (c->state == CRED_UNREAD && !*begun) {
+		if ((e = piv_begin(t->card)) != E_OK)
+			return e;
+		*begun = true;
+	}
+	if ((e = worth_reading(t, c, named, &worth)) != E_OK || !worth)
+		return e;
+	if ((e = cred_load(s->slot, c)) != E_OK || c->state != CRED_THERE)
+		return e;
+	if ((kind != KIND_CERT && c->alg == PIV_ALG_NONE) || !matches(t, &probe, tmpl, n, false))
+		return E_OK;
+	return find_add(&s->find, object_of_cred(s->slot, c, kind)) ? E_OK : err_set(E_NOMEM, "out of memory");
+}
+
+/* All reading in one transaction: so an object that is missing needs no second look at the card (hw/piv_card.c). */
+static CK_RV
+find_creds(struct p11_session *s, const CK_ATTRIBUTE *tmpl, CK_ULONG n)
+{
+	static const enum p11_kind kinds[] = { KIND_CERT, KIND_PUBLIC, KIND_PRIVATE };
+	struct p11_token *t = s->slot->token;
+	bool begun = false;
+	enum err e = E_OK;
+
+	for (size_t i = 0; i < P11_CREDS && e == E_OK; i++)
+		for (size_t k = 0; k < sizeof kinds / sizeof kinds[0] && e == E_OK; k++)
+			e = find_cred(s, &t->cred[i], kinds[k], tmpl, n, &begun);
+	if (begun)
+		piv_end(t->card);
+	return token_result(s->slot, e);
 }
 
 static CK_RV
@@ -122,8 +143,8 @@ find_others(struct p11_session *s, const CK_ATTRIBUTE *tmpl, CK_ULONG n)
 			continue;
 		for (CK_ULONG a = 0; a < n && all; a++)
 			all = attr_matches(t, o, &tmpl[a]);
-		if (all)
-			rv = find_add(&s->find, o);
+		if (all && !find_add(&s->find, o))
+			rv = CKR_HOST_MEMORY;
 	}
 	return rv;
 }
@@ -131,17 +152,13 @@ find_others(struct p11_session *s, const CK_ATTRIBUTE *tmpl, CK_ULONG n)
 CK_RV
 find_init(struct p11_session *s, CK_ATTRIBUTE *tmpl, CK_ULONG n)
 {
-	static const enum p11_kind kinds[] = { KIND_CERT, KIND_PUBLIC, KIND_PRIVATE };
-	CK_RV rv = CKR_OK;
+	CK_RV rv;
 
 	if (s->find.active)
 		return CKR_OPERATION_ACTIVE;
 	if (!template_ok(tmpl, n))
 		return CKR_ARGUMENTS_BAD;
-	for (size_t i = 0; i < P11_CREDS && rv == CKR_OK; i++)
-		for (size_t k = 0; k < sizeof kinds / sizeof kinds[0] && rv == CKR_OK; k++)
-			rv = find_cred(s, &s->slot->token->cred[i], kinds[k], tmpl, n);
-	if (rv == CKR_OK)
+	if ((rv = find_creds(s, tmpl, n)) == CKR_OK)
 		rv = find_others(s, tmpl, n);
 	if (rv != CKR_OK)
 		find_end(&s->find);

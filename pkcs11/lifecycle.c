@@ -30,7 +30,7 @@ static struct readers injected;
 void
 p11_readers_override(const struct readers *readers)
 {
-	injected = readers != NULL ? *readers : (struct readers) { NULL, NULL };
+	injected = readers != NULL ? *readers : (struct readers){ NULL, NULL };
 }
 
 enum err
@@ -47,7 +47,7 @@ p11_readers_close(struct readers *r)
 {
 	if (r->ops != NULL && r->ops != injected.ops)
 		pcsc_close(r);
-	*r = (struct readers) { NULL, NULL };
+	*r = (struct readers){ NULL, NULL };
 }
 
 CK_RV
@@ -156,7 +156,8 @@ args_check(const CK_C_INITIALIZE_ARGS *a)
 
 	if (a == NULL)
 		return CKR_OK;
-	given = (a->CreateMutex != NULL) + (a->DestroyMutex != NULL) + (a->LockMutex != NULL) + (a->UnlockMutex != NULL);
+	given =
+	    (a->CreateMutex != NULL) + (a->DestroyMutex != NULL) + (a->LockMutex != NULL) + (a->UnlockMutex != NULL);
 	return a->pReserved != NULL || (given != 0 && given != 4) ? CKR_ARGUMENTS_BAD : CKR_OK;
 }
 

@@ -6,8 +6,8 @@
  * caller was told so since the last refusal: CKF_USER_PIN_FINAL_TRY in C_GetTokenInfo is where a program learns it, and
  * a program that never looks must not block its user's card. One that was refused is never sent again from here.
  *
- * PIN-always keys: C_Login(CKU_CONTEXT_SPECIFIC) leaves the PIN in the operation, and the operation's own VERIFY goes in
- * one transaction with it, whatever the caller, or another program, does in between. The PIN that the login verified
+ * PIN-always keys: C_Login(CKU_CONTEXT_SPECIFIC) leaves the PIN in the operation, and the operation's own VERIFY goes
+ * in one transaction with it, whatever the caller, or another program, does in between. The PIN that the login verified
  * and kept needs no second proof; any other is verified here first, so that a wrong one shows where the caller expects.
  */
 #include <string.h>
@@ -41,8 +41,8 @@ pin_guard(struct p11_slot *slot)
 	if (t->tries == 0)
 		return CKR_PIN_LOCKED;
 	if (t->tries == 1 && !t->final_shown && !conf_bool(slot->module->conf, "module", "last_try")) {
-		log_warn("last-try", "slot=%lu text=\"one PIN try left; not sent, because the program was not shown so\"",
-		    slot->id);
+		log_warn("last-try",
+		    "slot=%lu text=\"one PIN try left; not sent, because the program was not shown so\"", slot->id);
 		return CKR_FUNCTION_REJECTED;
 	}
 	return CKR_OK;

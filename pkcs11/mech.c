@@ -17,10 +17,22 @@
 #define ED	(CKF_HW | CKF_ENCRYPT | CKF_DECRYPT)
 #define EC	(CKF_EC_F_P | CKF_EC_NAMEDCURVE | CKF_EC_UNCOMPRESS)
 
-#define RSA(type, scheme, hash, param, flags) { type, scheme, CKK_RSA, hash, param, flags, RSA_MIN, RSA_MAX }
-#define ECC(type, scheme, hash, param, flags) { type, scheme, CKK_EC, hash, param, flags | EC, EC_MIN, EC_MAX }
-#define DIG(type, hash)			      { type, SCHEME_DIGEST, MECH_NO_KEY, hash, PARAM_NONE, CKF_DIGEST, 0, 0 }
-#define AES(type, scheme, param, flags)	      { type, scheme, CKK_AES, NULL, param, flags, 16, 32 }
+#define RSA(type, scheme, hash, param, flags)                                                                          \
+	{                                                                                                              \
+		type, scheme, CKK_RSA, hash, param, flags, RSA_MIN, RSA_MAX                                            \
+	}
+#define ECC(type, scheme, hash, param, flags)                                                                          \
+	{                                                                                                              \
+		type, scheme, CKK_EC, hash, param, flags | EC, EC_MIN, EC_MAX                                          \
+	}
+#define DIG(type, hash)                                                                                                \
+	{                                                                                                              \
+		type, SCHEME_DIGEST, MECH_NO_KEY, hash, PARAM_NONE, CKF_DIGEST, 0, 0                                   \
+	}
+#define AES(type, scheme, param, flags)                                                                                \
+	{                                                                                                              \
+		type, scheme, CKK_AES, NULL, param, flags, 16, 32                                                      \
+	}
 
 static const struct mech table[] = {
 	RSA(CKM_RSA_PKCS, SCHEME_RSA_PKCS, NULL, PARAM_NONE, SV | ED),

@@ -32,8 +32,8 @@ enum mech_param { PARAM_NONE, PARAM_PSS, PARAM_OAEP, PARAM_ECDH, PARAM_IV16, PAR
 struct mech {
 	CK_MECHANISM_TYPE type;
 	enum mech_scheme scheme;
-	CK_KEY_TYPE key;   /* MECH_NO_KEY: none */
-	const char *hash;  /* done by the module; NULL: none, or the caller did it */
+	CK_KEY_TYPE key;  /* MECH_NO_KEY: none */
+	const char *hash; /* done by the module; NULL: none, or the caller did it */
 	enum mech_param param;
 	CK_FLAGS flags;
 	CK_ULONG min, max; /* as C_GetMechanismInfo tells */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The module's face (PKCS#11 2.40, 5.4 and 5.5; 3.0, 5.4): the function lists and interfaces, the entry points that have
- * no session, and what is not supported. Entry points with a session are in calls.c.
+ * The module's face (PKCS#11 2.40, 5.4 and 5.5; 3.0, 5.4): the function lists and interfaces, the entry points that
+ * have no session, and what is not supported. Entry points with a session are in calls.c.
  *
  * C_GetFunctionList gives a 2.40 list, as every program expects of it; C_GetInterface gives the 3.0 list first. Each
  * list has its own C_GetInfo, which tells the version of that list. Neither is fork safe in the sense of 3.0, which
@@ -40,7 +40,8 @@ module_info(CK_INFO_PTR info, CK_VERSION version)
 	text_pad(info->manufacturerID, sizeof info->manufacturerID, "dpiv");
 	text_pad(info->libraryDescription, sizeof info->libraryDescription, "dpiv PIV module");
 	info->libraryVersion.major = (CK_BYTE)atoi(DPIV_VERSION);
-	info->libraryVersion.minor = (CK_BYTE)(strchr(DPIV_VERSION, '.') != NULL ? atoi(strchr(DPIV_VERSION, '.') + 1) : 0);
+	info->libraryVersion.minor =
+	    (CK_BYTE)(strchr(DPIV_VERSION, '.') != NULL ? atoi(strchr(DPIV_VERSION, '.') + 1) : 0);
 	return CKR_OK;
 }
 
@@ -50,7 +51,7 @@ C_GetInfo(CK_INFO_PTR info)
 	struct p11_module *m;
 	CK_RV rv = module_enter(&m);
 
-	return module_leave(m, rv != CKR_OK ? rv : module_info(info, (CK_VERSION) { 2, 40 }));
+	return module_leave(m, rv != CKR_OK ? rv : module_info(info, (CK_VERSION){ 2, 40 }));
 }
 
 static CK_RV
@@ -59,7 +60,7 @@ info_3_0(CK_INFO_PTR info)
 	struct p11_module *m;
 	CK_RV rv = module_enter(&m);
 
-	return module_leave(m, rv != CKR_OK ? rv : module_info(info, (CK_VERSION) { 3, 0 }));
+	return module_leave(m, rv != CKR_OK ? rv : module_info(info, (CK_VERSION){ 3, 0 }));
 }
 
 /* --- slots and tokens --- */
@@ -134,8 +135,8 @@ C_InitToken(CK_SLOT_ID id, ANY CK_UTF8CHAR_PTR pin, ANY CK_ULONG n, ANY CK_UTF8C
 /* --- sessions --- */
 
 CK_RV
-C_OpenSession(CK_SLOT_ID id, CK_FLAGS flags, ANY CK_VOID_PTR application, ANY CK_NOTIFY notify,
-    CK_SESSION_HANDLE_PTR out)
+C_OpenSession(
+    CK_SLOT_ID id, CK_FLAGS flags, ANY CK_VOID_PTR application, ANY CK_NOTIFY notify, CK_SESSION_HANDLE_PTR out)
 {
 	struct p11_slot *slot;
 	CK_RV rv = slot_enter(__func__, id, &slot);
@@ -174,8 +175,8 @@ session_cancel_call(CK_SESSION_HANDLE h, CK_FLAGS flags)
 
 /* There are no user names on a PIV card. */
 static CK_RV
-login_user_call(CK_SESSION_HANDLE h, CK_USER_TYPE user, CK_UTF8CHAR_PTR pin, CK_ULONG n, ANY CK_UTF8CHAR_PTR name,
-    CK_ULONG name_n)
+login_user_call(
+    CK_SESSION_HANDLE h, CK_USER_TYPE user, CK_UTF8CHAR_PTR pin, CK_ULONG n, ANY CK_UTF8CHAR_PTR name, CK_ULONG name_n)
 {
 	struct p11_session *s;
 	CK_RV rv = p11_enter("C_LoginUser", h, NEED_TOKEN, &s);
@@ -223,51 +224,47 @@ UNSUPPORTED(C_GenerateKeyPair, ANY CK_MECHANISM_PTR m, ANY CK_ATTRIBUTE_PTR pub,
 UNSUPPORTED(C_WrapKey, ANY CK_MECHANISM_PTR m, ANY CK_OBJECT_HANDLE with, ANY CK_OBJECT_HANDLE key, ANY CK_BYTE_PTR out,
     ANY CK_ULONG_PTR len)
 
-static UNSUPPORTED(message_init, ANY CK_MECHANISM_PTR m, ANY CK_OBJECT_HANDLE key)
-static UNSUPPORTED(message_crypt, ANY CK_VOID_PTR p, ANY CK_ULONG p_n, ANY CK_BYTE_PTR aad, ANY CK_ULONG aad_n,
-    ANY CK_BYTE_PTR in, ANY CK_ULONG n, ANY CK_BYTE_PTR out, ANY CK_ULONG_PTR len)
-static UNSUPPORTED(message_crypt_begin, ANY CK_VOID_PTR p, ANY CK_ULONG p_n, ANY CK_BYTE_PTR aad, ANY CK_ULONG aad_n)
-static UNSUPPORTED(message_crypt_next, ANY CK_VOID_PTR p, ANY CK_ULONG p_n, ANY CK_BYTE_PTR in, ANY CK_ULONG n,
-    ANY CK_BYTE_PTR out, ANY CK_ULONG_PTR len, ANY CK_FLAGS flags)
-static UNSUPPORTED(message_final)
-static UNSUPPORTED(message_sign, ANY CK_VOID_PTR p, ANY CK_ULONG p_n, ANY CK_BYTE_PTR in, ANY CK_ULONG n,
-    ANY CK_BYTE_PTR out, ANY CK_ULONG_PTR len)
-static UNSUPPORTED(message_begin, ANY CK_VOID_PTR p, ANY CK_ULONG p_n)
-static UNSUPPORTED(message_verify, ANY CK_VOID_PTR p, ANY CK_ULONG p_n, ANY CK_BYTE_PTR in, ANY CK_ULONG n,
-    ANY CK_BYTE_PTR sig, ANY CK_ULONG len)
+static UNSUPPORTED(message_init, ANY CK_MECHANISM_PTR m, ANY CK_OBJECT_HANDLE key) static UNSUPPORTED(message_crypt,
+    ANY CK_VOID_PTR p, ANY CK_ULONG p_n, ANY CK_BYTE_PTR aad, ANY CK_ULONG aad_n, ANY CK_BYTE_PTR in, ANY CK_ULONG n,
+    ANY CK_BYTE_PTR out, ANY CK_ULONG_PTR len) static UNSUPPORTED(message_crypt_begin, ANY CK_VOID_PTR p,
+    ANY CK_ULONG p_n, ANY CK_BYTE_PTR aad, ANY CK_ULONG aad_n) static UNSUPPORTED(message_crypt_next, ANY CK_VOID_PTR p,
+    ANY CK_ULONG p_n, ANY CK_BYTE_PTR in, ANY CK_ULONG n, ANY CK_BYTE_PTR out, ANY CK_ULONG_PTR len,
+    ANY CK_FLAGS flags) static UNSUPPORTED(message_final) static UNSUPPORTED(message_sign, ANY CK_VOID_PTR p,
+    ANY CK_ULONG p_n, ANY CK_BYTE_PTR in, ANY CK_ULONG n, ANY CK_BYTE_PTR out,
+    ANY CK_ULONG_PTR len) static UNSUPPORTED(message_begin, ANY CK_VOID_PTR p,
+    ANY CK_ULONG p_n) static UNSUPPORTED(message_verify, ANY CK_VOID_PTR p, ANY CK_ULONG p_n, ANY CK_BYTE_PTR in,
+    ANY CK_ULONG n, ANY CK_BYTE_PTR sig, ANY CK_ULONG len)
 
-/* --- lists and interfaces; callable before C_Initialize --- */
+    /* --- lists and interfaces; callable before C_Initialize --- */
 
-static CK_FUNCTION_LIST list_2_40 = { { 2, 40 },
-	C_Initialize, C_Finalize, C_GetInfo, C_GetFunctionList, C_GetSlotList, C_GetSlotInfo, C_GetTokenInfo,
-	C_GetMechanismList, C_GetMechanismInfo, C_InitToken, C_InitPIN, C_SetPIN, C_OpenSession, C_CloseSession,
-	C_CloseAllSessions, C_GetSessionInfo, C_GetOperationState, C_SetOperationState, C_Login, C_Logout,
-	C_CreateObject, C_CopyObject, C_DestroyObject, C_GetObjectSize, C_GetAttributeValue, C_SetAttributeValue,
-	C_FindObjectsInit, C_FindObjects, C_FindObjectsFinal, C_EncryptInit, C_Encrypt, C_EncryptUpdate,
-	C_EncryptFinal, C_DecryptInit, C_Decrypt, C_DecryptUpdate, C_DecryptFinal, C_DigestInit, C_Digest,
-	C_DigestUpdate, C_DigestKey, C_DigestFinal, C_SignInit, C_Sign, C_SignUpdate, C_SignFinal, C_SignRecoverInit,
-	C_SignRecover, C_VerifyInit, C_Verify, C_VerifyUpdate, C_VerifyFinal, C_VerifyRecoverInit, C_VerifyRecover,
-	C_DigestEncryptUpdate, C_DecryptDigestUpdate, C_SignEncryptUpdate, C_DecryptVerifyUpdate, C_GenerateKey,
-	C_GenerateKeyPair, C_WrapKey, C_UnwrapKey, C_DeriveKey, C_SeedRandom, C_GenerateRandom, C_GetFunctionStatus,
-	C_CancelFunction, C_WaitForSlotEvent };
+    static CK_FUNCTION_LIST list_2_40 = { { 2, 40 }, C_Initialize, C_Finalize, C_GetInfo, C_GetFunctionList,
+	    C_GetSlotList, C_GetSlotInfo, C_GetTokenInfo, C_GetMechanismList, C_GetMechanismInfo, C_InitToken,
+	    C_InitPIN, C_SetPIN, C_OpenSession, C_CloseSession, C_CloseAllSessions, C_GetSessionInfo,
+	    C_GetOperationState, C_SetOperationState, C_Login, C_Logout, C_CreateObject, C_CopyObject, C_DestroyObject,
+	    C_GetObjectSize, C_GetAttributeValue, C_SetAttributeValue, C_FindObjectsInit, C_FindObjects,
+	    C_FindObjectsFinal, C_EncryptInit, C_Encrypt, C_EncryptUpdate, C_EncryptFinal, C_DecryptInit, C_Decrypt,
+	    C_DecryptUpdate, C_DecryptFinal, C_DigestInit, C_Digest, C_DigestUpdate, C_DigestKey, C_DigestFinal,
+	    C_SignInit, C_Sign, C_SignUpdate, C_SignFinal, C_SignRecoverInit, C_SignRecover, C_VerifyInit, C_Verify,
+	    C_VerifyUpdate, C_VerifyFinal, C_VerifyRecoverInit, C_VerifyRecover, C_DigestEncryptUpdate,
+	    C_DecryptDigestUpdate, C_SignEncryptUpdate, C_DecryptVerifyUpdate, C_GenerateKey, C_GenerateKeyPair,
+	    C_WrapKey, C_UnwrapKey, C_DeriveKey, C_SeedRandom, C_GenerateRandom, C_GetFunctionStatus, C_CancelFunction,
+	    C_WaitForSlotEvent };
 
-static CK_FUNCTION_LIST_3_0 list_3_0 = { { 3, 0 },
-	C_Initialize, C_Finalize, info_3_0, C_GetFunctionList, C_GetSlotList, C_GetSlotInfo, C_GetTokenInfo,
-	C_GetMechanismList, C_GetMechanismInfo, C_InitToken, C_InitPIN, C_SetPIN, C_OpenSession, C_CloseSession,
-	C_CloseAllSessions, C_GetSessionInfo, C_GetOperationState, C_SetOperationState, C_Login, C_Logout,
-	C_CreateObject, C_CopyObject, C_DestroyObject, C_GetObjectSize, C_GetAttributeValue, C_SetAttributeValue,
-	C_FindObjectsInit, C_FindObjects, C_FindObjectsFinal, C_EncryptInit, C_Encrypt, C_EncryptUpdate,
-	C_EncryptFinal, C_DecryptInit, C_Decrypt, C_DecryptUpdate, C_DecryptFinal, C_DigestInit, C_Digest,
-	C_DigestUpdate, C_DigestKey, C_DigestFinal, C_SignInit, C_Sign, C_SignUpdate, C_SignFinal, C_SignRecoverInit,
-	C_SignRecover, C_VerifyInit, C_Verify, C_VerifyUpdate, C_VerifyFinal, C_VerifyRecoverInit, C_VerifyRecover,
-	C_DigestEncryptUpdate, C_DecryptDigestUpdate, C_SignEncryptUpdate, C_DecryptVerifyUpdate, C_GenerateKey,
-	C_GenerateKeyPair, C_WrapKey, C_UnwrapKey, C_DeriveKey, C_SeedRandom, C_GenerateRandom, C_GetFunctionStatus,
-	C_CancelFunction, C_WaitForSlotEvent, C_GetInterfaceList, C_GetInterface,
-	login_user_call, session_cancel_call,
-	message_init, message_crypt, message_crypt_begin, message_crypt_next, message_final,
-	message_init, message_crypt, message_crypt_begin, message_crypt_next, message_final,
-	message_init, message_sign, message_begin, message_sign, message_final,
-	message_init, message_verify, message_begin, message_verify, message_final };
+static CK_FUNCTION_LIST_3_0 list_3_0 = { { 3, 0 }, C_Initialize, C_Finalize, info_3_0, C_GetFunctionList, C_GetSlotList,
+	C_GetSlotInfo, C_GetTokenInfo, C_GetMechanismList, C_GetMechanismInfo, C_InitToken, C_InitPIN, C_SetPIN,
+	C_OpenSession, C_CloseSession, C_CloseAllSessions, C_GetSessionInfo, C_GetOperationState, C_SetOperationState,
+	C_Login, C_Logout, C_CreateObject, C_CopyObject, C_DestroyObject, C_GetObjectSize, C_GetAttributeValue,
+	C_SetAttributeValue, C_FindObjectsInit, C_FindObjects, C_FindObjectsFinal, C_EncryptInit, C_Encrypt,
+	C_EncryptUpdate, C_EncryptFinal, C_DecryptInit, C_Decrypt, C_DecryptUpdate, C_DecryptFinal, C_DigestInit,
+	C_Digest, C_DigestUpdate, C_DigestKey, C_DigestFinal, C_SignInit, C_Sign, C_SignUpdate, C_SignFinal,
+	C_SignRecoverInit, C_SignRecover, C_VerifyInit, C_Verify, C_VerifyUpdate, C_VerifyFinal, C_VerifyRecoverInit,
+	C_VerifyRecover, C_DigestEncryptUpdate, C_DecryptDigestUpdate, C_SignEncryptUpdate, C_DecryptVerifyUpdate,
+	C_GenerateKey, C_GenerateKeyPair, C_WrapKey, C_UnwrapKey, C_DeriveKey, C_SeedRandom, C_GenerateRandom,
+	C_GetFunctionStatus, C_CancelFunction, C_WaitForSlotEvent, C_GetInterfaceList, C_GetInterface, login_user_call,
+	session_cancel_call, message_init, message_crypt, message_crypt_begin, message_crypt_next, message_final,
+	message_init, message_crypt, message_crypt_begin, message_crypt_next, message_final, message_init, message_sign,
+	message_begin, message_sign, message_final, message_init, message_verify, message_begin, message_verify,
+	message_final };
 
 static CK_UTF8CHAR interface_name[] = "PKCS 11";
 static CK_INTERFACE interfaces[] = {

@@ -222,7 +222,8 @@ object_set(struct p11_session *s, CK_OBJECT_HANDLE h, CK_ATTRIBUTE *tmpl, CK_ULO
 		if (!settable(tmpl[i].type))
 			return CKR_ATTRIBUTE_READ_ONLY;
 	for (CK_ULONG i = 0; i < n; i++)
-		if (tmpl[i].ulValueLen > P11_VALUE_MAX || !store_set(&o->store, tmpl[i].type, tmpl[i].pValue, tmpl[i].ulValueLen))
+		if (tmpl[i].ulValueLen > P11_VALUE_MAX ||
+		    !store_set(&o->store, tmpl[i].type, tmpl[i].pValue, tmpl[i].ulValueLen))
 			return CKR_HOST_MEMORY;
 	return CKR_OK;
 }

@@ -17,8 +17,8 @@
 
 /* What tells the kinds apart. */
 struct op_row {
-	CK_FLAGS flag;	     /* that the mechanism must have */
-	enum p11_kind kind;  /* of the key */
+	CK_FLAGS flag;	       /* that the mechanism must have */
+	enum p11_kind kind;    /* of the key */
 	CK_ATTRIBUTE_TYPE use; /* that a session key must have */
 };
 
@@ -39,7 +39,7 @@ op_end(struct p11_op *op)
 	EVP_CIPHER_CTX_free(op->cipher);
 	wbuf_free(&op->data);
 	mech_params_free(&op->params);
-	*op = (struct p11_op) { .active = false };
+	*op = (struct p11_op){ .active = false };
 }
 
 /* --- C_...Init --- */
@@ -52,7 +52,8 @@ key_find(struct p11_session *s, CK_OBJECT_HANDLE h, struct p11_object **out)
 
 	if ((*out = object_find(s, h)) != NULL)
 		return (*out)->kind == KIND_CERT || (*out)->kind == KIND_PROFILE ? CKR_KEY_HANDLE_INVALID : CKR_OK;
-	/* A handle from before the login ended (another program's reset, a PIN refused) is still a key: say what helps. */
+	/* A handle from before the login ended (another program's reset, a PIN refused) is still a key: say what helps.
+	 */
 	for (size_t i = 0; i < t->n_obj; i++)
 		if (t->obj[i]->handle == h)
 			return CKR_USER_NOT_LOGGED_IN;

@@ -32,12 +32,12 @@
 #include "pkcs11/mech.h"
 #include "pkcs11/mutex.h"
 
-#define P11_SLOTS_MAX  64
-#define P11_BUCKETS    256
-#define P11_CREDS      24
-#define P11_INPUT_MAX  (1024 * 1024)	   /* data collected for one multi-part operation of a key that does not hash */
-#define P11_OBJECTS_MAX 4096		   /* objects of one token, session objects included */
-#define P11_VALUE_MAX  (64 * 1024)	   /* one attribute value */
+#define P11_SLOTS_MAX	64
+#define P11_BUCKETS	256
+#define P11_CREDS	24
+#define P11_INPUT_MAX	(1024 * 1024) /* data collected for one multi-part operation of a key that does not hash */
+#define P11_OBJECTS_MAX 4096	      /* objects of one token, session objects included */
+#define P11_VALUE_MAX	(64 * 1024)   /* one attribute value */
 
 /* --- credentials and objects --- */
 
@@ -49,8 +49,8 @@ struct p11_cred {
 	unsigned number; /* 1 for 9A ... 24 for 95: the CKA_ID */
 	enum cred_state state;
 	X509 *x509;
-	EVP_PKEY *pkey;	    /* owned by x509 */
-	enum piv_alg alg;   /* PIV_ALG_NONE: a certificate without a usable key */
+	EVP_PKEY *pkey;	  /* owned by x509 */
+	enum piv_alg alg; /* PIV_ALG_NONE: a certificate without a usable key */
 	struct wbuf der;
 };
 
@@ -96,7 +96,7 @@ struct p11_token {
 	bool refused;	  /* a PIN was refused since the last good one */
 	bool final_shown; /* CKF_USER_PIN_FINAL_TRY was shown since the last refusal */
 	bool history_read;
-	unsigned retired; /* retired keys that Key History admits to */
+	unsigned retired;	  /* retired keys that Key History admits to */
 	struct secret *rejection; /* see decrypt.c */
 	struct p11_cred cred[P11_CREDS];
 	struct p11_object **obj; /* in the order of their handles */
@@ -113,9 +113,9 @@ struct p11_slot {
 	bool readers_open;
 	struct p11_token *token;
 	unsigned generation; /* counts the tokens that another one took the place of */
-	bool foreign; /* what is in the reader at foreign_event is not a PIV card */
+	bool foreign;	     /* what is in the reader at foreign_event is not a PIV card */
 	uint32_t foreign_event;
-	_Atomic bool present; /* as listed last */
+	_Atomic bool present;	/* as listed last */
 	_Atomic uint32_t event; /* counts the changes seen in `seen` and `present` */
 	/* under the table lock */
 	uint32_t seen;	   /* the reader's own event number */
@@ -300,10 +300,12 @@ void store_free(struct attr_store *st);
 
 /* --- create.c: making session objects --- */
 
-/* The length that a template for a secret key asks for, natural when it does not: CKR_TEMPLATE_INCONSISTENT and others. */
+/* The length that a template for a secret key asks for, natural when it does not: CKR_TEMPLATE_INCONSISTENT and others.
+ */
 CK_RV secret_key_length(const CK_ATTRIBUTE *t, CK_ULONG n, size_t natural, size_t *length);
 /* A session secret key with this value; the template was checked by secret_key_length(). */
-CK_RV secret_key_new(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, struct span value, CK_OBJECT_HANDLE *out);
+CK_RV
+secret_key_new(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, struct span value, CK_OBJECT_HANDLE *out);
 /* The same, when the mechanism knows the type; local: generated here. */
 CK_RV secret_key_new_typed(struct p11_session *s, CK_KEY_TYPE type, bool local, const CK_ATTRIBUTE *t, CK_ULONG n,
     struct span value, CK_OBJECT_HANDLE *out);
@@ -322,8 +324,8 @@ enum op_phase { OP_ONE, OP_UPDATE, OP_FINAL };
 CK_RV op_init(struct p11_session *s, enum op_kind kind, CK_MECHANISM *m, CK_OBJECT_HANDLE key);
 CK_RV op_run(struct p11_session *s, enum op_kind kind, enum op_phase phase, const CK_BYTE *in, CK_ULONG n, CK_BYTE *out,
     CK_ULONG *len);
-CK_RV op_verify(struct p11_session *s, enum op_phase phase, const CK_BYTE *in, CK_ULONG n, const CK_BYTE *sig,
-    CK_ULONG len);
+CK_RV
+op_verify(struct p11_session *s, enum op_phase phase, const CK_BYTE *in, CK_ULONG n, const CK_BYTE *sig, CK_ULONG len);
 void op_end(struct p11_op *op);
 /* One private-key operation on the card, with the operation's own PIN when the key wants one each time. */
 CK_RV op_card(struct p11_session *s, struct p11_op *op, enum piv_op what, struct span in, struct wbuf *out);

@@ -39,7 +39,8 @@ pad_by_scheme(const struct p11_op *op, struct span tbs, struct wbuf *block)
 			return pad_pkcs1_digest(op->mech->hash, tbs, k, block);
 		return pad_pkcs1(tbs, k, block);
 	case SCHEME_RSA_PSS:
-		return pad_pss(p->hash->name, p->mgf->name, p->salt, tbs, (size_t)EVP_PKEY_get_bits(op->cred->pkey), block);
+		return pad_pss(
+		    p->hash->name, p->mgf->name, p->salt, tbs, (size_t)EVP_PKEY_get_bits(op->cred->pkey), block);
 	default: return pad_raw_with(op, tbs, block);
 	}
 }

@@ -28,7 +28,7 @@ store_slot(struct attr_store *st, CK_ATTRIBUTE_TYPE type)
 	if ((v = reallocarray(st->v, st->n + 1, sizeof *v)) == NULL)
 		return NULL;
 	st->v = v;
-	v[st->n] = (struct attr_value) { .type = type };
+	v[st->n] = (struct attr_value){ .type = type };
 	return &v[st->n++];
 }
 
@@ -94,5 +94,5 @@ store_free(struct attr_store *st)
 		free(st->v[i].p);
 	}
 	free(st->v);
-	*st = (struct attr_store) { 0, NULL };
+	*st = (struct attr_store){ 0, NULL };
 }

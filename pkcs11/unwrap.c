@@ -74,7 +74,8 @@ generate_key(struct p11_session *s, CK_MECHANISM *m, CK_ATTRIBUTE *tmpl, CK_ULON
 		return CKR_TEMPLATE_INCOMPLETE;
 	if (template_ulong(tmpl, n, CKA_KEY_TYPE, &type) && type != mech->key)
 		return CKR_TEMPLATE_INCONSISTENT;
-	if (length == 0 || length > P11_VALUE_MAX || (mech->key == CKK_AES && length != 16 && length != 24 && length != 32))
+	if (length == 0 || length > P11_VALUE_MAX ||
+	    (mech->key == CKK_AES && length != 16 && length != 24 && length != 32))
 		return CKR_KEY_SIZE_RANGE;
 	if ((rv = secret_key_length(tmpl, n, length, &checked)) != CKR_OK)
 		return rv;

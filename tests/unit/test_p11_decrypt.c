@@ -49,7 +49,8 @@ encrypt(int padding, const char *hash, const char *mgf, const char *label, CK_BY
 		assert_int_equal(EVP_PKEY_CTX_set_rsa_oaep_md(ctx, EVP_get_digestbyname(hash)), 1);
 		assert_int_equal(EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, EVP_get_digestbyname(mgf)), 1);
 		if (label != NULL)
-			assert_int_equal(EVP_PKEY_CTX_set0_rsa_oaep_label(ctx, OPENSSL_strdup(label), (int)strlen(label)), 1);
+			assert_int_equal(
+			    EVP_PKEY_CTX_set0_rsa_oaep_label(ctx, OPENSSL_strdup(label), (int)strlen(label)), 1);
 	}
 	assert_int_equal(EVP_PKEY_encrypt(ctx, out, &n, secret, SECRET_LEN), 1);
 	EVP_PKEY_CTX_free(ctx);
@@ -112,7 +113,8 @@ rsa_oaep(void **state)
 		for (size_t k = 0; k < 2; k++) {
 			const struct mech_hash *hash = mech_hash_by_name(hashes[i]);
 			const struct mech_hash *mgf = k == 0 ? hash : mech_hash_by_name("SHA1");
-			CK_RSA_PKCS_OAEP_PARAMS p = { hash->ckm, mgf->ckg, CKZ_DATA_SPECIFIED, k ? label : NULL, k ? 5 : 0 };
+			CK_RSA_PKCS_OAEP_PARAMS p = { hash->ckm, mgf->ckg, CKZ_DATA_SPECIFIED, k ? label : NULL,
+				k ? 5 : 0 };
 			CK_MECHANISM m = { CKM_RSA_PKCS_OAEP, &p, sizeof p };
 
 			n = encrypt(RSA_PKCS1_OAEP_PADDING, hash->name, mgf->name, k ? "label" : NULL, in);
@@ -234,8 +236,8 @@ libcrypto_x963(const char *hash, unsigned char *z, size_t z_n, char *info, unsig
 	strcpy(name, hash);
 	p[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, name, 0);
 	p[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, z, z_n);
-	p[2] = info != NULL ? OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, strlen(info)) :
-			      OSSL_PARAM_construct_end();
+	p[2] = info != NULL ? OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, strlen(info))
+			    : OSSL_PARAM_construct_end();
 	p[3] = OSSL_PARAM_construct_end();
 	assert_int_equal(EVP_KDF_derive(ctx, out, n, p), 1);
 	EVP_KDF_CTX_free(ctx);
@@ -292,8 +294,8 @@ ecdh_with(const char *alg, const char *curve)
 	has_value(key, z, z_n);
 	for (size_t i = 0; i < 5; i++) {
 		libcrypto_x963(hashes[i], z, z_n, i % 2 ? NULL : info, want, 32);
-		assert_rv_ok(derive(mech_hash_by_name(hashes[i])->ckd, i % 2 ? NULL : info, point, point_n + 2, CKK_AES, 32,
-		    &key));
+		assert_rv_ok(derive(
+		    mech_hash_by_name(hashes[i])->ckd, i % 2 ? NULL : info, point, point_n + 2, CKK_AES, 32, &key));
 		has_value(key, want, 32);
 	}
 	EVP_PKEY_free(mine);

@@ -114,7 +114,7 @@ initialize_arguments(void **state)
 	a.flags = CKF_OS_LOCKING_OK | CKF_LIBRARY_CANT_CREATE_OS_THREADS; /* what NSS gives */
 	assert_rv_ok(C_Initialize(&a));
 	assert_rv_ok(C_Finalize(NULL));
-	a = (CK_C_INITIALIZE_ARGS) { .flags = CKF_LIBRARY_CANT_CREATE_OS_THREADS };
+	a = (CK_C_INITIALIZE_ARGS){ .flags = CKF_LIBRARY_CANT_CREATE_OS_THREADS };
 	assert_rv_ok(C_Initialize(&a));
 }
 
@@ -183,7 +183,8 @@ text_fields_are_blank_padded(void **state)
 	padded(token.serialNumber, sizeof token.serialNumber);
 	assert_int_equal(token.ulMinPinLen, 6);
 	assert_int_equal(token.ulMaxPinLen, 8);
-	assert_int_equal(token.flags & (CKF_TOKEN_INITIALIZED | CKF_LOGIN_REQUIRED | CKF_USER_PIN_INITIALIZED | CKF_RNG),
+	assert_int_equal(
+	    token.flags & (CKF_TOKEN_INITIALIZED | CKF_LOGIN_REQUIRED | CKF_USER_PIN_INITIALIZED | CKF_RNG),
 	    CKF_TOKEN_INITIALIZED | CKF_LOGIN_REQUIRED | CKF_USER_PIN_INITIALIZED | CKF_RNG);
 }
 
@@ -236,11 +237,12 @@ null_arguments_never_crash(void **state)
 	p11_start("p256");
 	h = p11_session(0);
 	assert_rv_ok(C_GetInterface(NULL, NULL, &i, 0));
-	call = (any_call **)(uintptr_t)&((CK_FUNCTION_LIST_3_0 *)i->pFunctionList)->C_Initialize;
+	call = (any_call **)(uintptr_t) & ((CK_FUNCTION_LIST_3_0 *)i->pFunctionList)->C_Initialize;
 	for (size_t k = 2; k < 92; k++) {
 		if (k == 67) /* C_WaitForSlotEvent would wait */
 			continue;
-		/* the first argument is a session except up to C_InitToken, of C_OpenSession and of the interface calls */
+		/* the first argument is a session except up to C_InitToken, of C_OpenSession and of the interface calls
+		 */
 		first = k <= 9 || k == 12 || k == 14 || k == 68 || k == 69 ? 0 : h;
 		call[k](first, 0, 0, 0, 0, 0, 0, 0, 0);
 		if (k == 13 || k == 14) /* that closed it */
@@ -345,7 +347,7 @@ key_and_mechanism_errors(void **state)
 	assert_rv(C_SignInit(h, &with_pss, key), CKR_MECHANISM_PARAM_INVALID);
 	with_pss.pParameter = NULL;
 	assert_rv(C_SignInit(h, &with_pss, key), CKR_MECHANISM_PARAM_INVALID);
-	with_pss = (CK_MECHANISM) { CKM_RSA_PKCS_PSS, &pss, sizeof pss };
+	with_pss = (CK_MECHANISM){ CKM_RSA_PKCS_PSS, &pss, sizeof pss };
 	pss.sLen = 223; /* one more than fits */
 	assert_rv(C_SignInit(h, &with_pss, key), CKR_MECHANISM_PARAM_INVALID);
 	pss.sLen = 222;
@@ -362,7 +364,8 @@ key_and_mechanism_errors(void **state)
 static void
 mechanism_flags_say_what_is(void **state)
 {
-	static const CK_FLAGS other = CKF_DIGEST | CKF_GENERATE | CKF_GENERATE_KEY_PAIR | CKF_WRAP | CKF_UNWRAP | CKF_DERIVE;
+	static const CK_FLAGS other =
+	    CKF_DIGEST | CKF_GENERATE | CKF_GENERATE_KEY_PAIR | CKF_WRAP | CKF_UNWRAP | CKF_DERIVE;
 	CK_MECHANISM_TYPE types[100];
 	CK_MECHANISM_INFO info;
 	CK_ULONG n = 0;
@@ -460,7 +463,7 @@ public_session_objects(void **state)
 	assert_rv(C_CreateObject(h, t + 1, 1, &o), CKR_TEMPLATE_INCOMPLETE);
 	t[0].pValue = &secret;
 	assert_rv(C_CreateObject(h, t, 3, &o), CKR_TEMPLATE_INCOMPLETE); /* no key type */
-	assert_rv_ok(C_CloseSession(h)); /* takes its objects along */
+	assert_rv_ok(C_CloseSession(h));				 /* takes its objects along */
 	assert_int_equal(p11_count(other, t + 2, 1), 0);
 }
 
@@ -504,7 +507,8 @@ fork_rules(void **state)
 		    C_Finalize(NULL) == CKR_CRYPTOKI_NOT_INITIALIZED && C_Initialize(NULL) == CKR_OK &&
 		    C_Initialize(NULL) == CKR_CRYPTOKI_ALREADY_INITIALIZED &&
 		    C_GetSlotList(CK_TRUE, &slot, &one) == CKR_OK && one == 1 &&
-		    C_Sign(h, digest, sizeof digest, sig, &n) == CKR_SESSION_HANDLE_INVALID && C_Finalize(NULL) == CKR_OK;
+		    C_Sign(h, digest, sizeof digest, sig, &n) == CKR_SESSION_HANDLE_INVALID &&
+		    C_Finalize(NULL) == CKR_OK;
 
 		_exit(good ? 0 : 1);
 	}

@@ -9,7 +9,7 @@
 #include "pkcs11/mech.h"
 #include "tests/lib/p11_card.h"
 
-#define MESSAGE "PIV Authentication is not for signing letters, but it can sign this."
+#define MESSAGE	    "PIV Authentication is not for signing letters, but it can sign this."
 #define MESSAGE_LEN (sizeof MESSAGE - 1)
 
 static CK_BYTE message[] = MESSAGE;
@@ -73,7 +73,7 @@ mechanism(const struct mech *row, const char *hash, CK_RSA_PKCS_PSS_PARAMS *pss)
 	const struct mech_hash *h = mech_hash_by_name(hash);
 	CK_MECHANISM m = { row->type, NULL, 0 };
 
-	*pss = (CK_RSA_PKCS_PSS_PARAMS) { h->ckm, h->ckg, h->len };
+	*pss = (CK_RSA_PKCS_PSS_PARAMS){ h->ckm, h->ckg, h->len };
 	if (row->param == PARAM_PSS) {
 		m.pParameter = pss;
 		m.ulParameterLen = sizeof *pss;
@@ -82,8 +82,8 @@ mechanism(const struct mech *row, const char *hash, CK_RSA_PKCS_PSS_PARAMS *pss)
 }
 
 static void
-sign_in_pieces(CK_SESSION_HANDLE h, CK_MECHANISM *m, CK_OBJECT_HANDLE key, CK_BYTE *in, size_t n, CK_BYTE *sig,
-    CK_ULONG *len)
+sign_in_pieces(
+    CK_SESSION_HANDLE h, CK_MECHANISM *m, CK_OBJECT_HANDLE key, CK_BYTE *in, size_t n, CK_BYTE *sig, CK_ULONG *len)
 {
 	assert_rv_ok(C_SignInit(h, m, key));
 	assert_rv_ok(C_SignUpdate(h, in, 7));

@@ -123,7 +123,7 @@ closing_under_use(void **state)
 	shared = p11_session(0);
 	for (int i = 0; i < 2; i++)
 		pthread_create(&t[i], NULL, user_of_shared, NULL);
-	nanosleep(&(struct timespec) { .tv_nsec = 20000000 }, NULL);
+	nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
 	assert_rv_ok(C_CloseSession(shared));
 	for (int i = 0; i < 2; i++)
 		pthread_join(t[i], NULL);
@@ -163,7 +163,7 @@ finalize_under_use(void **state)
 	bad = 0;
 	for (int i = 0; i < 2; i++)
 		pthread_create(&t[i], NULL, until_the_end, NULL);
-	nanosleep(&(struct timespec) { .tv_nsec = 30000000 }, NULL);
+	nanosleep(&(struct timespec){ .tv_nsec = 30000000 }, NULL);
 	assert_rv_ok(C_Finalize(NULL));
 	for (int i = 0; i < 2; i++)
 		pthread_join(t[i], NULL);
@@ -181,7 +181,7 @@ slow(void *arg, struct vcard *card, const uint8_t *cmd, size_t n)
 	(void)card;
 	if (n > 1 && cmd[1] == 0x87) {
 		slow_now = true;
-		nanosleep(&(struct timespec) { .tv_nsec = 400000000 }, NULL);
+		nanosleep(&(struct timespec){ .tv_nsec = 400000000 }, NULL);
 		slow_now = false;
 	}
 }
@@ -210,9 +210,9 @@ a_slow_card_does_not_hold_up_the_list(void **state)
 	vcard_hook_set(p11_inserted(), slow, NULL);
 	pthread_create(&t, NULL, slow_signer, &h);
 	while (!slow_now)
-		nanosleep(&(struct timespec) { .tv_nsec = 1000000 }, NULL);
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	clock_gettime(CLOCK_MONOTONIC, &a);
-	assert_rv_ok(C_GetSlotList(CK_TRUE, (CK_SLOT_ID[8]) { 0 }, &(CK_ULONG) { 8 }));
+	assert_rv_ok(C_GetSlotList(CK_TRUE, (CK_SLOT_ID[8]){ 0 }, &(CK_ULONG){ 8 }));
 	clock_gettime(CLOCK_MONOTONIC, &b);
 	ms = (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000;
 	pthread_join(t, NULL);
