@@ -83,7 +83,8 @@ op_cacerts(struct call *c, struct est_reply *out)
 	return put_certs(c->i->root, ca, true, out, "application/pkcs7-mime");
 }
 
-/* RFC 8951 3.2: SEQUENCE OF (OID or attribute). challengePassword: put the channel binding into the request. */
+/* RFC 8951 3.2: SEQUENCE OF (OID or attribute). challengePassword: put the channel binding into the request. Announced
+ * also where it is not required: who can, binds, and what is there is checked (RFC 7030 3.5). */
 static enum err
 op_csrattrs(struct call *c, struct est_reply *out)
 {
@@ -94,11 +95,6 @@ op_csrattrs(struct call *c, struct est_reply *out)
 
 		if (e != E_OK && e != E_POLICY)
 			return e;
-	}
-	if (!c->i->config.require_binding) {
-		out->status = 204;
-		out->type = "application/csrattrs";
-		return E_OK;
 	}
 	return put_base64(span_of(attrs, sizeof attrs), out, "application/csrattrs");
 }

@@ -235,6 +235,8 @@ chosen(const struct init_options *o, const char *address, const struct conf_key 
 		{ "listen", "address", address },
 		{ "accounts", "mode", o->demo ? "auto" : "listed" },
 		{ "accounts", "email_from", o->demo ? "upn" : NULL },
+		/* Plain clients such as curl cannot bind, and a demo is there to be tried with them. */
+		{ "profile", "require_binding", o->demo ? "no" : NULL },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

@@ -381,6 +381,8 @@ channel_binding(void **state)
 		.binding = "YmluZA==" };
 
 	(void)state;
+	assert_false(p.i.config.require_binding); /* a demo agency */
+	p.i.config.require_binding = true;
 	minipki_csr(key, NULL, "SHA256", "b3RoZXI=", NULL, &der);
 	rq.body = wbuf_view(&der);
 	call(&rq);
