@@ -262,6 +262,24 @@ token_check(struct p11_slot *slot)
 	return rv == CKR_TOKEN_NOT_PRESENT || rv == CKR_TOKEN_NOT_RECOGNIZED ? CKR_DEVICE_REMOVED : rv;
 }
 
+#define NOTICE_MS 1000 /* PC/SC polls for cards every 400 ms */
+
+/* The reader failed: because the card is out? PC/SC finds out a little later than the command that failed. */
+static bool
+was_pulled(struct p11_slot *slot)
+{
+	struct p11_module *m = slot->module;
+	struct reader_list known;
+
+	if (slots_refresh(m, false) != E_OK || !atomic_load(&slot->present))
+		return true;
+	mutex_lock(&m->listing);
+	known = m->known;
+	mutex_unlock(&m->listing);
+	return slot->readers.ops->wait(slot->readers.ctx, &known, NOTICE_MS) == E_OK &&
+	    (slots_refresh(m, false) != E_OK || !atomic_load(&slot->present));
+}
+
 CK_RV
 token_result(struct p11_slot *slot, enum err e)
 {
@@ -270,7 +288,7 @@ token_result(struct p11_slot *slot, enum err e)
 	if (e == E_OK)
 		return CKR_OK;
 	log_info("card", "call=%s slot=%lu error=%s text=\"%s\"", slot->where, slot->id, err_name(e), err_msg());
-	if (e == E_CARDGONE || e == E_NOCARD || e == E_NOREADER) {
+	if (e == E_CARDGONE || e == E_NOCARD || e == E_NOREADER || (e == E_IO && was_pulled(slot))) {
 		token_detach(slot);
 		return CKR_DEVICE_REMOVED;
 	}
