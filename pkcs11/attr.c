@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Attributes of the card's objects: one table, type by kind of object (PKCS#11 2.40, 4.2 to 4.9). A row is a constant or
- * a getter; rows marked S are known before the certificate is read, so that a search can rule an object out for
+ * Attributes of the card's objects: one table, type by kind of object (PKCS#11 2.40, 4.2 to 4.9). A row is a constant
+ * or a getter; rows marked S are known before the certificate is read, so that a search can rule an object out for
  * nothing. Getters that turn a certificate into bytes are in attr_cert.c.
  *
  * LOCAL and its kin: FIPS 201 has the keys 9A, 9C and 9E generated on the card, and lets key management keys come from
@@ -79,7 +79,9 @@ get_unique(const struct p11_token *t, const struct p11_object *o, struct wbuf *o
 		snprintf(text, sizeof text, "%s-profile-%lu", serial, o->profile);
 	else
 		snprintf(text, sizeof text, "%s-%s-%s", serial, o->cred->row->name,
-		    o->kind == KIND_CERT ? "certificate" : o->kind == KIND_PUBLIC ? "public" : "private");
+		    o->kind == KIND_CERT	 ? "certificate"
+			: o->kind == KIND_PUBLIC ? "public"
+						 : "private");
 	wbuf_span(out, span_str(text));
 	return CKR_OK;
 }
@@ -176,9 +178,18 @@ struct attr_row {
 	CK_RV (*get)(const struct p11_token *, const struct p11_object *, struct wbuf *);
 };
 
-#define ROW_GET(type, kinds, fixed, getter) { type, kinds, fixed, GET, 0, getter }
-#define ROW_IS(type, kinds, what)	    { type, kinds, S, what, 0, NULL }
-#define ROW_NUMBER(type, kinds, n)	    { type, kinds, S, NUMBER, n, NULL }
+#define ROW_GET(type, kinds, fixed, getter)                                                                            \
+	{                                                                                                              \
+		type, kinds, fixed, GET, 0, getter                                                                     \
+	}
+#define ROW_IS(type, kinds, what)                                                                                      \
+	{                                                                                                              \
+		type, kinds, S, what, 0, NULL                                                                          \
+	}
+#define ROW_NUMBER(type, kinds, n)                                                                                     \
+	{                                                                                                              \
+		type, kinds, S, NUMBER, n, NULL                                                                        \
+	}
 
 static const struct attr_row table[] = {
 	ROW_GET(CKA_CLASS, ALL, S, get_class),
