@@ -35,7 +35,8 @@ check_form(X509 *c, const struct cert_rules *r)
 	(void)r;
 	if (X509_get_version(c) != X509_VERSION_3)
 		return err_set(E_POLICY, "it is not a version 3 certificate");
-	if (X509_check_ca(c) != 0)
+	/* cA TRUE counts also where keyUsage takes the right to sign away again, which X509_check_ca() calls no CA */
+	if (X509_check_ca(c) != 0 || (X509_get_extension_flags(c) & EXFLAG_CA) != 0)
 		return err_set(E_POLICY, "it is a CA certificate");
 	return E_OK;
 }

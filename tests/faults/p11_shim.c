@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A PKCS#11 module between the program under test and a real one, for tests that break things at a chosen call. Built by the
- * test itself. The environment says what to do:
+ * A PKCS#11 module between the program under test and a real one, for tests that break things at a chosen call. Built
+ *by the test itself. The environment says what to do:
  *
  *	P11_SHIM_MODULE=PATH   the real module
  *	P11_SHIM_LOG=FILE      one line for each counted call
@@ -89,7 +89,7 @@ after(const char *name, CK_RV rv)
 }
 
 #define CALL(name, params, args)                                                                                       \
-	static CK_RV shim_##name params                                                                                       \
+	static CK_RV shim_##name params                                                                                \
 	{                                                                                                              \
 		CK_RV rv = CKR_OK;                                                                                     \
 		return before(#name, &rv) ? rv : after(#name, real->name args);                                        \
