@@ -23,7 +23,12 @@ PKGS_vcard  := jansson libcrypto zlib
 PKGS_all    := $(sort $(PKGS_base) $(PKGS_hw) $(PKGS_p11) $(PKGS_derive) $(PKGS_issuer) $(PKGS_vcard))
 
 pc_libs  = $(shell pkg-config --libs $(1))
+ifneq ($(filter-out help clean deps,$(or $(MAKECMDGOALS),all)),)
 pc_flags := $(shell pkg-config --cflags $(PKGS_all))
+ifneq ($(.SHELLSTATUS),0)
+$(error libraries are missing; on Debian, as root: make deps)
+endif
+endif
 
 libdir     ?= $(prefix)/lib
 moduledir  ?= $(libdir)/pkcs11
