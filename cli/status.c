@@ -104,6 +104,7 @@ status_token(const struct status *s, const char *uri)
 
 	if (e == E_OK) {
 		json_object_set_new(o, "label", json_string(token_label(t)));
+		json_object_set_new(o, "serial", json_string(token_serial_number(t)));
 		json_object_set_new(o, "uri", json_string(token_uri(t)));
 		e = token_keys(t, &keys, &n);
 	}
@@ -236,8 +237,10 @@ cred_token_present(const struct status *s, const struct credential *c)
 		json_array_foreach(lists[l], i, t)
 		{
 			const char *label = json_string_value(json_object_get(t, "label"));
+			const char *serial = json_string_value(json_object_get(t, "serial"));
 
-			if (label != NULL && strcmp(label, c->token_label) == 0)
+			if (label != NULL && serial != NULL && strcmp(label, c->token_label) == 0 &&
+			    strcmp(serial, c->token_serial) == 0)
 				return json_is_true(json_object_get(t, "present"));
 		}
 	}

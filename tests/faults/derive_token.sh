@@ -71,3 +71,28 @@ done
 [ $gone -eq "$total" ] || bad="$bad
 $gone of $total"
 if [ -z "$bad" ]; then pass "token gone at each of $gone calls, cleared up by the next run"; else fail 'token gone at each call' "$bad"; fi
+
+# The disk with the state store is full, a little later each time (a mount of its own, in the namespace of with-card).
+mkdir -p "$TMP/small"
+full=0 fits=0 bad=
+for kb in $(seq 4 12 268); do
+	token_fresh laptop
+	mount -t tmpfs -o "size=${kb}k" tmpfs "$TMP/small" || { fail 'a small disk'; break; }
+	XDG_STATE_HOME=$TMP/small derive --alg p256 >"$TMP/out" 2>&1
+	status=$?
+	if [ $status -eq 0 ]; then
+		fits=$((fits + 1))
+		one_each || bad="$bad
+$kb kB: $(cat "$TMP/out")"
+	else
+		full=$((full + 1))
+		[ $status -eq 1 ] && grep -q 'state store' "$TMP/out" || bad="$bad
+$kb kB: exit status $status: $(cat "$TMP/out")"
+		empty || bad="$bad
+$kb kB: the token is not as it was"
+	fi
+	umount "$TMP/small"
+done
+[ $full -gt 2 ] && [ $fits -gt 2 ] || bad="$bad
+full $full times, enough $fits times"
+if [ -z "$bad" ]; then pass "disk full in $full runs of $((full + fits)), the token as it was"; else fail 'disk full' "$bad"; fi
