@@ -23,20 +23,21 @@
 #define DAY	  (24 * 60 * 60)
 #define SOON_DAYS 28
 
-const char help_status[] =
-    "usage: dpiv status [--json]\n"
-    "\n"
-    "Shows the PIV card, the tokens that dpiv knows, the credentials that it derived, when they expire,\n"
-    "and what needs attention, with the command to run. Asks for no PIN and changes nothing.\n"
-    "\n"
-    "  --json   the same for programs\n"
-    "\n"
-    "Examples:\n"
-    "  dpiv status\n"
-    "  dpiv status --json | jq '.attention[].command'\n"
-    "\n"
-    "Tokens are listed when dpiv.conf names them ([token NAME] with uri = pkcs11:…) or when a credential\n"
-    "was derived into them. Exit status 3 means: no card, no token and no credential.\n";
+const char help_status[] = "usage: dpiv status [--json]\n"
+			   "\n"
+			   "Shows the PIV card, the tokens that dpiv knows, the credentials that it derived,\n"
+			   "when they expire, and what needs attention, with the command to run. Asks for no\n"
+			   "PIN and changes nothing.\n"
+			   "\n"
+			   "  --json   the same for programs\n"
+			   "\n"
+			   "Examples:\n"
+			   "  dpiv status\n"
+			   "  dpiv status --json | jq '.attention[].command'\n"
+			   "\n"
+			   "Tokens are listed when dpiv.conf names them ([token NAME] with a line uri =\n"
+			   "pkcs11:...) or when a credential was derived into them. Exit status 3 means: no\n"
+			   "card, no token and no credential.\n";
 
 struct status {
 	json_t *tree, *cards, *tokens, *credentials, *unfinished, *attention;
@@ -93,6 +94,19 @@ status_key(const struct status *s, const struct token_key *k)
 	return o;
 }
 
+/* In the order of their ids: tokens list them in any. */
+static void
+key_insert(json_t *list, json_t *key)
+{
+	const char *id = json_string_value(json_object_get(key, "id"));
+	size_t i = 0;
+
+	while (i < json_array_size(list) &&
+	    strcmp(json_string_value(json_object_get(json_array_get(list, i), "id")), id) <= 0)
+		i++;
+	json_array_insert_new(list, i, key);
+}
+
 static json_t *
 status_token(const struct status *s, const char *uri)
 {
@@ -109,7 +123,7 @@ status_token(const struct status *s, const char *uri)
 		e = token_keys(t, &keys, &n);
 	}
 	for (size_t i = 0; e == E_OK && i < n; i++)
-		json_array_append_new(list, status_key(s, &keys[i]));
+		key_insert(list, status_key(s, &keys[i]));
 	json_object_set_new(o, "present", json_boolean(e == E_OK));
 	if (e != E_OK)
 		json_object_set_new(o, "problem", json_string(err_msg()));

@@ -15,14 +15,18 @@ str(const json_t *o, const char *key)
 	return s != NULL ? s : "";
 }
 
+#define CERT_LABEL "Certificate for " /* what the label of a card's certificate begins with */
+
 static void
 show_key(const json_t *k)
 {
-	const char *state = str(k, "state");
+	const char *state = str(k, "state"), *label = str(k, "label");
 
 	if (state[0] == '\0')
 		return; /* a key without certificate says nothing to a person */
-	printf("    %-3s %-34s until %.10s%s%s\n", str(k, "id"), str(k, "name"), str(k, "not_after"),
+	if (strncmp(label, CERT_LABEL, sizeof CERT_LABEL - 1) == 0)
+		label += sizeof CERT_LABEL - 1;
+	printf("    %-3s %-26s %-24.24s until %.10s%s%s\n", str(k, "id"), label, str(k, "name"), str(k, "not_after"),
 	    strcmp(state, "ok") == 0 ? "" : "  ", strcmp(state, "ok") == 0 ? "" : state);
 }
 
