@@ -129,10 +129,12 @@ help_all(FILE *to)
 	fprintf(to,
 	    "\nFirst steps, with a PIV card in the reader and a token named 'laptop':\n"
 	    "  dpiv status\n"
-	    "  dpiv derive --to 'pkcs11:token=laptop?module-path=/usr/lib/softhsm/libsofthsm2.so' --issuer NAME\n"
-	    "  dpiv sign --to friend@example.test < letter.txt > signed.eml\n\n"
-	    "'dpiv help VERB' explains a verb, with examples. Exit status: 0 done, 1 failed, 2 usage,\n"
-	    "3 nothing found, 4 PIN wrong or blocked, 5 refused by policy or issuer, 6 try again later.\n");
+	    "  dpiv derive --issuer NAME \\\n"
+	    "      --to 'pkcs11:token=laptop?module-path=/usr/lib/softhsm/libsofthsm2.so'\n"
+	    "  dpiv sign --from me@example.test --to you@example.test letter.txt > signed.eml\n\n"
+	    "'dpiv help VERB' explains a verb, with examples. Exit status: 0 done, 1 failed,\n"
+	    "2 usage, 3 nothing found, 4 PIN wrong or blocked, 5 refused by policy or issuer,\n"
+	    "6 try again later.\n");
 }
 
 int

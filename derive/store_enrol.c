@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Enrolments under way: the journal of the state store. A row is written before its key exists; it is either turned
+ * into a credential or deleted, each in one transaction with its event, so that at no moment both or neither are there.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "derive/cert.h"
+#include "derive/store_int.h"
+
+void
+enrolment_clear(struct enrolment *e)
+{
+	X509_free(e->cert);
+	X509_free(e->card);
+	memset(e, 0, sizeof *e);
+}
+
+static enum err
+event_about(struct store *s, const char *what, const struct enrolment *e, const char *more)
+{
+	char detail[512];
+
+	snprintf(detail, sizeof detail, "%s on token '%s' by %s%s%s", role_info(e->role)->name, e->token_label,
+	    e->issuer, more[0] != '\0' ? ": " : "", more);
+	return store_event(s, what, detail);
+}
+
+static enum err
+enrol_insert(struct store *s, struct enrolment *e, struct span card)
+{
+	enum err err = db_run(s->db,
+	    "INSERT INTO enrolment (role, step, issuer, token_uri, token_serial, token_label, key_id, label, "
+	    "card_cert, created)"
+	    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	    DB_ARGS(db_text(role_info(e->role)->name), db_int(ENROL_KEY), db_text(e->issuer), db_text(e->token_uri),
+		db_text(e->token_serial), db_text(e->token_label), db_blob(span_of(e->id, e->id_len)),
+		db_text(e->label), db_blob(card), db_int(e->created)));
+
+	if (err == E_OK)
+		e->row = db_last_id(s->db);
+	return err;
+}
+
+enum err
+store_enrol_begin(struct store *s, struct enrolment *e)
+{
+	WBUF_AUTO card;
+	enum err err;
+
+	wbuf_init(&card, 64 * 1024);
+	e->created = time(NULL);
+	err = store_cert_blob(e->card, &card);
+	if (err == E_OK)
+		err = db_begin(s->db);
+	if (err != E_OK)
+		return err;
+	err = enrol_insert(s, e, wbuf_view(&card));
+	if (err == E_OK)
+		err = event_about(s, "enrol", e, "");
+	return db_end(s->db, err);
+}
+
+enum err
+store_enrol_cert(struct store *s, const struct enrolment *e, X509 *cert)
+{
+	char serial[64];
+	WBUF_AUTO der;
+	enum err err;
+
+	wbuf_init(&der, 64 * 1024);
+	err = store_cert_blob(cert, &der);
+	if (err == E_OK)
+		err = db_begin(s->db);
+	if (err != E_OK)
+		return err;
+	err = db_run(s->db, "UPDATE enrolment SET step = ?, cert = ? WHERE id = ?",
+	    DB_ARGS(db_int(ENROL_CERT), db_blob(wbuf_view(&der)), db_int(e->row)));
+	if (err == E_OK)
+		err = event_about(s, "issued", e, cert_serial(cert, serial, sizeof serial));
+	return db_end(s->db, err);
+}
+
+static enum err
+cred_insert(struct store *s, const struct enrolment *e, X509 *cert, struct span der, struct span card)
+{
+	char serial[64], subject[256], uuid[TEXT_UUID_MAX];
+
+	cert_uuids(cert, uuid);
+	return db_run(s->db,
+	    "INSERT INTO credential (role, issuer, token_uri, token_serial, token_label, key_id, cert, serial, "
+	    "subject, uuid,"
+	    " not_after, card_cert, active, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)",
+	    DB_ARGS(db_text(role_info(e->role)->name), db_text(e->issuer), db_text(e->token_uri),
+		db_text(e->token_serial), db_text(e->token_label), db_blob(span_of(e->id, e->id_len)), db_blob(der),
+		db_text(cert_serial(cert, serial, sizeof serial)), db_text(cert_name(cert, subject, sizeof subject)),
+		db_text(uuid[0] != '\0' ? uuid : NULL), db_int(cert_not_after(cert)), db_blob(card),
+		db_int(time(NULL))));
+}
+
+/* One transaction: a credential that is recorded has no enrolment under way, and the other way round. */
+static enum err
+enrol_to_cred(struct store *s, const struct enrolment *e, X509 *cert, struct span der, struct span card)
+{
+	char serial[64];
+	enum err err = db_run(s->db,
+	    "UPDATE credential SET active = 0 WHERE role = ? AND issuer = ? AND token_serial = ? AND token_label = ?",
+	    DB_ARGS(db_text(role_info(e->role)->name), db_text(e->issuer), db_text(e->token_serial),
+		db_text(e->token_label)));
+
+	if (err == E_OK)
+		err = cred_insert(s, e, cert, der, card);
+	if (err == E_OK)
+		err = db_run(s->db, "DELETE FROM enrolment WHERE id = ?", DB_ARGS(db_int(e->row)));
+	if (err == E_OK)
+		err = event_about(s, "derived", e, cert_serial(cert, serial, sizeof serial));
+	return err;
+}
+
+enum err
+store_enrol_done(struct store *s, const struct enrolment *e, X509 *cert)
+{
+	WBUF_AUTO der;
+	WBUF_AUTO card;
+	enum err err;
+
+	wbuf_init(&der, 64 * 1024);
+	wbuf_init(&card, 64 * 1024);
+	err = store_cert_blob(cert, &der);
+	if (err == E_OK)
+		err = store_cert_blob(e->card, &card);
+	if (err == E_OK)
+		err = db_begin(s->db);
+	if (err != E_OK)
+		return err;
+	return db_end(s->db, enrol_to_cred(s, e, cert, wbuf_view(&der), wbuf_view(&card)));
+}
+
+enum err
+store_enrol_undone(struct store *s, const struct enrolment *e, const char *why)
+{
+	enum err err = db_begin(s->db);
+
+	if (err != E_OK)
+		return err;
+	err = db_run(s->db, "DELETE FROM enrolment WHERE id = ?", DB_ARGS(db_int(e->row)));
+	if (err == E_OK)
+		err = event_about(s, "undone", e, why);
+	return db_end(s->db, err);
+}
+
+static enum err
+enrol_read(struct db_rows *q, struct enrolment *out)
+{
+	const char *role = db_col_text(q, 1);
+
+	out->row = db_col_int(q, 0);
+	if (role_parse(role, strlen(role), &out->role) != E_OK)
+		return err_set(E_STORE, "the state store names a role that this dpiv does not know: %.40s", role);
+	out->step = db_col_int(q, 2) == ENROL_CERT ? ENROL_CERT : ENROL_KEY;
+	store_copy_text(db_col_text(q, 3), out->issuer, sizeof out->issuer);
+	store_copy_text(db_col_text(q, 4), out->token_uri, sizeof out->token_uri);
+	store_copy_text(db_col_text(q, 5), out->token_serial, sizeof out->token_serial);
+	store_copy_text(db_col_text(q, 6), out->token_label, sizeof out->token_label);
+	out->id_len = store_copy_id(db_col_blob(q, 7), out->id);
+	store_copy_text(db_col_text(q, 8), out->label, sizeof out->label);
+	out->card = store_blob_cert(db_col_blob(q, 9));
+	out->cert = store_blob_cert(db_col_blob(q, 10));
+	out->created = (time_t)db_col_int(q, 11);
+	if (out->id_len == 0 || out->card == NULL)
+		return err_set(E_STORE, "an enrolment in the state store is damaged");
+	return E_OK;
+}
+
+enum err
+store_enrol_get(struct store *s, size_t i, struct enrolment *out)
+{
+	struct db_rows *q = NULL;
+	bool row = false;
+	enum err e = db_query(s->db, &q,
+	    "SELECT id, role, step, issuer, token_uri, token_serial, token_label, key_id, label, card_cert, cert, "
+	    "created"
+	    " FROM enrolment ORDER BY id LIMIT 1 OFFSET ?",
+	    DB_ARGS(db_int((int64_t)i)));
+
+	memset(out, 0, sizeof *out);
+	if (e == E_OK)
+		e = db_next(q, &row);
+	if (e == E_OK)
+		e = row ? enrol_read(q, out) : err_set(E_NOTFOUND, "there is no such enrolment");
+	db_done(&q);
+	if (e != E_OK)
+		enrolment_clear(out);
+	return e;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_DERIVE_STORE_INT_H
+#define DPIV_DERIVE_STORE_INT_H
+
+#include <limits.h>
+
+#include "derive/db.h"
+#include "derive/store.h"
+
+/* Inside of store.c and store_enrol.c. */
+struct store {
+	struct db *db;
+	int lock; /* descriptor, -1 none */
+	char path[PATH_MAX];
+};
+
+enum err store_cert_blob(X509 *cert, struct wbuf *out) MUST_CHECK;
+X509 *store_blob_cert(struct span der); /* NULL for what does not parse */
+void store_copy_text(const char *from, char *to, size_t cap);
+size_t store_copy_id(struct span from, uint8_t to[STORE_ID_MAX]);
+
+#endif
