@@ -84,9 +84,12 @@ dialogue(uint8_t kind, struct vc_in in)
 static void
 text(uint8_t kind, struct vc_in in)
 {
-	char *s = strndup(in.n ? (const char *)in.p : "", in.n), why[VCARD_WHY];
-	struct vcard *vc = s && kind == IMAGE ? vcard_from_json(s, why) : NULL;
+	char *s = calloc(1, in.n + 1), why[VCARD_WHY];
+	struct vcard *vc;
 
+	if (s && in.n)
+		memcpy(s, in.p, in.n);
+	vc = s && kind == IMAGE ? vcard_from_json(s, why) : NULL;
 	if (vc)
 		free(vcard_to_json(vc));
 	else if (s && kind == RULE)
