@@ -56,12 +56,12 @@ interrupted() {
 }
 check "SIGTERM ends it" interrupted
 deaf() { # a command that ignores SIGTERM, and its child
-	tests/with-card --no-save --image "$TMP/one.json" -- sh -c 'trap "" TERM; sleep 60 & sleep 61' &
+	tests/with-card --no-save --image "$TMP/one.json" -- sh -c 'trap "" TERM; sleep 60.'$$' & sleep 61.'$$ &
 	local pid=$! start=$SECONDS
 	sleep 1.5
 	kill -TERM $pid
 	wait $pid
-	[ $((SECONDS - start)) -lt 15 ] && ! pgrep -x -f 'sleep 6[01]'
+	[ $((SECONDS - start)) -lt 15 ] && ! pgrep -x -f "sleep 6[01][.]$$"
 }
 check "and a command that is deaf to it" deaf
 check "and nothing is left behind" left
