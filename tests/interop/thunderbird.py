@@ -136,7 +136,7 @@ let icons = () => [...view.document.querySelectorAll("#signedHdrIcon, #encrypted
   .map(x => x.src.replace(/.*\\//, "").replace(".svg", ""));
 for (let i = 0; i < 60 && icons().length < A[1]; i++) await sleep(50);
 await sleep(200);
-return [view.getMessagePaneBrowser().contentDocument.body.textContent, icons()];
+return [view.getMessagePaneBrowser().contentDocument?.body?.textContent ?? "", icons()];
 """
 
 LOGOUT = """
@@ -259,20 +259,23 @@ def write(tb, dir, name, signer, recipient, sign=True, encrypt=True):
 def read(tb, name, icons):
     text, seen = tb.run(READ, f"{name}@example.test", icons)
     say(f"{name} body", "right" if f"this is it, {name}" in text else repr(text))
-    say(f"{name} icons", " ".join(sorted(seen)))
+    say(f"{name} icons", " ".join(sorted(seen)) or "none")
 
 
 def mail(tb, args):
-    """Sign one, sign and encrypt one; read them; then ten more encrypted ones from somebody else."""
+    """Sign one, sign and encrypt one; read them, and the signed one with its text changed."""
     signer, recipient = serial_of(args.signer), serial_of(args.recipient)
     signed = write(tb, args.dir, "signed", signer, recipient, encrypt=False)
     say("prompts to sign", tb.prompts())
     both = write(tb, args.dir, "both", signer, recipient)
     say("prompts to sign again", tb.prompts())
+    changed = args.dir / "changed.eml"
+    changed.write_bytes(signed.read_bytes().replace(b"this is it", b"this is not").replace(b"<signed@", b"<changed@"))
     tb.run(FOLDER)
-    for path in (signed, both, *args.inbox):
+    for path in (signed, changed, both, *args.inbox):
         tb.run(FILE, str(path))
     read(tb, "signed", 1)
+    read(tb, "changed", 1)
     read(tb, "both", 2)
     say("prompts to decrypt when logged in", tb.prompts())
 
