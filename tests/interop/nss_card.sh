@@ -33,8 +33,8 @@ add() {
 	db_make "$TMP/db" && modutil -dbdir "$DB" -add dpiv -libfile "$M" -force && [ -n "$(token)" ]
 }
 list() { # nobody to ask for a PIN: no terminal, no file
-	add && setsid certutil -L -d "$DB" -h all >"$TMP/list" </dev/null && [ "$(grep -c '^PIV .*u,u,u' "$TMP/list")" -eq 4 ] &&
-	    [ "$(verifies)" -eq 0 ] || { cat "$TMP/list"; return 1; }
+	add && setsid certutil -L -d "$DB" -h all >"$TMP/list" 2>&1 </dev/null && [ "$(grep -c '^PIV .*u,u,u' "$TMP/list")" -eq 4 ] &&
+	    ! grep -q 'opening input terminal' "$TMP/list" && [ "$(verifies)" -eq 0 ] || { cat "$TMP/list"; return 1; }
 }
 keys() {
 	add && certutil -K -d "$DB" -h "$(token)" -f "$TMP/pin" >"$TMP/list" && [ "$(grep -cE "^< ?[0-9]+> $1 " "$TMP/list")" -eq 4 ] ||
