@@ -119,6 +119,8 @@ enum err piv_present(struct piv_card *card) MUST_CHECK;
 /* The contents of the object's 53 (of 7E and 7F61: what is inside), appended to out (initialised by the caller).
  * E_NOTFOUND absent or empty; E_AUTH a PIN is needed. */
 enum err piv_object_get(struct piv_card *card, uint32_t tag, struct wbuf *out) MUST_CHECK;
+/* Is it there, and not empty? Reads its first block only. E_AUTH a PIN is needed. */
+enum err piv_object_exists(struct piv_card *card, uint32_t tag, bool *there) MUST_CHECK;
 /* Replace it whole (n == 0: delete). E_AUTH without piv_admin_auth(), E_NOSPACE. */
 enum err piv_object_put(struct piv_card *card, uint32_t tag, struct span contents) MUST_CHECK;
 /* The DER certificate of a key, unpacked when it is compressed. E_NOTFOUND. */
@@ -196,6 +198,8 @@ enum err piv_key_use(struct piv_card *card, uint8_t ref, enum piv_alg alg, enum 
 /* Authenticate with the management key: mutual where the card offers it, else external. alg NONE: find out (metadata,
  * then by key length). E_AUTH wrong key. */
 enum err piv_admin_auth(struct piv_card *card, enum piv_alg alg, struct span key) MUST_CHECK;
+/* The end of that: PIV has no command for it, so the card is reset when the transaction ends. */
+void piv_admin_end(struct piv_card *card);
 /* GENERATE ASYMMETRIC KEY PAIR; the new public key as SubjectPublicKeyInfo DER. May take a minute. */
 enum err piv_key_generate(struct piv_card *card, uint8_t ref, enum piv_alg alg, struct wbuf *spki) MUST_CHECK;
 

@@ -234,6 +234,15 @@ piv_admin_auth(struct piv_card *card, enum piv_alg alg, struct span key)
 	return e;
 }
 
+void
+piv_admin_end(struct piv_card *card)
+{
+	if (card->gone || piv_begin(card) != E_OK)
+		return; /* whoever was authenticated, is not any more, or the card is out */
+	card->reset_at_end = true;
+	piv_end(card);
+}
+
 /* --- new keys --- */
 
 struct generate_io {

@@ -95,6 +95,59 @@ piv_object_get(struct piv_card *card, uint32_t tag, struct wbuf *out)
 	return piv_run(card, get_step, &io, true);
 }
 
+/* An object with contents is longer than this; whatever forms of "empty" there are, are shorter. */
+#define FIRST_BYTES 16
+
+static uint8_t
+first_byte(uint32_t tag)
+{
+	if (!is_bare(tag))
+		return TAG_DATA;
+	return (uint8_t)(tag > 0xFF ? tag >> 8 : tag);
+}
+
+static enum err
+exists_step(struct piv_card *card, void *arg)
+{
+	struct object_io *io = arg;
+	struct apdu a = { .ins = INS_GET, .p1 = 0x3F, .p2 = 0xFF, .data = io->cmd, .le = true, .first = FIRST_BYTES };
+	struct span contents, answer;
+	WBUF_AUTO out;
+	enum err e;
+
+	wbuf_init(&out, PIV_OBJ_MAX + 16);
+	if ((e = piv_send(card, &a, &out)) != E_OK)
+		return e;
+	if (card->sw == SW_NOT_FOUND || card->sw == SW_NO_REFERENCE)
+		return err_set(E_NOTFOUND, "%s: %s: not on the card", card->name, piv_object_name(io->tag));
+	if (card->sw != SW_OK)
+		return piv_refused(card, piv_object_name(io->tag));
+	answer = wbuf_view(&out);
+	if (answer.n >= FIRST_BYTES && answer.p[0] == first_byte(io->tag)) {
+		card->proven = true;
+		return E_OK;
+	}
+	e = piv_object_parse(io->tag, answer, &contents);
+	if (e == E_OK || e == E_NOTFOUND)
+		card->proven = true;
+	return e;
+}
+
+enum err
+piv_object_exists(struct piv_card *card, uint32_t tag, bool *there)
+{
+	struct object_io io = { .tag = tag };
+	WBUF_AUTO list;
+	enum err e;
+
+	wbuf_init(&list, 16);
+	piv_tag_list(&list, tag);
+	io.cmd = wbuf_view(&list);
+	e = piv_run(card, exists_step, &io, true);
+	*there = e == E_OK;
+	return e == E_NOTFOUND ? E_OK : e;
+}
+
 static enum err
 put_step(struct piv_card *card, void *arg)
 {

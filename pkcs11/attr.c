@@ -17,9 +17,10 @@
 #define PUB  KIND_PUBLIC
 #define PRIV KIND_PRIVATE
 #define PROF KIND_PROFILE
+#define DATA KIND_DATA
 #define KEYS (PUB | PRIV)
 #define CRED (CERT | PUB | PRIV)
-#define ALL  (CRED | PROF)
+#define ALL  (CRED | PROF | DATA)
 #define S    true
 #define L    false /* only once the certificate is loaded */
 
@@ -45,6 +46,7 @@ get_class(const struct p11_token *t, const struct p11_object *o, struct wbuf *ou
 	case KIND_CERT: return put_ulong(out, CKO_CERTIFICATE);
 	case KIND_PUBLIC: return put_ulong(out, CKO_PUBLIC_KEY);
 	case KIND_PRIVATE: return put_ulong(out, CKO_PRIVATE_KEY);
+	case KIND_DATA: return put_ulong(out, CKO_DATA);
 	default: return put_ulong(out, CKO_PROFILE);
 	}
 }
@@ -65,6 +67,10 @@ get_label(const struct p11_token *t, const struct p11_object *o, struct wbuf *ou
 	(void)t;
 	if (o->kind == KIND_PROFILE)
 		return CKR_OK; /* empty */
+	if (o->kind == KIND_DATA) {
+		wbuf_span(out, span_str(o->data->row->label));
+		return CKR_OK;
+	}
 	wbuf_span(out, span_str(cred_label(o->cred, o->kind, label)));
 	return CKR_OK;
 }
@@ -77,12 +83,31 @@ get_unique(const struct p11_token *t, const struct p11_object *o, struct wbuf *o
 	token_serial(&t->id, serial);
 	if (o->kind == KIND_PROFILE)
 		snprintf(text, sizeof text, "%s-profile-%lu", serial, o->profile);
+	else if (o->kind == KIND_DATA)
+		snprintf(text, sizeof text, "%s-data-%X", serial, (unsigned)o->data->row->tag);
 	else
 		snprintf(text, sizeof text, "%s-%s-%s", serial, o->cred->row->name,
 		    o->kind == KIND_CERT	 ? "certificate"
 			: o->kind == KIND_PUBLIC ? "public"
 						 : "private");
 	wbuf_span(out, span_str(text));
+	return CKR_OK;
+}
+
+static CK_RV
+get_object_id(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
+{
+	(void)t;
+	data_put_oid(o->data, out);
+	return CKR_OK;
+}
+
+/* It was read before: object_get(), find_data(). */
+static CK_RV
+get_data_value(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
+{
+	(void)t;
+	wbuf_span(out, wbuf_view(&o->data->value));
 	return CKR_OK;
 }
 
@@ -197,12 +222,16 @@ static const struct attr_row table[] = {
 	ROW_GET(CKA_PRIVATE, ALL, S, get_private),
 	ROW_IS(CKA_MODIFIABLE, ALL, IS_FALSE),
 	ROW_IS(CKA_COPYABLE, ALL, IS_FALSE),
-	ROW_IS(CKA_DESTROYABLE, ALL, IS_FALSE),
+	ROW_IS(CKA_DESTROYABLE, KEYS | PROF, IS_FALSE),
+	ROW_IS(CKA_DESTROYABLE, CERT | DATA, IS_TRUE), /* by the security officer */
 	ROW_GET(CKA_LABEL, ALL, S, get_label),
 	ROW_GET(CKA_UNIQUE_ID, ALL, S, get_unique),
 	ROW_GET(CKA_PROFILE_ID, PROF, S, get_profile),
 	ROW_GET(CKA_DPIV_PIN_TRIES, PROF, S, get_tries),
 	ROW_GET(CKA_ID, CRED, S, get_id),
+	ROW_GET(CKA_APPLICATION, DATA, S, get_label),
+	ROW_GET(CKA_OBJECT_ID, DATA, S, get_object_id),
+	ROW_GET(CKA_VALUE, DATA, L, get_data_value),
 	/* certificates */
 	ROW_NUMBER(CKA_CERTIFICATE_TYPE, CERT, CKC_X_509),
 	ROW_NUMBER(CKA_CERTIFICATE_CATEGORY, CERT, 1 /* token user */),

@@ -46,9 +46,12 @@ CK_RV
 attr_cert_subject(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
 {
 	unsigned char *der = NULL;
-	int n = i2d_X509_NAME(X509_get_subject_name(o->cred->x509), &der);
+	int n;
 
 	(void)t;
+	if (o->cred->x509 == NULL) /* a new key */
+		return CKR_OK;
+	n = i2d_X509_NAME(X509_get_subject_name(o->cred->x509), &der);
 	return put_der(out, der, n);
 }
 
@@ -66,7 +69,8 @@ CK_RV
 attr_cert_spki(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
 {
 	unsigned char *der = NULL;
-	int n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(o->cred->x509), &der);
+	int n = o->cred->x509 != NULL ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(o->cred->x509), &der)
+				      : i2d_PUBKEY(o->cred->pkey, &der);
 
 	(void)t;
 	return put_der(out, der, n);

@@ -26,6 +26,7 @@ void
 cred_clear(struct p11_cred *c)
 {
 	X509_free(c->x509);
+	EVP_PKEY_free(c->pkey);
 	c->x509 = NULL;
 	c->pkey = NULL;
 	wbuf_free(&c->der);
@@ -46,9 +47,11 @@ cred_parse(struct p11_slot *slot, struct p11_cred *c)
 	}
 	c->x509 = x;
 	c->alg = piv_alg_of_cert(der);
-	c->pkey = c->alg == PIV_ALG_NONE ? NULL : X509_get0_pubkey(x);
-	if (!piv_alg_is_rsa(c->alg) && !piv_alg_is_ec(c->alg))
+	c->pkey = c->alg == PIV_ALG_NONE ? NULL : X509_get_pubkey(x);
+	if (!piv_alg_is_rsa(c->alg) && !piv_alg_is_ec(c->alg)) {
+		EVP_PKEY_free(c->pkey);
 		c->pkey = NULL;
+	}
 	if (c->pkey == NULL)
 		c->alg = PIV_ALG_NONE;
 	return true;
@@ -76,6 +79,27 @@ cred_load(struct p11_slot *slot, struct p11_cred *c)
 	if (e != E_NOTFOUND)
 		log_warn("certificate", "key=%s error=\"%s\"", c->row->name, err_msg());
 	c->state = CRED_ABSENT;
+	return E_OK;
+}
+
+bool
+cred_has(const struct p11_cred *c, enum p11_kind kind)
+{
+	return c->state == CRED_THERE || (c->state == CRED_KEY && kind != KIND_CERT);
+}
+
+enum err
+cred_made(struct p11_slot *slot, struct p11_cred *c, enum piv_alg alg, struct span spki)
+{
+	const unsigned char *p = spki.p;
+	EVP_PKEY *key = d2i_PUBKEY_ex(NULL, &p, (long)spki.n, slot->module->lib, NULL);
+
+	cred_clear(c);
+	if (key == NULL)
+		return err_crypto(E_PROTO, "%s: new public key of %s", piv_name(slot->token->card), c->row->name);
+	c->pkey = key;
+	c->alg = alg;
+	c->state = CRED_KEY;
 	return E_OK;
 }
 

@@ -5,7 +5,8 @@
  * Certificates are read as late as can be: an object is first held against what is known of it without its certificate
  * (class, id, label, private ...), and only what still matches has its certificate read. So a search for one id costs
  * one certificate, and a search for classes that a card never has costs nothing. Retired keys are tried when the
- * template names one of them, or as many as the card's Key History admits to (SP 800-73-5 part 1, 3.3.3).
+ * template names one of them, or as many as the card's Key History admits to (SP 800-73-5 part 1, 3.3.3). When that is
+ * missing, or admits to one that is not there, all twenty are looked for, once for a card.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -50,41 +51,73 @@ matches(const struct p11_token *t, const struct p11_object *o, const CK_ATTRIBUT
 	return true;
 }
 
-/* How many retired keys does the card admit to? Asked once. */
+/* How many certificates of retired keys does the card admit to? Asked once. */
 static enum err
-retired_count(struct p11_token *t)
+retired_count(struct p11_slot *slot)
 {
+	struct p11_token *t = slot->token;
+	struct p11_data *d = data_by_tag(t, PIV_OBJ_HISTORY);
 	struct piv_history h;
-	WBUF_AUTO object;
 	enum err e;
 
-	wbuf_init(&object, PIV_OBJ_MAX);
 	if (t->history_read)
 		return E_OK;
-	if ((e = piv_object_get(t->card, PIV_OBJ_HISTORY, &object)) == E_OK)
-		e = piv_history_parse(wbuf_view(&object), &h);
+	e = data_load(slot, d);
 	if (e == E_CARDGONE || e == E_NOCARD || e == E_IO || e == E_BUSY)
 		return e;
-	if (e == E_OK)
-		t->retired = (unsigned)h.on_card + h.off_card;
-	else if (e != E_NOTFOUND)
+	if (e == E_OK && d->state == DATA_READ)
+		e = piv_history_parse(wbuf_view(&d->value), &h);
+	if (e != E_OK)
 		log_warn("history", "error=\"%s\"", err_msg());
+	if (e == E_OK && d->state == DATA_READ)
+		t->retired = h.on_card;
+	else
+		t->retired_probe = true;
 	t->history_read = true;
 	return E_OK;
 }
 
 /* Is this credential worth a certificate? */
 static enum err
-worth_reading(struct p11_token *t, const struct p11_cred *c, bool named, bool *yes)
+worth_reading(struct p11_slot *slot, const struct p11_cred *c, bool named, bool *yes)
 {
+	struct p11_token *t = slot->token;
 	enum err e;
 
 	*yes = c->state != CRED_UNREAD || c->number <= PRIMARY_KEYS || named;
 	if (*yes)
 		return E_OK;
-	if ((e = retired_count(t)) == E_OK)
-		*yes = c->number - PRIMARY_KEYS <= t->retired;
+	if ((e = retired_count(slot)) == E_OK)
+		*yes = t->retired_probe || c->number - PRIMARY_KEYS <= t->retired;
 	return e;
+}
+
+/* A certificate that Key History admits to and that is not there: then it is not to be trusted about the others. */
+static void
+retired_check(struct p11_token *t, const struct p11_cred *c)
+{
+	if (t->history_read && !t->retired_probe && c->state == CRED_ABSENT && c->number > PRIMARY_KEYS &&
+	    c->number - PRIMARY_KEYS <= t->retired)
+		t->retired_probe = true;
+}
+
+/* All twenty were looked for: does the log have to know? */
+static void
+retired_tell(struct p11_slot *slot)
+{
+	struct p11_token *t = slot->token;
+	unsigned found = 0;
+
+	if (!t->retired_probe || t->retired_told)
+		return;
+	for (size_t i = PRIMARY_KEYS; i < P11_CREDS; i++) {
+		if (t->cred[i].state == CRED_UNREAD)
+			return;
+		found += t->cred[i].state == CRED_THERE;
+	}
+	t->retired_told = true;
+	if (found != t->retired)
+		log_warn("history", "slot=%lu retired-certificates=%u admitted=%u", slot->id, found, t->retired);
 }
 
 static enum err
@@ -103,10 +136,13 @@ find_cred(
 			return e;
 		*begun = true;
 	}
-	if ((e = worth_reading(t, c, named, &worth)) != E_OK || !worth)
+	if ((e = worth_reading(s->slot, c, named, &worth)) != E_OK || !worth)
 		return e;
-	if ((e = cred_load(s->slot, c)) != E_OK || c->state != CRED_THERE)
+	if ((e = cred_load(s->slot, c)) != E_OK)
 		return e;
+	retired_check(t, c);
+	if (!cred_has(c, kind))
+		return E_OK;
 	if ((kind != KIND_CERT && c->alg == PIV_ALG_NONE) || !matches(t, &probe, tmpl, n, false))
 		return E_OK;
 	return find_add(&s->find, object_of_cred(s->slot, c, kind)) ? E_OK : err_set(E_NOMEM, "out of memory");
@@ -124,6 +160,45 @@ find_creds(struct p11_session *s, const CK_ATTRIBUTE *tmpl, CK_ULONG n)
 	for (size_t i = 0; i < P11_CREDS && e == E_OK; i++)
 		for (size_t k = 0; k < sizeof kinds / sizeof kinds[0] && e == E_OK; k++)
 			e = find_cred(s, &t->cred[i], kinds[k], tmpl, n, &begun);
+	if (begun)
+		piv_end(t->card);
+	if (e == E_OK)
+		retired_tell(s->slot);
+	return token_result(s->slot, e);
+}
+
+static enum err
+find_datum(struct p11_session *s, struct p11_data *d, const CK_ATTRIBUTE *tmpl, CK_ULONG n, bool *begun)
+{
+	struct p11_token *t = s->slot->token;
+	struct p11_object probe = { .kind = KIND_DATA, .data = d };
+	enum err e;
+
+	if (!object_is_visible(t, &probe) || !matches(t, &probe, tmpl, n, true))
+		return E_OK;
+	if (!*begun && (d->state == DATA_UNKNOWN || d->state == DATA_THERE)) {
+		if ((e = piv_begin(t->card)) != E_OK)
+			return e;
+		*begun = true;
+	}
+	if ((e = data_look(s->slot, d)) != E_OK || d->state == DATA_ABSENT)
+		return e;
+	if (template_find(tmpl, n, CKA_VALUE) != NULL && ((e = data_load(s->slot, d)) != E_OK || d->state != DATA_READ))
+		return e;
+	if (!matches(t, &probe, tmpl, n, false))
+		return E_OK;
+	return find_add(&s->find, object_of_data(s->slot, d)) ? E_OK : err_set(E_NOMEM, "out of memory");
+}
+
+static CK_RV
+find_data(struct p11_session *s, const CK_ATTRIBUTE *tmpl, CK_ULONG n)
+{
+	struct p11_token *t = s->slot->token;
+	bool begun = false;
+	enum err e = E_OK;
+
+	for (size_t i = 0; i < P11_DATA && e == E_OK; i++)
+		e = find_datum(s, &t->data[i], tmpl, n, &begun);
 	if (begun)
 		piv_end(t->card);
 	return token_result(s->slot, e);
@@ -158,7 +233,7 @@ find_init(struct p11_session *s, CK_ATTRIBUTE *tmpl, CK_ULONG n)
 		return CKR_OPERATION_ACTIVE;
 	if (!template_ok(tmpl, n))
 		return CKR_ARGUMENTS_BAD;
-	if ((rv = find_creds(s, tmpl, n)) == CKR_OK)
+	if ((rv = find_creds(s, tmpl, n)) == CKR_OK && (rv = find_data(s, tmpl, n)) == CKR_OK)
 		rv = find_others(s, tmpl, n);
 	if (rv != CKR_OK)
 		find_end(&s->find);

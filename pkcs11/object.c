@@ -45,6 +45,8 @@ object_is_private(const struct p11_object *o)
 {
 	if (o->kind == KIND_PRIVATE)
 		return o->cred->row->pin;
+	if (o->kind == KIND_DATA)
+		return o->data->row->pin;
 	return o->kind == KIND_STORED && store_bool(&o->store, CKA_PRIVATE);
 }
 
@@ -76,6 +78,20 @@ object_of_cred(struct p11_slot *slot, struct p11_cred *c, enum p11_kind kind)
 			return t->obj[i];
 	if ((o = object_new(slot, kind)) != NULL)
 		o->cred = c;
+	return o;
+}
+
+struct p11_object *
+object_of_data(struct p11_slot *slot, struct p11_data *d)
+{
+	struct p11_token *t = slot->token;
+	struct p11_object *o;
+
+	for (size_t i = 0; i < t->n_obj; i++)
+		if (t->obj[i]->kind == KIND_DATA && t->obj[i]->data == d)
+			return t->obj[i];
+	if ((o = object_new(slot, KIND_DATA)) != NULL)
+		o->data = d;
 	return o;
 }
 
@@ -174,6 +190,19 @@ answer(CK_ATTRIBUTE *a, CK_RV rv, struct span value)
 	return CKR_OK;
 }
 
+/* A data object's value is read from the card when it is asked for, and then kept. */
+static CK_RV
+value_ready(struct p11_slot *slot, struct p11_object *o, const CK_ATTRIBUTE *tmpl, CK_ULONG n)
+{
+	enum err e;
+
+	if (o->kind != KIND_DATA || template_find(tmpl, n, CKA_VALUE) == NULL)
+		return CKR_OK;
+	if ((e = data_load(slot, o->data)) != E_OK)
+		return token_result(slot, e);
+	return o->data->state == DATA_READ ? CKR_OK : CKR_OBJECT_HANDLE_INVALID;
+}
+
 /* All rows are answered; of several complaints the first is told. */
 CK_RV
 object_get(struct p11_session *s, CK_OBJECT_HANDLE h, CK_ATTRIBUTE *tmpl, CK_ULONG n)
@@ -185,6 +214,8 @@ object_get(struct p11_session *s, CK_OBJECT_HANDLE h, CK_ATTRIBUTE *tmpl, CK_ULO
 		return CKR_OBJECT_HANDLE_INVALID;
 	if (tmpl == NULL || n == 0)
 		return CKR_ARGUMENTS_BAD;
+	if ((rv = value_ready(s->slot, o, tmpl, n)) != CKR_OK)
+		return rv;
 	for (CK_ULONG i = 0; i < n; i++) {
 		WBUF_AUTO value;
 

@@ -35,13 +35,19 @@
 #define P11_SLOTS_MAX	64
 #define P11_BUCKETS	256
 #define P11_CREDS	24
+#define P11_DATA	12
 #define P11_INPUT_MAX	(1024 * 1024) /* data collected for one multi-part operation of a key that does not hash */
 #define P11_OBJECTS_MAX 4096	      /* objects of one token, session objects included */
 #define P11_VALUE_MAX	(64 * 1024)   /* one attribute value */
 
 /* --- credentials and objects --- */
 
-enum cred_state { CRED_UNREAD, CRED_ABSENT, CRED_THERE };
+enum cred_state {
+	CRED_UNREAD,
+	CRED_ABSENT,
+	CRED_THERE,
+	CRED_KEY /* made by this process, and there is no certificate yet */
+};
 
 /* One key reference of the card, with its certificate once that was read. */
 struct p11_cred {
@@ -49,9 +55,25 @@ struct p11_cred {
 	unsigned number; /* 1 for 9A ... 24 for 95: the CKA_ID */
 	enum cred_state state;
 	X509 *x509;
-	EVP_PKEY *pkey;	  /* owned by x509 */
+	EVP_PKEY *pkey;
 	enum piv_alg alg; /* PIV_ALG_NONE: a certificate without a usable key */
 	struct wbuf der;
+};
+
+/* A data object of the card: see data.c. */
+enum data_state { DATA_UNKNOWN, DATA_ABSENT, DATA_THERE, DATA_READ };
+
+struct p11_data_row {
+	uint32_t tag;
+	struct span oid; /* contents of the OBJECT IDENTIFIER */
+	const char *label;
+	bool pin;
+};
+
+struct p11_data {
+	const struct p11_data_row *row;
+	enum data_state state;
+	struct wbuf value; /* DATA_READ */
 };
 
 enum p11_kind {
@@ -59,7 +81,8 @@ enum p11_kind {
 	KIND_PUBLIC = 2,
 	KIND_PRIVATE = 4,
 	KIND_PROFILE = 8,
-	KIND_STORED = 16 /* session objects: all attributes are in the store */
+	KIND_STORED = 16, /* session objects: all attributes are in the store */
+	KIND_DATA = 32
 };
 
 struct attr_value {
@@ -77,6 +100,7 @@ struct p11_object {
 	CK_OBJECT_HANDLE handle;
 	enum p11_kind kind;
 	struct p11_cred *cred;	 /* KIND_CERT, KIND_PUBLIC, KIND_PRIVATE */
+	struct p11_data *data;	 /* KIND_DATA */
 	CK_ULONG profile;	 /* KIND_PROFILE */
 	CK_SESSION_HANDLE owner; /* KIND_STORED: dies with this session */
 	struct attr_store store; /* KIND_STORED, without the value of a secret key, which is here: */
@@ -96,9 +120,12 @@ struct p11_token {
 	bool refused;	  /* a PIN was refused since the last good one */
 	bool final_shown; /* CKF_USER_PIN_FINAL_TRY was shown since the last refusal */
 	bool history_read;
-	unsigned retired;	  /* retired keys that Key History admits to */
+	unsigned retired;	  /* certificates of retired keys that Key History admits to */
+	bool retired_probe;	  /* it is not there, or not right: look for all twenty */
+	bool retired_told;	  /* the log has what that found */
 	struct secret *rejection; /* see decrypt.c */
 	struct p11_cred cred[P11_CREDS];
+	struct p11_data data[P11_DATA];
 	struct p11_object **obj; /* in the order of their handles */
 	size_t n_obj, cap_obj;
 };
@@ -255,12 +282,30 @@ void creds_init(struct p11_token *t);
 void cred_clear(struct p11_cred *c);
 /* Read the certificate unless that was done; CRED_ABSENT is a success. */
 enum err cred_load(struct p11_slot *slot, struct p11_cred *c);
+/* Does it have an object of this kind? */
+bool cred_has(const struct p11_cred *c, enum p11_kind kind);
+/* A key that was just made in it. */
+enum err cred_made(struct p11_slot *slot, struct p11_cred *c, enum piv_alg alg, struct span spki);
 const char *cred_label(const struct p11_cred *c, enum p11_kind kind, char out[64]);
+
+/* --- data.c (slot lock held) --- */
+
+void data_init(struct p11_token *t);
+void data_clear(struct p11_data *d, enum data_state state);
+void data_forget_private(struct p11_token *t);
+/* Find out whether it is there; and read its value: afterwards it is DATA_READ or DATA_ABSENT. */
+enum err data_look(struct p11_slot *slot, struct p11_data *d);
+enum err data_load(struct p11_slot *slot, struct p11_data *d);
+struct p11_data *data_by_tag(struct p11_token *t, uint32_t tag);
+void data_put_oid(const struct p11_data *d, struct wbuf *out); /* DER */
+/* By CKA_OBJECT_ID, else CKA_APPLICATION or CKA_LABEL: NULL, none of the card's. */
+struct p11_data *data_of_template(struct p11_token *t, const CK_ATTRIBUTE *tmpl, CK_ULONG n);
 
 /* --- object.c (slot lock held) --- */
 
 struct p11_object *object_find(struct p11_session *s, CK_OBJECT_HANDLE h); /* NULL: none, or not visible */
 struct p11_object *object_of_cred(struct p11_slot *slot, struct p11_cred *c, enum p11_kind kind);
+struct p11_object *object_of_data(struct p11_slot *slot, struct p11_data *d);
 struct p11_object *object_new(struct p11_slot *slot, enum p11_kind kind);
 void objects_drop(struct p11_token *t, bool (*which)(const struct p11_object *, const void *), const void *arg);
 void objects_drop_session(struct p11_token *t, CK_SESSION_HANDLE owner);

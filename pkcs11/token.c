@@ -102,6 +102,8 @@ token_free(struct p11_token **t)
 	objects_free(*t);
 	for (size_t i = 0; i < P11_CREDS; i++)
 		cred_clear(&(*t)->cred[i]);
+	for (size_t i = 0; i < P11_DATA; i++)
+		data_clear(&(*t)->data[i], DATA_UNKNOWN);
 	secret_free(&(*t)->rejection);
 	piv_close(&(*t)->card);
 	free(*t);
@@ -130,6 +132,7 @@ token_logout(struct p11_token *t, bool tell_card)
 	t->user = false;
 	t->tries_known = false;
 	objects_drop(t, stored_private, NULL);
+	data_forget_private(t);
 	if (tell_card && t->card != NULL)
 		piv_logout(t->card);
 }
@@ -159,6 +162,7 @@ token_new(struct p11_slot *slot)
 		return CKR_HOST_MEMORY;
 	t->lib = slot->module->lib;
 	creds_init(t);
+	data_init(t);
 	slot->token = t;
 	for (size_t i = 0; i < sizeof profiles / sizeof profiles[0]; i++) {
 		struct p11_object *o = object_new(slot, KIND_PROFILE);
