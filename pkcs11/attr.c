@@ -343,8 +343,10 @@ attr_get(const struct p11_token *t, const struct p11_object *o, CK_ATTRIBUTE_TYP
 bool
 attr_matches(const struct p11_token *t, const struct p11_object *o, const CK_ATTRIBUTE *a)
 {
-	WBUF_AUTO value;
+	WBUF_AUTO value = { 0 };
 
+	if (o->kind == KIND_DATA && a->type == CKA_OBJECT_ID)
+		return data_has_oid(o->data, span_of(a->pValue, a->ulValueLen));
 	wbuf_init(&value, P11_VALUE_MAX);
 	if (attr_get(t, o, a->type, &value) != CKR_OK || value.bad)
 		return false;

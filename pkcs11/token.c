@@ -105,6 +105,7 @@ token_free(struct p11_token **t)
 	for (size_t i = 0; i < P11_DATA; i++)
 		data_clear(&(*t)->data[i], DATA_UNKNOWN);
 	secret_free(&(*t)->rejection);
+	secret_free(&(*t)->puk);
 	piv_close(&(*t)->card);
 	free(*t);
 	*t = NULL;
@@ -113,8 +114,10 @@ token_free(struct p11_token **t)
 void
 token_forget(struct p11_token *t)
 {
-	if (t != NULL)
-		piv_forget(&t->card);
+	if (t == NULL)
+		return;
+	secret_free(&t->puk);
+	piv_forget(&t->card);
 }
 
 static bool
@@ -127,6 +130,8 @@ stored_private(const struct p11_object *o, const void *arg)
 void
 token_logout(struct p11_token *t, bool tell_card)
 {
+	if (t->so != SO_NONE)
+		login_so_end(t, tell_card);
 	if (!t->user)
 		return;
 	t->user = false;
