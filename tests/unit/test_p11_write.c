@@ -284,6 +284,35 @@ key_generation_rules(void **state)
 	assert_int_not_equal(p11_find(h, CKO_CERTIFICATE, 1), 0); /* nothing of that touched it */
 }
 
+static void
+rsa_key(void **state)
+{
+	CK_MECHANISM m = { CKM_RSA_PKCS_KEY_PAIR_GEN, NULL, 0 };
+	CK_BYTE id = 4, f4[] = { 1, 0, 1 }, three[] = { 3 }, modulus[512];
+	CK_ULONG bits = 2048, few = 1024;
+	CK_ATTRIBUTE a[] = { { CKA_ID, &id, 1 }, { CKA_MODULUS_BITS, &bits, sizeof bits },
+		{ CKA_PUBLIC_EXPONENT, f4, sizeof f4 } };
+	CK_ATTRIBUTE got = { CKA_MODULUS, modulus, sizeof modulus };
+	CK_OBJECT_HANDLE pub, priv;
+	CK_SESSION_HANDLE h;
+
+	(void)state;
+	h = start_so("p256");
+	a[1].pValue = &few;
+	assert_rv(C_GenerateKeyPair(h, &m, a, 3, NULL, 0, &pub, &priv), CKR_ATTRIBUTE_VALUE_INVALID);
+	a[1].pValue = &bits;
+	a[2].pValue = three;
+	a[2].ulValueLen = sizeof three;
+	assert_rv(C_GenerateKeyPair(h, &m, a, 3, NULL, 0, &pub, &priv), CKR_ATTRIBUTE_VALUE_INVALID);
+	a[2].pValue = f4;
+	a[2].ulValueLen = sizeof f4;
+	assert_rv_ok(C_GenerateKeyPair(h, &m, a, 3, NULL, 0, &pub, &priv));
+	assert_int_equal(p11_ulong(h, priv, CKA_KEY_TYPE), CKK_RSA); /* where there was an elliptic curve before */
+	assert_int_equal(p11_ulong(h, pub, CKA_MODULUS_BITS), 2048);
+	assert_rv_ok(C_GetAttributeValue(h, priv, &got, 1));
+	assert_int_equal(got.ulValueLen, 256);
+}
+
 /* The key goes while an operation with it is under way in another session. */
 static void
 operations_end_with_their_key(void **state)
@@ -455,6 +484,7 @@ main(void)
 		cmocka_unit_test_teardown(puk_writes_nothing, p11_teardown),
 		cmocka_unit_test_teardown(new_key_and_its_certificate, p11_teardown),
 		cmocka_unit_test_teardown(key_generation_rules, p11_teardown),
+		cmocka_unit_test_teardown(rsa_key, p11_teardown),
 		cmocka_unit_test_teardown(operations_end_with_their_key, p11_teardown),
 		cmocka_unit_test_teardown(certificate_rules, p11_teardown),
 		cmocka_unit_test_teardown(so_login_ends_with_a_reset, p11_teardown),
