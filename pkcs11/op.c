@@ -51,7 +51,7 @@ key_find(struct p11_session *s, CK_OBJECT_HANDLE h, struct p11_object **out)
 	struct p11_token *t = s->slot->token;
 
 	if ((*out = object_find(s, h)) != NULL)
-		return (*out)->kind == KIND_CERT || (*out)->kind == KIND_PROFILE ? CKR_KEY_HANDLE_INVALID : CKR_OK;
+		return ((*out)->kind & (KIND_CERT | KIND_PROFILE | KIND_DATA)) != 0 ? CKR_KEY_HANDLE_INVALID : CKR_OK;
 	/* A handle from before the login ended (another program's reset, a PIN refused) is still a key: say what helps.
 	 */
 	for (size_t i = 0; i < t->n_obj; i++)

@@ -63,6 +63,7 @@ attributes(void **state)
 	CK_BYTE oid[32], value[4096], text[64];
 	CK_ATTRIBUTE t[] = { { CKA_OBJECT_ID, oid, sizeof oid }, { CKA_APPLICATION, text, sizeof text } };
 	CK_ATTRIBUTE v = { CKA_VALUE, value, sizeof value };
+	CK_MECHANISM m = { CKM_ECDSA, NULL, 0 };
 	struct piv_chuid chuid;
 	CK_SESSION_HANDLE h;
 	CK_OBJECT_HANDLE o;
@@ -78,6 +79,7 @@ attributes(void **state)
 	assert_int_equal(t[1].ulValueLen, strlen("Card Holder Unique Identifier"));
 	assert_true(p11_bool(h, o, CKA_TOKEN));
 	assert_false(p11_bool(h, o, CKA_PRIVATE));
+	assert_rv(C_SignInit(h, &m, o), CKR_KEY_HANDLE_INVALID); /* and no key */
 	assert_int_equal(p11_ulong(h, o, CKA_CLASS), CKO_DATA);
 	assert_apdus(0); /* nothing of that is the value */
 	assert_rv_ok(C_GetAttributeValue(h, o, &v, 1));
