@@ -3,7 +3,6 @@
 
 BUILD   ?= build
 prefix  ?= /usr/local
-CC      ?= gcc
 VERSION := 0.1
 
 # Packages by target; `make demo` and `make check` install what is missing (Debian, as root).
@@ -158,7 +157,7 @@ check:
 	tests/run
 
 demo:
-	$(MAKE) --no-print-directory all
+	$(MAKE) --no-print-directory -j$$(nproc) all
 	tests/demo
 
 bench:
