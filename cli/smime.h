@@ -61,6 +61,8 @@ void smime_report_free(struct smime_report *r);
 enum smime_cipher { SMIME_AES256_CBC, SMIME_AES128_CBC, SMIME_AES256_GCM };
 /* RSA: PKCS#1 v1.5 key transport; EC: ephemeral-static ECDH, X9.63 KDF with SHA-256, or SHA-384 for P-384. */
 enum err smime_encrypt(STACK_OF(X509) * to, enum smime_cipher cipher, struct span content, struct wbuf *der) MUST_CHECK;
+/* The DER of a CMS message, appended. E_PROTO when it does not fit der->max. */
+enum err smime_der(CMS_ContentInfo *cms, struct wbuf *der) MUST_CHECK;
 
 /* Whom an envelope is for. */
 int smime_recipients(CMS_ContentInfo *cms);

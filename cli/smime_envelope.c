@@ -37,17 +37,6 @@ recipient_add(CMS_ContentInfo *cms, X509 *cert)
 	return err_crypto(E_CRYPTO, "cannot encrypt to the certificate of %s", certs_name(cert, name, sizeof name));
 }
 
-static enum err
-cms_write(CMS_ContentInfo *cms, struct wbuf *der)
-{
-	unsigned char *p;
-	int n = i2d_CMS_ContentInfo(cms, NULL);
-
-	if (n <= 0 || (p = wbuf_room(der, (size_t)n)) == NULL)
-		return err_crypto(E_PROTO, "the message is larger than %zu bytes", der->max);
-	return i2d_CMS_ContentInfo(cms, &p) == n ? E_OK : err_crypto(E_CRYPTO, "the message cannot be written");
-}
-
 enum err
 smime_encrypt(STACK_OF(X509) * to, enum smime_cipher cipher, struct span content, struct wbuf *der)
 {
@@ -63,7 +52,7 @@ smime_encrypt(STACK_OF(X509) * to, enum smime_cipher cipher, struct span content
 	if (e == E_OK && CMS_final(cms, data, NULL, flags) != 1)
 		e = err_crypto(E_CRYPTO, "the message cannot be encrypted");
 	if (e == E_OK)
-		e = cms_write(cms, der);
+		e = smime_der(cms, der);
 	CMS_ContentInfo_free(cms);
 	BIO_free(data);
 	return e;

@@ -72,8 +72,8 @@ certificates_add(CMS_ContentInfo *cms, const struct smime_sign *s)
 	return E_OK;
 }
 
-static enum err
-cms_write(CMS_ContentInfo *cms, struct wbuf *der)
+enum err
+smime_der(CMS_ContentInfo *cms, struct wbuf *der)
 {
 	unsigned char *p;
 	int n = i2d_CMS_ContentInfo(cms, NULL);
@@ -107,7 +107,7 @@ smime_sign(const struct smime_sign *s, struct span content, struct wbuf *der)
 		e = err_crypto(E_CRYPTO, "the token did not sign");
 		goto out;
 	}
-	e = cms_write(cms, der);
+	e = smime_der(cms, der);
 out:
 	CMS_ContentInfo_free(cms);
 	BIO_free(data);

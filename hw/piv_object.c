@@ -56,22 +56,31 @@ struct object_io {
 	struct span cmd;
 };
 
+/* GET DATA with its refusals; first: as in struct apdu, 0 for the whole object. */
+static enum err
+get_data(struct piv_card *card, const struct object_io *io, size_t first, struct wbuf *out)
+{
+	struct apdu a = { .ins = INS_GET, .p1 = 0x3F, .p2 = 0xFF, .data = io->cmd, .le = true, .first = first };
+	enum err e;
+
+	if ((e = piv_send(card, &a, out)) != E_OK)
+		return e;
+	if (card->sw == SW_NOT_FOUND || card->sw == SW_NO_REFERENCE)
+		return err_set(E_NOTFOUND, "%s: %s: not on the card", card->name, piv_object_name(io->tag));
+	return card->sw == SW_OK ? E_OK : piv_refused(card, piv_object_name(io->tag));
+}
+
 static enum err
 get_step(struct piv_card *card, void *arg)
 {
 	struct object_io *io = arg;
-	struct apdu a = { .ins = INS_GET, .p1 = 0x3F, .p2 = 0xFF, .data = io->cmd, .le = true };
 	struct span contents;
 	WBUF_AUTO out;
 	enum err e;
 
 	wbuf_init(&out, PIV_OBJ_MAX + 16);
-	if ((e = piv_send(card, &a, &out)) != E_OK)
+	if ((e = get_data(card, io, 0, &out)) != E_OK)
 		return e;
-	if (card->sw == SW_NOT_FOUND || card->sw == SW_NO_REFERENCE)
-		return err_set(E_NOTFOUND, "%s: %s: not on the card", card->name, piv_object_name(io->tag));
-	if (card->sw != SW_OK)
-		return piv_refused(card, piv_object_name(io->tag));
 	e = piv_object_parse(io->tag, wbuf_view(&out), &contents);
 	if (e == E_OK || e == E_NOTFOUND)
 		card->proven = true;
@@ -110,18 +119,13 @@ static enum err
 exists_step(struct piv_card *card, void *arg)
 {
 	struct object_io *io = arg;
-	struct apdu a = { .ins = INS_GET, .p1 = 0x3F, .p2 = 0xFF, .data = io->cmd, .le = true, .first = FIRST_BYTES };
 	struct span contents, answer;
 	WBUF_AUTO out;
 	enum err e;
 
 	wbuf_init(&out, PIV_OBJ_MAX + 16);
-	if ((e = piv_send(card, &a, &out)) != E_OK)
+	if ((e = get_data(card, io, FIRST_BYTES, &out)) != E_OK)
 		return e;
-	if (card->sw == SW_NOT_FOUND || card->sw == SW_NO_REFERENCE)
-		return err_set(E_NOTFOUND, "%s: %s: not on the card", card->name, piv_object_name(io->tag));
-	if (card->sw != SW_OK)
-		return piv_refused(card, piv_object_name(io->tag));
 	answer = wbuf_view(&out);
 	if (answer.n >= FIRST_BYTES && answer.p[0] == first_byte(io->tag)) {
 		card->proven = true;
