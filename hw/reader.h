@@ -9,7 +9,7 @@
 #include "base/err.h"
 
 /*
- * Readers behind an operations table: PC/SC (hw/pcsc.c, the one file that includes winscard.h), or, in tests, fuzzers
+ * Readers behind an operations table: PC/SC (hw/pcsc*.c, which alone include winscard.h), or, in tests, fuzzers
  * and trace replay, a card in the same process. Nothing above this line knows which.
  */
 #define READER_NAME_MAX 128

@@ -40,7 +40,7 @@ quiet() { # no stdio output, no exit, no handlers in what other programs load, a
 
 for r in base hw pkcs11 derive cli; do check "$r/ includes only what is below it" room $r; done
 check 'the virtual card shares no code with dpiv' room vcard tests/vcard
-check 'winscard.h is at home in hw/pcsc.c' home '(PCSC/)?(winscard|pcsclite|reader)' hw/pcsc.c
+check 'winscard.h is at home in hw/pcsc*.c' home '(PCSC/)?(winscard|pcsclite|reader)' 'hw/pcsc[a-z_]*\.[ch]'
 check 'curl.h is at home in derive/http.c' home 'curl/' derive/http.c
 check 'sqlite3.h is at home in derive/db.c' home 'sqlite3' derive/db.c
 check 'libevent is at home in derive/issuer/server.c' home 'event2/' derive/issuer/server.c

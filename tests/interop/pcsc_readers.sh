@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# hw/pcsc.c and the card edge through a real pcscd: no service, hot plug, cancelling a wait, other programs that reset,
+# hw/pcsc*.c and the card edge through a real pcscd: no service, hot plug, cancelling a wait, other programs that reset,
 # select, hold and share the card, pcscd restarted under an open card, fork.
 . tests/lib/shell.sh
 LIMIT=90

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_HW_PCSC_INT_H
+#define DPIV_HW_PCSC_INT_H
+
+/*
+ * What the hw/pcsc*.c files share, and nobody else includes; they are the only ones that know winscard.h.
+ *
+ *	pcsc.c		connections, transactions, commands
+ *	pcsc_wait.c	the list of readers, and waiting for a change in it
+ *	pcsc_turn.c	whose turn it is, where several programs use one card
+ *	pcsc_err.c	what PC/SC's codes mean; the clock
+ */
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <winscard.h>
+
+#include "base/err.h"
+#include "hw/reader.h"
+
+#define PCSC_POLL_MS 5 /* asking for a card that is held */
+
+/* What to do about a PC/SC code. */
+enum pcsc_meaning { PCSC_FINE, PCSC_RESET, PCSC_REMOVED, PCSC_SERVICE, PCSC_HELD, PCSC_UNPLUGGED, PCSC_TROUBLE };
+
+struct pcsc {
+	pthread_mutex_t lock;
+	pthread_cond_t done; /* a wait() ended, or cancel() was called */
+	SCARDCONTEXT context;
+	bool have, waiting, canceled;
+};
+
+/* When this connection and its neighbours had the card. */
+struct pcsc_turn {
+	int64_t ended, short_gap, long_gap;
+	int64_t neighbour; /* another program was last seen to hold the card */
+};
+
+struct pcsc_conn {
+	SCARDCONTEXT context;
+	SCARDHANDLE card;
+	bool have, connected; /* context, card */
+	bool broken;	      /* must be connected anew */
+	bool held;	      /* the transaction */
+	DWORD protocol;
+	char name[READER_NAME_MAX];
+	uint8_t atr[ATR_MAX];
+	size_t atr_len;
+	struct pcsc_turn turn;
+};
+
+/* --- pcsc_err.c --- */
+
+enum pcsc_meaning pcsc_meaning(LONG rv);
+enum err pcsc_failed(const char *reader, LONG rv) MUST_CHECK; /* sets the sentence */
+int64_t pcsc_now(void);					      /* ms, monotonic */
+void pcsc_nap(int ms);
+
+/* --- pcsc_wait.c: the first three operations of struct reader_ops --- */
+
+enum err pcsc_list(void *ctx, struct reader_list *out);
+enum err pcsc_wait(void *ctx, const struct reader_list *known, int timeout_ms);
+void pcsc_cancel(void *ctx);
+void pcsc_context_drop(struct pcsc *p);
+
+/* --- pcsc_turn.c --- */
+
+void pcsc_turn_init(struct pcsc_turn *t);
+/* Before asking for the card: leave others a gap where they would find none. */
+void pcsc_turn_gap(struct pcsc_turn *t);
+/* Wait until nobody else holds the card, or until end. */
+LONG pcsc_turn_free(struct pcsc_conn *c, int64_t end);
+void pcsc_turn_end(struct pcsc_turn *t);
+
+#endif
