@@ -17,6 +17,7 @@
 #define INS_GET	     0xCB
 #define INS_PUT	     0xDB
 #define INS_METADATA 0xF7 /* YubiKey */
+#define INS_VERSION  0xFD /* YubiKey */
 
 #define SW_NOT_LOGGED_IN 0x6982
 #define SW_BLOCKED	 0x6983
@@ -35,6 +36,7 @@ struct piv_card {
 	struct piv_id id;
 	bool aid_sure; /* id.aid was selected or read, not guessed from a CHUID that answered */
 	bool gone;     /* another card is in the reader: this handle is dead */
+	bool any_pin;  /* PINs may have other characters than SP 800-73-5 allows: see piv_pin.c */
 
 	unsigned depth; /* of piv_begin() */
 	bool stale;	/* the application may not be current, and nobody is logged in */

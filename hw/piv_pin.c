@@ -27,7 +27,8 @@ is_letter(uint8_t c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-/* Digits; on a derived application also letters (SP 800-157r1, 2.4.3 by way of the activation secret). */
+/* Digits; on a derived application also letters (SP 800-157r1, 2.4.3 by way of the activation secret); a YubiKey takes
+ * what is typed. */
 static bool
 has_form(const struct piv_card *card, uint8_t ref, struct span pin)
 {
@@ -38,21 +39,51 @@ has_form(const struct piv_card *card, uint8_t ref, struct span pin)
 	for (i = 0; i < pin.n; i++) {
 		uint8_t c = pin.p[i];
 
-		if (ref == PIV_PUK ? c == 0xFF : !is_digit(c) && !(card->id.derived && is_letter(c)))
+		if (card->any_pin || ref == PIV_PUK ? c == 0xFF : !is_digit(c) && !(card->id.derived && is_letter(c)))
 			return false;
 	}
 	return true;
 }
 
 static bool
-has_letter(struct span pin)
+all_digits(struct span pin)
 {
 	size_t i;
 
-	for (i = 0; i < pin.n; i++)
-		if (is_letter(pin.p[i]))
-			return true;
-	return false;
+	for (i = 0; i < pin.n && is_digit(pin.p[i]); i++)
+		;
+	return i == pin.n;
+}
+
+/* YubiKey's GET VERSION: an instruction that no other PIV card knows. */
+static enum err
+version_step(struct piv_card *card, void *arg)
+{
+	struct apdu a = { .ins = INS_VERSION, .le = true };
+	WBUF_AUTO answer;
+	enum err e;
+
+	(void)arg;
+	wbuf_init(&answer, 256);
+	if ((e = piv_send(card, &a, &answer)) != E_OK)
+		return e;
+	card->any_pin = card->sw == SW_OK && answer.n == 3;
+	return E_OK;
+}
+
+/* More than digits: what does the card in the reader take? A PIN that it cannot have never reaches it. */
+static enum err
+other_form(struct piv_card *card, struct span pin)
+{
+	uint8_t primary;
+	enum err e;
+
+	if (pin.n < PIN_MIN || pin.n > PIN_FIELD)
+		return E_OK;
+	/* Letters belong to a derived application only: if which one is current was guessed, ask the card. */
+	if (!card->aid_sure && (e = piv_pin_primary(card, &primary)) != E_OK)
+		return e;
+	return card->any_pin ? E_OK : piv_run(card, version_step, NULL, false);
 }
 
 static const char *
@@ -73,12 +104,10 @@ bad_form(const struct piv_card *card, uint8_t ref)
 enum err
 piv_pin_field(struct piv_card *card, uint8_t ref, struct span pin, struct secret **out)
 {
-	uint8_t primary;
 	enum err e;
 
 	*out = NULL;
-	/* Letters belong to a derived application only: if which one is current was guessed, ask the card. */
-	if (ref != PIV_PUK && has_letter(pin) && !card->aid_sure && (e = piv_pin_primary(card, &primary)) != E_OK)
+	if (ref != PIV_PUK && !all_digits(pin) && (e = other_form(card, pin)) != E_OK)
 		return e;
 	if (!has_form(card, ref, pin))
 		return bad_form(card, ref);

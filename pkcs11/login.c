@@ -18,6 +18,8 @@
 #define PIN_MIN 6
 #define PIN_MAX 8
 
+#define TRIES_MS 1000 /* so long nobody else is expected to have used up tries */
+
 /* Six to eight printable characters. That they are digits, except where a derived application allows letters (SP
  * 800-73-5 part 2, 2.4.3; SP 800-157r1, B.1), is checked by the card edge, which knows the application. */
 static bool
@@ -29,14 +31,16 @@ pin_well_formed(struct span pin)
 	return pin.n >= PIN_MIN && pin.n <= PIN_MAX;
 }
 
-/* May a PIN be sent at all? */
+/* May a PIN be sent at all? Others may have used up tries since the card was asked. */
 static CK_RV
 pin_guard(struct p11_slot *slot)
 {
 	struct p11_token *t = slot->token;
-	enum err e = token_tries(t);
+	enum err e;
 
-	if (e != E_OK)
+	if (t->tries > 0 && p11_now_ms() - t->tries_at > TRIES_MS)
+		t->tries_known = false;
+	if ((e = token_tries(t)) != E_OK)
 		return token_result(slot, e);
 	if (t->tries == 0)
 		return CKR_PIN_LOCKED;
@@ -64,10 +68,12 @@ login_outcome(struct p11_slot *slot, enum err e, int left)
 	if (e != E_PIN && e != E_PINLOCKED)
 		return token_result(slot, e);
 	token_logout(t, false); /* a refused VERIFY ends the card's security status */
+	slot_pins_end(slot);
 	t->refused = true;
 	t->final_shown = false;
 	t->tries = e == E_PINLOCKED ? 0 : left;
 	t->tries_known = t->tries >= 0;
+	t->tries_at = p11_now_ms();
 	log_info("pin", "slot=%lu refused tries=%d", slot->id, t->tries);
 	return t->tries == 0 ? CKR_PIN_LOCKED : CKR_PIN_INCORRECT;
 }
@@ -98,9 +104,11 @@ login_user(struct p11_session *s, struct span pin)
 		return CKR_USER_ALREADY_LOGGED_IN;
 	if (!pin_well_formed(pin))
 		return CKR_PIN_INCORRECT;
-	if ((rv = pin_verify(s->slot, pin)) == CKR_OK)
-		s->slot->token->user = true;
-	return rv;
+	if ((rv = pin_verify(s->slot, pin)) != CKR_OK)
+		return rv;
+	s->slot->token->user = true;
+	fresh_set(s->slot, pin);
+	return CKR_OK;
 }
 
 /* The operation that waits for its own PIN. */
@@ -123,16 +131,18 @@ login_context(struct p11_session *s, struct span pin)
 
 	if (op == NULL)
 		return CKR_OPERATION_NOT_INITIALIZED;
-	if (op->context_login)
+	if (op->context_login && !op->promised)
 		return CKR_USER_ALREADY_LOGGED_IN;
 	if (!pin_well_formed(pin))
 		return CKR_PIN_INCORRECT;
 	if (!piv_pin_is_kept(t->card, pin) && (rv = pin_verify(s->slot, pin)) != CKR_OK)
 		return rv;
 	t->user = true; /* it may have ended with a wrong PIN just before */
+	secret_free(&op->pin);
 	if ((op->pin = secret_copy(pin.p, pin.n)) == NULL)
 		return CKR_HOST_MEMORY;
 	op->context_login = true;
+	op->promised = false;
 	return CKR_OK;
 }
 
@@ -163,6 +173,7 @@ logout(struct p11_session *s)
 	if (!t->user && t->so == SO_NONE)
 		return CKR_USER_NOT_LOGGED_IN;
 	token_logout(t, true);
+	slot_pins_end(s->slot);
 	objects_drop_private(t);
 	op_end(&s->op[OP_SIGN]);
 	op_end(&s->op[OP_DECRYPT]);
@@ -200,6 +211,8 @@ login_set_pin(struct p11_session *s, const CK_BYTE *old, CK_ULONG old_n, const C
 		return rv;
 	if ((e = piv_pin_primary(t->card, &ref)) != E_OK)
 		return token_result(s->slot, e);
+	fresh_end(t);
+	slot_pins_end(s->slot); /* they would be wrong ones */
 	e = piv_pin_change(t->card, ref, span_of(old, old_n), span_of(pin, n), &left);
 	return login_outcome(s->slot, e, left);
 }

@@ -136,6 +136,7 @@ login_init_pin(struct p11_session *s, const CK_BYTE *pin, CK_ULONG n)
 		return rv;
 	rv = puk_outcome(s->slot, piv_pin_unblock(t->card, secret_view(t->puk), span_of(pin, n), &left));
 	if (rv == CKR_OK) {
+		slot_pins_end(s->slot);
 		t->tries_known = false;
 		t->refused = t->final_shown = false;
 	}

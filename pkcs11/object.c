@@ -206,6 +206,19 @@ value_ready(struct p11_slot *slot, struct p11_object *o, const CK_ATTRIBUTE *tmp
 	return o->data->state == DATA_READ ? CKR_OK : CKR_OBJECT_HANDLE_INVALID;
 }
 
+/* One attribute; whether a PIN-always key needs another PIN depends on who asks, and when: see fresh.c. */
+static CK_RV
+value_get(
+    struct p11_session *s, struct p11_object *o, const CK_ATTRIBUTE *tmpl, CK_ULONG n, CK_ULONG i, struct wbuf *value)
+{
+	if (tmpl[i].type == CKA_ALWAYS_AUTHENTICATE && o->kind == KIND_PRIVATE && o->cred->row->pin_always &&
+	    fresh_promise(s, o->cred, tmpl, n, &tmpl[i])) {
+		wbuf_u8(value, CK_FALSE);
+		return CKR_OK;
+	}
+	return attr_get(s->slot->token, o, tmpl[i].type, value);
+}
+
 /* All rows are answered; of several complaints the first is told. */
 CK_RV
 object_get(struct p11_session *s, CK_OBJECT_HANDLE h, CK_ATTRIBUTE *tmpl, CK_ULONG n)
@@ -223,7 +236,7 @@ object_get(struct p11_session *s, CK_OBJECT_HANDLE h, CK_ATTRIBUTE *tmpl, CK_ULO
 		WBUF_AUTO value;
 
 		wbuf_init(&value, P11_VALUE_MAX);
-		rv = attr_get(s->slot->token, o, tmpl[i].type, &value);
+		rv = value_get(s, o, tmpl, n, i, &value);
 		if (rv == CKR_OK && value.bad)
 			rv = CKR_HOST_MEMORY;
 		rv = answer(&tmpl[i], rv, wbuf_view(&value));

@@ -160,11 +160,14 @@ op_init(struct p11_session *s, enum op_kind kind, CK_MECHANISM *m, CK_OBJECT_HAN
 		rv = CKR_MECHANISM_INVALID;
 	else
 		rv = op_start(s, op, m, key);
-	if (rv != CKR_OK)
+	if (rv != CKR_OK) {
 		op_end(op);
-	else
-		op->active = true;
-	return rv;
+		return rv;
+	}
+	op->active = true;
+	if (kind == OP_SIGN)
+		fresh_redeem(s, op);
+	return CKR_OK;
 }
 
 /* --- input --- */
@@ -338,6 +341,8 @@ op_card(struct p11_session *s, struct p11_op *op, enum piv_op what, struct span 
 
 	if (c->row->pin && !t->user)
 		return CKR_USER_NOT_LOGGED_IN;
+	if (c->row->pin)
+		fresh_end(t); /* this is the use that it was worth */
 	e = piv_key_use(t->card, c->row->ref, c->alg, what, in, secret_view(op->pin), &left, out);
 	if (e == E_PIN || e == E_PINLOCKED)
 		return login_outcome(s->slot, e, left);

@@ -120,7 +120,10 @@ struct p11_token {
 	bool user;	  /* CKU_USER is logged in */
 	enum so_login so; /* CKU_SO is */
 	struct secret *puk;
+	struct secret *fresh; /* the PIN that was just entered: see fresh.c */
+	int64_t fresh_at;
 	bool tries_known;
+	int64_t tries_at; /* when the card told */
 	int tries;	  /* left; -1: the card does not tell (or the PIN is verified) */
 	bool refused;	  /* a PIN was refused since the last good one */
 	bool final_shown; /* CKF_USER_PIN_FINAL_TRY was shown since the last refusal */
@@ -168,6 +171,7 @@ struct p11_op {
 	bool always_auth;
 	bool context_login; /* C_Login(CKU_CONTEXT_SPECIFIC) came, with: */
 	struct secret *pin;
+	bool promised; /* the PIN is the one of the user login: see fresh.c */
 	EVP_MD_CTX *md;
 	EVP_CIPHER_CTX *cipher;
 	size_t pending;	  /* bytes that the cipher holds back */
@@ -189,6 +193,7 @@ struct p11_session {
 	_Atomic bool closed;
 	struct p11_find find;
 	struct p11_op op[OP_KINDS];
+	struct p11_cred *promised; /* the next signature with this key: see fresh.c */
 };
 
 struct p11_module {
@@ -273,6 +278,10 @@ CK_RV session_info(struct p11_session *s, CK_SESSION_INFO *info);
 CK_RV session_cancel(struct p11_session *s, CK_FLAGS flags);
 /* End the operations of all sessions that use this credential. */
 void slot_ops_end(struct p11_slot *slot, const struct p11_cred *c);
+/* The one signature with this key that is under way in the slot: NULL when there is none, or more. */
+struct p11_op *slot_op_signing(struct p11_slot *slot, const struct p11_cred *c);
+/* Forget the PINs that operations of any session wait with. */
+void slot_pins_end(struct p11_slot *slot);
 bool slot_has_ro_session(struct p11_slot *slot);
 
 /* --- login.c --- */
@@ -285,6 +294,21 @@ CK_RV login_set_pin(struct p11_session *s, const CK_BYTE *old, CK_ULONG old_n, c
 
 /* May it be a new PIN? CKR_PIN_LEN_RANGE, CKR_PIN_INVALID. */
 CK_RV pin_new_check(struct span pin);
+
+/* --- fresh.c (slot lock held) --- */
+
+/* Tests: another clock; NULL: the monotonic one again. */
+void p11_clock_override(int64_t (*now)(void));
+int64_t p11_now_ms(void);
+/* C_Login verified this PIN of the user. And: it was used, or is none any more. */
+void fresh_set(struct p11_slot *slot, struct span pin);
+void fresh_end(struct p11_token *t);
+/* C_GetAttributeValue of a PIN-always key's CKA_ALWAYS_AUTHENTICATE (the row a of tmpl): may the program be told
+ * CK_FALSE? That is then kept. */
+bool
+fresh_promise(struct p11_session *s, struct p11_cred *c, const CK_ATTRIBUTE *tmpl, CK_ULONG n, const CK_ATTRIBUTE *a);
+/* C_SignInit: the operation may have been promised before. */
+void fresh_redeem(struct p11_session *s, struct p11_op *op);
 
 /* --- login_so.c --- */
 

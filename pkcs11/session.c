@@ -207,6 +207,39 @@ slot_ops_end(struct p11_slot *slot, const struct p11_cred *c)
 	mutex_unlock(&m->table);
 }
 
+struct p11_op *
+slot_op_signing(struct p11_slot *slot, const struct p11_cred *c)
+{
+	struct p11_module *m = slot->module;
+	struct p11_op *found = NULL;
+	unsigned n = 0;
+
+	mutex_lock(&m->table);
+	for (size_t b = 0; b < P11_BUCKETS; b++)
+		for (struct p11_session *s = m->bucket[b]; s != NULL; s = s->next)
+			if (s->slot == slot && s->op[OP_SIGN].active && s->op[OP_SIGN].cred == c) {
+				found = &s->op[OP_SIGN];
+				n++;
+			}
+	mutex_unlock(&m->table);
+	return n == 1 ? found : NULL;
+}
+
+void
+slot_pins_end(struct p11_slot *slot)
+{
+	struct p11_module *m = slot->module;
+
+	mutex_lock(&m->table);
+	for (size_t b = 0; b < P11_BUCKETS; b++)
+		for (struct p11_session *s = m->bucket[b]; s != NULL; s = s->next)
+			for (int k = 0; s->slot == slot && k < OP_KINDS; k++) {
+				secret_free(&s->op[k].pin);
+				s->op[k].context_login = s->op[k].promised = false;
+			}
+	mutex_unlock(&m->table);
+}
+
 bool
 slot_has_ro_session(struct p11_slot *slot)
 {

@@ -106,6 +106,7 @@ token_free(struct p11_token **t)
 		data_clear(&(*t)->data[i], DATA_UNKNOWN);
 	secret_free(&(*t)->rejection);
 	secret_free(&(*t)->puk);
+	fresh_end(*t);
 	piv_close(&(*t)->card);
 	free(*t);
 	*t = NULL;
@@ -117,6 +118,7 @@ token_forget(struct p11_token *t)
 	if (t == NULL)
 		return;
 	secret_free(&t->puk);
+	fresh_end(t);
 	piv_forget(&t->card);
 }
 
@@ -132,6 +134,7 @@ token_logout(struct p11_token *t, bool tell_card)
 {
 	if (t->so != SO_NONE)
 		login_so_end(t, tell_card);
+	fresh_end(t);
 	if (!t->user)
 		return;
 	t->user = false;
@@ -323,6 +326,7 @@ token_tries(struct p11_token *t)
 	if ((e = piv_pin_primary(t->card, &ref)) != E_OK || (e = piv_pin_tries(t->card, ref, &t->tries)) != E_OK)
 		return e;
 	t->tries_known = true;
+	t->tries_at = p11_now_ms();
 	return E_OK;
 }
 

@@ -57,8 +57,8 @@ for ALG in rsa2048 p256; do
 	check "Thunderbird runs, $ALG" with_card $ALG drive
 	check "lists all seven certificates, $ALG" said "certificates: 7"
 	check "without a PIN, $ALG" said "prompts to list: 0"
-	check "one prompt to sign and the one for each use, $ALG" said "prompts to sign: 2"
-	check "only that one for the next signature, $ALG" said "prompts to sign again: 1"
+	check "one prompt to sign, $ALG" said "prompts to sign: 1"
+	check "one for the next signature, $ALG" said "prompts to sign again: 1"
 	check "signed mail is shown as good, $ALG" said "signed icons: message-signed-ok"
 	check "with its text, $ALG" said "signed body: right"
 	check "but not when it was changed, $ALG" said "changed icons: none"

@@ -245,8 +245,8 @@ without_context_login_the_operation_waits(void **state)
 	assert_rv(C_Sign(h, digest, sizeof digest, sig, &n), CKR_USER_NOT_LOGGED_IN);
 	assert_rv(C_SignInit(h, &m, key), CKR_OPERATION_ACTIVE);
 	assert_apdus(0);
-	/* Clients read attributes between C_SignInit and C_Sign. */
-	assert_true(p11_bool(h, key, CKA_ALWAYS_AUTHENTICATE));
+	/* Clients read attributes between C_SignInit and C_Sign; of this one see test_p11_pins.c. */
+	assert_true(p11_bool(h, key, CKA_SIGN));
 	assert_rv_ok(p11_login(h, CKU_CONTEXT_SPECIFIC, PIN));
 	assert_rv(p11_login(h, CKU_CONTEXT_SPECIFIC, PIN), CKR_USER_ALREADY_LOGGED_IN);
 	assert_rv_ok(C_Sign(h, digest, sizeof digest, sig, &n));
