@@ -38,7 +38,7 @@ const char help_derive[] = "usage: dpiv derive --to URI [--from URI] [--issuer N
 			   "  --alg ALG       kind of key; default: what the issuer asks for, else rsa2048\n"
 			   "  --again         derive anew although a valid credential is there\n"
 			   "  --wait SECONDS  how long to wait for an issuer that wants time; default: not\n"
-			   "                  at all\n"
+			   "                  at all. The request is kept: the same command goes on with it\n"
 			   "  --timeout SECS  how long one exchange with the issuer may take; default: 60\n"
 			   "\n"
 			   "PINs are asked for on the terminal. For scripts, name a file with the PIN in the\n"
@@ -58,6 +58,7 @@ const char help_derive[] = "usage: dpiv derive --to URI [--from URI] [--issuer N
 			   "  to = pkcs11:token=laptop?module-path=/usr/lib/softhsm/libsofthsm2.so\n"
 			   "  [issuer agency]\n"
 			   "  url = https://ca.example.test:8443\n"
+			   "  protocol = est                       (or cmp, scep)\n"
 			   "  cafile = /etc/dpiv/agency-root.pem\n";
 
 static volatile sig_atomic_t stopped;
@@ -245,6 +246,11 @@ issuer_section(const struct conf *conf, const char *name, struct options *o)
 		    E_CONF, "dpiv.conf has no [issuer %s] with an url; give the issuer's https address instead", name);
 	if (o->req.cafile == NULL)
 		o->req.cafile = conf_str(conf, section, "cafile");
+	o->req.protocol = conf_str(conf, section, "protocol");
+	o->req.secret = conf_str(conf, section, "secret");
+	o->req.reference = conf_str(conf, section, "reference");
+	o->req.fingerprint = conf_str(conf, section, "fingerprint");
+	o->req.weak = conf_bool(conf, section, "weak_algorithms");
 	o->req.test_policies = conf_bool(conf, section, "test_policies");
 	e = parse_tls(conf_str(conf, section, "tls"), &o->req.tls);
 	label = conf_str(conf, section, "label");

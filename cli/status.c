@@ -323,6 +323,22 @@ gather_credentials(struct status *s, struct store *store, bool tokens)
 	return e == E_NOTFOUND ? E_OK : e;
 }
 
+static void
+unfinished_text(const struct enrolment *r, char *out, size_t cap)
+{
+	char when[32];
+	struct tm tm;
+
+	if (r->step != ENROL_WAIT) {
+		snprintf(out, cap, "deriving the %s credential on '%s' was cut short", role_info(r->role)->name,
+		    r->token_label);
+		return;
+	}
+	strftime(when, sizeof when, "%Y-%m-%d %H:%M", localtime_r(&r->retry_at, &tm));
+	snprintf(out, cap, "the issuer has the request for the %s credential on '%s'; ask again after %s",
+	    role_info(r->role)->name, r->token_label, when);
+}
+
 static enum err
 gather_unfinished(struct status *s, struct store *store)
 {
@@ -335,10 +351,10 @@ gather_unfinished(struct status *s, struct store *store)
 		e = store_enrol_get(store, i, &r);
 		if (e == E_OK) {
 			json_array_append_new(s->unfinished,
-			    json_pack("{s:s, s:s, s:s, s:o}", "role", role_info(r.role)->name, "issuer", r.issuer,
-				"token", r.token_label, "since", json_time(r.created)));
-			snprintf(what, sizeof what, "deriving the %s credential on '%s' was cut short",
-			    role_info(r.role)->name, r.token_label);
+			    json_pack("{s:s, s:s, s:s, s:o, s:b}", "role", role_info(r.role)->name, "issuer", r.issuer,
+				"token", r.token_label, "since", json_time(r.created), "waiting",
+				r.step == ENROL_WAIT));
+			unfinished_text(&r, what, sizeof what);
 			snprintf(command, sizeof command, "dpiv derive --role %s --issuer %s --to '%s'",
 			    role_info(r.role)->name, r.issuer, r.token_uri);
 			attention(s, what, command);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Certification requests (PKCS #10, RFC 2986): the card's subject, the new public key, the channel binding as
- * challengePassword when the issuer asks for it (RFC 7030, 3.5), keyUsage of the role and the extensions that the
- * issuer listed (RFC 9908). The request is signed by the key in the token, which is the proof of possession, and
- * verified with the public key that was read back from the token: a token whose two halves do not belong together is
- * found out here and not by the issuer.
+ * challengePassword when the issuer asks for it (RFC 7030, 3.5) or SCEP's challenge, keyUsage of the role and the
+ * extensions that the issuer listed (RFC 9908). The request is signed by the key in the token, which is the proof of
+ * possession, and verified with the public key that was read back from the token: a token whose two halves do not
+ * belong together is found out here and not by the issuer.
  */
 #include <string.h>
 
@@ -47,7 +47,7 @@ csr_key_usage(uint32_t bits)
 
 /* The issuer decides about these; a request that repeats its wishes would only be able to contradict the profile. */
 static bool
-csr_ext_is_ours(const X509_EXTENSION *x)
+csr_ext_is_ours(const X509_EXTENSION *x, bool renewal)
 {
 	union {
 		const X509_EXTENSION *c;
@@ -56,7 +56,7 @@ csr_ext_is_ours(const X509_EXTENSION *x)
 	int nid = OBJ_obj2nid(X509_EXTENSION_get_object(cast.m));
 
 	return nid == NID_key_usage || nid == NID_ext_key_usage || nid == NID_certificate_policies ||
-	    nid == NID_basic_constraints;
+	    nid == NID_basic_constraints || (renewal && nid == NID_subject_alt_name);
 }
 
 static bool
@@ -68,6 +68,15 @@ csr_push(STACK_OF(X509_EXTENSION) * list, X509_EXTENSION *x)
 	return false;
 }
 
+/* RFC 7030, 4.2.2: Subject and SubjectAltName of a renewal are those of the current certificate. */
+static bool
+csr_old_names(const struct csr_in *in, STACK_OF(X509_EXTENSION) * list)
+{
+	int at = in->old != NULL ? X509_get_ext_by_NID(in->old, NID_subject_alt_name, -1) : -1;
+
+	return at < 0 || csr_push(list, X509_EXTENSION_dup(X509_get_ext(in->old, at)));
+}
+
 static bool
 csr_extensions(const struct csr_in *in, X509_REQ *req)
 {
@@ -75,11 +84,11 @@ csr_extensions(const struct csr_in *in, X509_REQ *req)
 	STACK_OF(X509_EXTENSION) *list = sk_X509_EXTENSION_new_null();
 	bool rsa = EVP_PKEY_get_base_id(in->pub) == EVP_PKEY_RSA, ok = list != NULL;
 
-	ok = ok && csr_push(list, csr_key_usage(rsa ? r->usage_rsa : r->usage_ec));
+	ok = ok && csr_push(list, csr_key_usage(rsa ? r->usage_rsa : r->usage_ec)) && csr_old_names(in, list);
 	for (int i = 0; ok && in->attrs != NULL && i < sk_X509_EXTENSION_num(in->attrs->exts); i++) {
 		X509_EXTENSION *x = sk_X509_EXTENSION_value(in->attrs->exts, i);
 
-		if (!csr_ext_is_ours(x))
+		if (!csr_ext_is_ours(x, in->old != NULL))
 			ok = csr_push(list, X509_EXTENSION_dup(x));
 	}
 	ok = ok && X509_REQ_add_extensions(req, list) == 1;
@@ -87,17 +96,23 @@ csr_extensions(const struct csr_in *in, X509_REQ *req)
 	return ok;
 }
 
+/* The channel binding, or a challenge: printable where it can be, as servers expect it (RFC 2985, 5.4.1). */
 static bool
-csr_binding(const struct csr_in *in, X509_REQ *req)
+csr_password(const struct csr_in *in, X509_REQ *req)
 {
-	WBUF_AUTO b64;
+	WBUF_AUTO text;
+	int type = V_ASN1_PRINTABLESTRING;
 
-	wbuf_init(&b64, 256);
-	if (in->binding.n == 0)
-		return true;
-	text_base64(in->binding, 0, &b64);
-	return !b64.bad &&
-	    X509_REQ_add1_attr_by_NID(req, NID_pkcs9_challengePassword, V_ASN1_PRINTABLESTRING, b64.p, (int)b64.n) == 1;
+	wbuf_init(&text, 256);
+	if (in->binding.n > 0)
+		text_base64(in->binding, 0, &text);
+	else
+		wbuf_span(&text, in->challenge);
+	if (text.bad || text.n == 0)
+		return !text.bad;
+	if (ASN1_PRINTABLE_type(text.p, (int)text.n) != V_ASN1_PRINTABLESTRING)
+		type = V_ASN1_UTF8STRING;
+	return X509_REQ_add1_attr_by_NID(req, NID_pkcs9_challengePassword, type, text.p, (int)text.n) == 1;
 }
 
 static bool
@@ -106,10 +121,10 @@ csr_fill(const struct csr_in *in, X509_REQ *req)
 	union {
 		const X509_NAME *c;
 		X509_NAME *m;
-	} name = { in->subject };
+	} name = { in->old != NULL ? X509_get_subject_name(in->old) : in->subject };
 
 	return X509_REQ_set_version(req, X509_REQ_VERSION_1) == 1 && X509_REQ_set_subject_name(req, name.m) == 1 &&
-	    X509_REQ_set_pubkey(req, in->pub) == 1 && csr_binding(in, req) && csr_extensions(in, req);
+	    X509_REQ_set_pubkey(req, in->pub) == 1 && csr_password(in, req) && csr_extensions(in, req);
 }
 
 enum err

@@ -18,6 +18,8 @@ struct csr_in {
 	EVP_PKEY *key;			 /* the same as a private key: signs */
 	struct span binding;		 /* channel binding, put in as challengePassword in base64; may be empty */
 	const struct proto_attrs *attrs; /* what the issuer wants; may be NULL */
+	struct span challenge;		 /* challengePassword where there is no binding; may be empty */
+	const X509 *old;		 /* renewal: its subject and subjectAltName are repeated; may be NULL */
 };
 
 /* The DER request, signed and verified again. E_CRYPTO when signing failed: see token_failed(). */

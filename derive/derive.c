@@ -67,8 +67,17 @@ derive_result_add(struct derive *d, const struct enrolment *e, X509 *cert, bool 
 	result_uri(d, e, r->uri, sizeof r->uri);
 }
 
-static enum err
-open_target(struct derive *d)
+char *
+derive_label(enum role role, X509 *cert, char out[64])
+{
+	char name[64];
+
+	snprintf(out, 64, "dpiv %s %.40s", role_info(role)->name, cert_name(cert, name, sizeof name));
+	return out;
+}
+
+enum err
+derive_open_target(struct derive *d)
 {
 	const struct derive_req *r = d->req;
 	enum err e = token_open(r->to, r->ask, r->ask_arg, &d->to);
@@ -84,9 +93,10 @@ plan_roles(struct derive *d, bool todo[ROLE_COUNT], bool *any)
 
 	*any = false;
 	for (size_t i = 0; e == E_OK && i < d->req->n_roles; i++) {
-		bool exists = false;
+		bool exists = false, waits = false;
 
-		if (!d->req->again)
+		e = wait_planned(d, d->req->role[i], &waits);
+		if (e == E_OK && !d->req->again && !waits)
 			e = derive_existing(d, d->req->role[i], &exists);
 		todo[i] = !exists;
 		*any = *any || !exists;
@@ -107,32 +117,30 @@ open_card(struct derive *d)
 	    strcmp(token_label(d->card.token), token_label(d->to)) == 0)
 		return err_set(E_ARG, "the PIV card itself cannot be the target; name another token with --to");
 	e = token_login(d->card.token);
-	return e == E_OK ? token_pkey(d->card.token, d->card.id, d->card.id_len, &d->card_key) : e;
+	return e == E_OK ? token_pkey(d->card.token, d->card.id, d->card.id_len, &d->id_key) : e;
 }
 
-static enum err
-open_conn(struct derive *d)
+/* The configuration's part of it. */
+static struct proto_conf
+conn_conf(const struct derive *d)
 {
 	const struct derive_req *r = d->req;
 	struct proto_conf conf = { .url = r->issuer,
+		.secret = r->secret,
+		.reference = r->reference,
+		.fingerprint = r->fingerprint,
+		.weak = r->weak,
+		.anchors = d->anchors,
 		.http = { .cafile = r->cafile,
 		    .tls = r->tls,
 		    .timeout = r->timeout,
-		    .cert = d->card.cert,
-		    .key = d->card_key,
+		    .cert = d->id_cert,
+		    .key = d->id_key,
 		    .stop = r->stop,
 		    .stop_arg = r->ui_arg } };
-	enum err e = E_OK;
 
 	memcpy(conf.label, r->label, sizeof conf.label);
-	if (r->cafile != NULL)
-		e = cert_read_file(r->cafile, &d->anchors);
-	if (e == E_OK)
-		e = card_chain(d->card.cert, d->anchors, &conf.http.chain);
-	if (e == E_OK)
-		e = d->proto->open(&conf, &d->conn);
-	sk_X509_pop_free(conf.http.chain, X509_free);
-	return e;
+	return conf;
 }
 
 /*
@@ -142,7 +150,7 @@ open_conn(struct derive *d)
 static enum err
 take_cacerts(struct derive *d)
 {
-	enum err e = d->proto->cacerts(d->conn, &d->cacerts);
+	enum err e = d->proto->cacerts != NULL ? d->proto->cacerts(d->conn, &d->cacerts) : E_OK;
 
 	if (e != E_OK || d->anchors != NULL)
 		return e;
@@ -158,6 +166,24 @@ take_cacerts(struct derive *d)
 	    ? E_OK
 	    : err_set(E_POLICY, "%s does not say by which root it issues; get its CA certificate and use --cafile",
 		  d->proto->server(d->conn));
+}
+
+enum err
+derive_open_conn(struct derive *d)
+{
+	struct proto_conf conf;
+	STACK_OF(X509) *chain = NULL;
+	enum err e = d->req->cafile != NULL ? cert_read_file(d->req->cafile, &d->anchors) : E_OK;
+
+	if (e == E_OK)
+		e = card_chain(d->id_cert, d->anchors, &chain);
+	if (e == E_OK) {
+		conf = conn_conf(d);
+		conf.http.chain = chain;
+		e = d->proto->open(&conf, &d->conn);
+	}
+	sk_X509_pop_free(chain, X509_free);
+	return e == E_OK ? take_cacerts(d) : e;
 }
 
 /* A failure that is really a card or token pulled out. */
@@ -185,7 +211,7 @@ run(struct derive *d)
 	enum err e;
 
 	derive_step(d, "looking at the token");
-	e = open_target(d);
+	e = derive_open_target(d);
 	if (e == E_OK)
 		e = derive_recover(d);
 	if (e == E_OK)
@@ -197,10 +223,10 @@ run(struct derive *d)
 	if (e == E_OK)
 		e = token_login(d->to);
 	derive_step(d, "authenticating to the issuer with the card");
+	if (e == E_OK && X509_up_ref(d->card.cert) == 1)
+		d->id_cert = d->card.cert;
 	if (e == E_OK)
-		e = open_conn(d);
-	if (e == E_OK)
-		e = take_cacerts(d);
+		e = derive_open_conn(d);
 	for (size_t i = 0; e == E_OK && i < d->req->n_roles; i++)
 		if (todo[i])
 			e = derive_role(d, d->req->role[i]);
@@ -208,24 +234,34 @@ run(struct derive *d)
 }
 
 enum err
+derive_around(struct derive *d, enum err (*run_fn)(struct derive *))
+{
+	enum err e = proto_find(d->req->protocol, &d->proto);
+
+	if (e == E_OK)
+		e = store_open(d->req->store, &d->store);
+	if (e == E_OK)
+		e = store_lock(d->store);
+	if (e == E_OK)
+		e = blame(d, run_fn(d));
+	if (d->conn != NULL)
+		d->proto->close(&d->conn);
+	EVP_PKEY_free(d->id_key);
+	X509_free(d->id_cert);
+	card_close(&d->card);
+	credential_clear(&d->old);
+	token_close(&d->to);
+	sk_X509_pop_free(d->anchors, X509_free);
+	sk_X509_pop_free(d->cacerts, X509_free);
+	store_close(&d->store);
+	return e;
+}
+
+enum err
 derive_run(const struct derive_req *req, struct derive_result *results, size_t *n)
 {
-	struct derive d = { .req = req, .proto = &proto_est, .results = results, .n_results = n };
-	enum err e;
+	struct derive d = { .req = req, .results = results, .n_results = n };
 
 	*n = 0;
-	e = store_open(req->store, &d.store);
-	if (e == E_OK)
-		e = store_lock(d.store);
-	if (e == E_OK)
-		e = blame(&d, run(&d));
-	if (d.conn != NULL)
-		d.proto->close(&d.conn);
-	EVP_PKEY_free(d.card_key);
-	card_close(&d.card);
-	token_close(&d.to);
-	sk_X509_pop_free(d.anchors, X509_free);
-	sk_X509_pop_free(d.cacerts, X509_free);
-	store_close(&d.store);
-	return e;
+	return derive_around(&d, run);
 }

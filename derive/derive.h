@@ -2,6 +2,7 @@
 #ifndef DPIV_DERIVE_DERIVE_H
 #define DPIV_DERIVE_DERIVE_H
 
+#include <stdint.h>
 #include <time.h>
 
 #include "base/err.h"
@@ -18,7 +19,12 @@
 struct derive_req {
 	const char *to;		       /* URI of the target token */
 	const char *from;	       /* URI of the card; NULL: the one PIV card */
-	const char *issuer;	       /* https address */
+	const char *issuer;	       /* address */
+	const char *protocol;	       /* "est", "cmp" or "scep"; NULL: est */
+	const char *secret;	       /* file with CMP's shared secret or SCEP's challenge, or NULL */
+	const char *reference;	       /* CMP: the name of that secret, or NULL */
+	const char *fingerprint;       /* SCEP: SHA-256 of the CA certificate, hex, or NULL */
+	bool weak;		       /* SCEP: SHA-1 and 3DES where the issuer has nothing better */
 	const char *cafile;	       /* trust anchors; NULL: the system's */
 	const char *label[ROLE_COUNT]; /* the issuer's names of the roles; NULL: the protocol's default */
 	enum http_tls tls;
@@ -49,5 +55,18 @@ struct derive_result {
 
 /* results has room for 2 * ROLE_COUNT; *n are filled in even when an error is returned: they stand. */
 enum err derive_run(const struct derive_req *req, struct derive_result *results, size_t *n) MUST_CHECK;
+
+/*
+ * The life of a credential, named by its row in the store (store_cred_get); req->to is its token, the issuer's facts
+ * are as for deriving, roles do not count. No card is needed: the old key asks.
+ */
+/* A new key in the place of a credential that is still valid. The old key and certificate are removed from the token
+ * when the new ones are recorded, but for an encryption key, which old mail needs. E_EXPIRED: derive anew with the
+ * card. */
+enum err
+derive_renew(const struct derive_req *req, int64_t credential, struct derive_result *results, size_t *n) MUST_CHECK;
+/* The issuer is asked to revoke (reason: RFC 5280, 5.3.1), and the credential is no longer active. The key stays on the
+ * token: removing it comes afterwards (token_destroy). E_UNSUP: not in this protocol, with what to do instead. */
+enum err derive_revoke(const struct derive_req *req, int64_t credential, int reason) MUST_CHECK;
 
 #endif

@@ -9,13 +9,17 @@
 #include "derive/store.h"
 #include "derive/token.h"
 
-/* One run; inside of derive*.c. */
+/* One run; inside of derive*.c and renew.c. */
 struct derive {
 	const struct derive_req *req;
 	struct store *store;
 	struct token *to;
-	struct card card;
-	EVP_PKEY *card_key;
+	struct card card;      /* a renewal has the certificate alone, from the store */
+	struct credential old; /* a renewal or revocation: of this one; else all zero */
+	int64_t credential;    /* its row */
+	int reason;	       /* of a revocation */
+	X509 *id_cert;	       /* who asks: the card, or the credential that is renewed; owned */
+	EVP_PKEY *id_key;
 	STACK_OF(X509) * anchors; /* what the cafile has; NULL: the system's anchors and the issuer's own roots */
 	STACK_OF(X509) * cacerts; /* what the issuer sent, not trusted by that */
 	const struct proto *proto;
@@ -27,15 +31,49 @@ struct derive {
 void derive_step(const struct derive *d, const char *fmt, ...) PRINTF(2, 3);
 enum err derive_stopped(const struct derive *d) MUST_CHECK; /* E_CANCELED when the person said so */
 void derive_result_add(struct derive *d, const struct enrolment *e, X509 *cert, bool existed, bool finished);
+/* CKA_LABEL of a role's objects for the person of this certificate. */
+char *derive_label(enum role role, X509 *cert, char out[64]);
 
-/* derive_recover.c: finish or undo what earlier runs left on this token. */
+/* derive.c: what every kind of run has around it. The store is open and locked while run() runs. */
+enum err derive_around(struct derive *d, enum err (*run)(struct derive *)) MUST_CHECK;
+enum err derive_open_target(struct derive *d) MUST_CHECK;
+/* With id_cert and id_key; the issuer's certificates are fetched. */
+enum err derive_open_conn(struct derive *d) MUST_CHECK;
+
+/* derive_recover.c: finish or undo what earlier runs left on this token; what waits for the issuer stays. */
 enum err derive_recover(struct derive *d) MUST_CHECK;
 /* Remove what an enrolment put on the token, and its row. Objects of somebody else under the same identifier stay. */
 enum err derive_undo(struct derive *d, struct enrolment *e, const char *why) MUST_CHECK;
+/* The enrolment is a credential now. After a renewal the old key and certificate leave the token, but for those that
+ * old mail was encrypted to; where that fails it is done by the next run. */
+enum err derive_record(struct derive *d, const struct enrolment *e, X509 *cert) MUST_CHECK;
 /* A valid credential of this role by this issuer, still on this token? */
 enum err derive_existing(struct derive *d, enum role role, bool *exists) MUST_CHECK;
 
 /* derive_role.c: one role from csrattrs to the record. */
 enum err derive_role(struct derive *d, enum role role) MUST_CHECK;
+
+/* One role's way; derive_role.c and derive_wait.c. */
+struct attempt {
+	struct derive *d;
+	struct enrolment e;
+	bool resumed; /* the key is that of an earlier run, whose request the issuer has */
+	enum token_alg alg;
+	struct proto_attrs attrs;
+	EVP_PKEY *pub, *key;
+	struct proto_issued issued;
+	X509 *cert; /* of issued */
+};
+
+/* derive_wait.c: an issuer that wants time */
+/* Before anybody is asked for a PIN: E_PENDING when the issuer does not want to be asked again yet and --wait does not
+ * reach that far. *waits: there is a request of this role to go on with. */
+enum err wait_planned(struct derive *d, enum role role, bool *waits) MUST_CHECK;
+/* Take up such a request: row, key. Nothing happens when there is none. */
+enum err wait_resume(struct attempt *a) MUST_CHECK;
+/* Ask for the certificate, and wait as far as --wait goes. */
+enum err wait_enrol(struct attempt *a) MUST_CHECK;
+/* After a failure: is the request still alive, so that key and row stay? The sentence then says when to come back. */
+bool wait_keeps(struct attempt *a, enum err *e);
 
 #endif

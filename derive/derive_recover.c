@@ -31,6 +31,48 @@ derive_undo(struct derive *d, struct enrolment *e, const char *why)
 	return err == E_OK ? store_enrol_undone(d->store, e, why) : err;
 }
 
+/* The old key of a renewal that is recorded. */
+static enum err
+recover_old(struct derive *d, const struct enrolment *e)
+{
+	size_t all, labelled;
+	enum err err = token_count(d->to, e->id, e->id_len, e->label, &all, &labelled);
+
+	if (err == E_OK && all > 0 && all == labelled)
+		err = token_destroy(d->to, e->id, e->id_len);
+	return err == E_OK ? store_enrol_cleared(d->store, e) : err;
+}
+
+/* A key that only decrypts is of use for as long as there is old mail. */
+static bool
+old_is_removed(struct derive *d, const struct enrolment *e, struct credential *old)
+{
+	memset(old, 0, sizeof *old);
+	if (e->renews == 0 || e->role == ROLE_ENCRYPT)
+		return false;
+	return store_cred_find(d->store, e->renews, old) == E_OK && enrol_is_here(d, e) &&
+	    strcmp(old->token_serial, e->token_serial) == 0 && strcmp(old->token_label, e->token_label) == 0;
+}
+
+enum err
+derive_record(struct derive *d, const struct enrolment *e, X509 *cert)
+{
+	struct enrolment row = *e; /* not owned */
+	struct credential old;
+	char label[64];
+	enum err err;
+
+	if (old_is_removed(d, e, &old)) {
+		err = store_enrol_renewed(d->store, &row, cert, &old, derive_label(old.role, old.cert, label));
+		if (err == E_OK && recover_old(d, &row) != E_OK)
+			log_warn("derive.old_key", "token=%s %s", e->token_label, err_msg());
+	} else {
+		err = store_enrol_done(d->store, e, cert);
+	}
+	credential_clear(&old);
+	return err;
+}
+
 static enum err
 key_fits(struct derive *d, const struct enrolment *e, bool *fits)
 {
@@ -69,10 +111,19 @@ recover_finish(struct derive *d, struct enrolment *e)
 	if (err == E_OK && !there)
 		err = token_put_cert(d->to, e->label, e->id, e->id_len, e->cert);
 	if (err == E_OK)
-		err = store_enrol_done(d->store, e, e->cert);
+		err = derive_record(d, e, e->cert);
 	if (err == E_OK)
 		derive_result_add(d, e, e->cert, false, true);
 	return err;
+}
+
+static enum err
+recover_one(struct derive *d, struct enrolment *e)
+{
+	if (e->step == ENROL_OLD)
+		return recover_old(d, e);
+	return e->step == ENROL_CERT && e->cert != NULL ? recover_finish(d, e)
+							: derive_undo(d, e, "a run was cut short");
 }
 
 enum err
@@ -87,12 +138,11 @@ derive_recover(struct derive *d)
 		err = store_enrol_get(d->store, i, &e);
 		if (err != E_OK)
 			break;
-		if (!enrol_is_here(d, &e)) {
-			i++; /* another token's; rows that are dealt with vanish from the list */
+		if (!enrol_is_here(d, &e) || e.step == ENROL_WAIT) {
+			i++; /* another token's, or the issuer's turn; rows that are dealt with vanish from the list */
 		} else {
 			derive_step(d, "clearing up after a run that was cut short");
-			err = e.step == ENROL_CERT && e.cert != NULL ? recover_finish(d, &e)
-								     : derive_undo(d, &e, "a run was cut short");
+			err = recover_one(d, &e);
 		}
 		enrolment_clear(&e);
 	}

@@ -21,23 +21,15 @@
 
 #define ID_RANDOM 16
 
-struct attempt {
-	struct derive *d;
-	struct enrolment e;
-	enum token_alg alg;
-	struct proto_attrs attrs;
-	EVP_PKEY *pub, *key;
-	struct proto_issued issued;
-	X509 *cert; /* of issued */
-};
-
 static enum err
 step_attrs(struct attempt *a)
 {
 	const struct derive_req *r = a->d->req;
 	enum err e = a->d->proto->attrs(a->d->conn, a->e.role, &a->attrs);
 
-	return e == E_OK ? csr_algorithm(&a->attrs, r->alg_chosen, r->alg, &a->alg) : e;
+	if (e == E_OK && !a->resumed)
+		e = csr_algorithm(&a->attrs, r->alg_chosen, r->alg, &a->alg);
+	return e;
 }
 
 /* The role's usual identifier when it is free, else a random one. */
@@ -60,15 +52,16 @@ static enum err
 step_place(struct attempt *a)
 {
 	struct derive *d = a->d;
-	char name[64];
 	enum err e;
 
+	if (a->resumed)
+		return E_OK;
 	snprintf(a->e.issuer, sizeof a->e.issuer, "%s", d->req->issuer);
 	snprintf(a->e.token_uri, sizeof a->e.token_uri, "%s", token_uri(d->to));
 	snprintf(a->e.token_serial, sizeof a->e.token_serial, "%s", token_serial_number(d->to));
 	snprintf(a->e.token_label, sizeof a->e.token_label, "%s", token_label(d->to));
-	snprintf(a->e.label, sizeof a->e.label, "dpiv %s %.40s", role_info(a->e.role)->name,
-	    cert_name(d->card.cert, name, sizeof name));
+	derive_label(a->e.role, d->card.cert, a->e.label);
+	a->e.renews = d->old.row;
 	if (X509_up_ref(d->card.cert) != 1)
 		return err_set(E_NOMEM, "out of memory");
 	a->e.card = d->card.cert;
@@ -82,81 +75,15 @@ static enum err
 step_generate(struct attempt *a)
 {
 	struct derive *d = a->d;
-	enum err e =
-	    token_generate(d->to, a->alg, role_info(a->e.role)->use, a->e.label, a->e.id, a->e.id_len, &a->pub);
+	enum token_use use = role_info(a->e.role)->use;
+	enum err e;
 
+	if (a->resumed)
+		return E_OK;
+	if (d->proto->opens_answers && (a->alg == TOKEN_RSA2048 || a->alg == TOKEN_RSA3072))
+		use = TOKEN_USE_DECRYPT;
+	e = token_generate(d->to, a->alg, use, a->e.label, a->e.id, a->e.id_len, &a->pub);
 	return e == E_OK ? token_pkey(d->to, a->e.id, a->e.id_len, &a->key) : e;
-}
-
-static enum err
-enrol_once(struct attempt *a)
-{
-	struct derive *d = a->d;
-	struct csr_in in = { .role = a->e.role,
-		.subject = X509_get_subject_name(d->card.cert),
-		.pub = a->pub,
-		.key = a->key,
-		.attrs = &a->attrs };
-	WBUF_AUTO csr;
-	enum err e;
-
-	wbuf_init(&csr, 64 * 1024);
-	if (a->attrs.binding)
-		in.binding = d->proto->binding(d->conn);
-	e = csr_build(&in, &csr);
-	if (e != E_OK)
-		return token_failed(d->to, e, "cannot sign the certificate request with the new key");
-	proto_issued_free(&a->issued);
-	return d->proto->enrol(d->conn, a->e.role, wbuf_view(&csr), &a->issued);
-}
-
-/* Sleep in short pieces, so that the person can stop it. */
-static enum err
-enrol_wait(struct attempt *a, long seconds)
-{
-	const struct timespec piece = { 0, 200 * 1000 * 1000 };
-
-	for (time_t end = time(NULL) + seconds; time(NULL) < end;) {
-		enum err e = derive_stopped(a->d);
-
-		if (e != E_OK)
-			return e;
-		derive_step(a->d, "waiting for the issuer, %ld s", (long)(end - time(NULL)));
-		(void)nanosleep(&piece, NULL);
-	}
-	return E_OK;
-}
-
-/*
- * A binding is that of the connection that the request goes over (RFC 7030, 3.5). When the server closed the connection
- * before, the request went over a new one with a stale binding: it is signed anew, once. An issuer that wants more time
- * (202) gets it as far as --wait goes, each time with a fresh signature.
- */
-static enum err
-step_enrol(struct attempt *a)
-{
-	long left = a->d->req->wait;
-	bool retried = false;
-	enum err e;
-
-	for (;;) {
-		long pause;
-
-		e = enrol_once(a);
-		if (e == E_REMOTE && a->attrs.binding && !a->issued.same_connection && !retried) {
-			retried = true;
-			continue;
-		}
-		pause = a->issued.retry_after;
-		if (e != E_PENDING || pause <= 0 || pause > left)
-			break;
-		left -= pause;
-		e = enrol_wait(a, pause);
-		if (e != E_OK)
-			break;
-		retried = false;
-	}
-	return e;
 }
 
 static enum err
@@ -174,9 +101,9 @@ step_check(struct attempt *a)
 
 	if (!d->proto->authenticated(d->conn))
 		return err_set(E_POLICY,
-		    "%s issued a certificate without asking for the card's; such an issuer cannot know whom it "
+		    "%s issued a certificate without asking for the %s; such an issuer cannot know whom it "
 		    "certifies, nothing was installed",
-		    d->proto->server(d->conn));
+		    d->proto->server(d->conn), d->old.cert != NULL ? "old one" : "card's");
 	rules.others = X509_chain_up_ref(d->cacerts);
 	for (int i = 0; rules.others != NULL && i < sk_X509_num(a->issued.certs); i++)
 		if (X509_up_ref(sk_X509_value(a->issued.certs, i)) == 1 &&
@@ -236,17 +163,18 @@ step_record(struct attempt *a)
 
 	if (e == E_OK)
 		e = keep_issuers(a, a->issued.certs);
-	return e != E_OK ? e : store_enrol_done(a->d->store, &a->e, a->cert);
+	return e != E_OK ? e : derive_record(a->d, &a->e, a->cert);
 }
 
 static const struct {
 	const char *text;
 	enum err (*run)(struct attempt *);
 } steps[] = {
+	{ "looking for a request under way", wait_resume },
 	{ "asking what the issuer wants", step_attrs },
 	{ "finding a place on the token", step_place },
 	{ "generating the key in the token", step_generate },
-	{ "requesting the certificate", step_enrol },
+	{ "requesting the certificate", wait_enrol },
 	{ "checking the certificate", step_check },
 	{ "noting the certificate", step_keep },
 	{ "installing the certificate", step_install },
@@ -269,7 +197,7 @@ attempt_undo(struct attempt *a, enum err e)
 {
 	char *why;
 
-	if (a->e.row == 0)
+	if (a->e.row == 0 || wait_keeps(a, &e))
 		return e;
 	why = strdup(err_msg());
 	EVP_PKEY_free(a->key);

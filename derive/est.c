@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Enrolment over Secure Transport, client side (RFC 7030, RFC 8951): cacerts, csrattrs, simpleenroll as a row of
- * proto.h. PKI-AUTH (FIPS 201-3, 6.2.3.1) is the TLS client authentication with the card's key; so a server that never
- * asks for the certificate is not one that can derive, and nothing is sent to it. Requests go out in 64-column lines,
- * replies are read as they come.
+ * Enrolment over Secure Transport, client side (RFC 7030, RFC 8951): cacerts, csrattrs, simpleenroll and simplereenroll
+ * as a row of proto.h. PKI-AUTH (FIPS 201-3, 6.2.3.1) is the TLS client authentication with the card's key; so a server
+ * that never asks for the certificate is not one that can derive, and nothing is sent to it. Requests go out in
+ * 64-column lines, replies are read as they come.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
+#include "derive/csr.h"
 #include "derive/est_reply.h"
 #include "derive/proto.h"
 
@@ -169,12 +170,6 @@ est_attrs(struct proto_conn *c, enum role role, struct proto_attrs *out)
 	return e;
 }
 
-static struct span
-est_binding(struct proto_conn *c)
-{
-	return http_binding(c->http);
-}
-
 static enum err
 est_answer(struct proto_conn *c, const struct http_reply *r, const char *what, struct proto_issued *out)
 {
@@ -194,30 +189,70 @@ est_answer(struct proto_conn *c, const struct http_reply *r, const char *what, s
 	    : err_up(e, "%s: %s sent something else than a certificate; tell the issuer", what, http_server(c->http));
 }
 
+/* The request in 64-column lines. Its binding is that of the present connection (RFC 7030, 3.5). */
 static enum err
-est_enrol(struct proto_conn *c, enum role role, struct span csr, struct proto_issued *out)
+est_body(struct proto_conn *c, const struct proto_request *rq, struct wbuf *body)
+{
+	struct csr_in in = { .role = rq->role,
+		.subject = rq->subject,
+		.pub = rq->pub,
+		.key = rq->key,
+		.attrs = rq->attrs,
+		.old = rq->old };
+	WBUF_AUTO csr;
+	enum err e;
+
+	wbuf_init(&csr, 64 * 1024);
+	if (rq->attrs != NULL && rq->attrs->binding)
+		in.binding = http_binding(c->http);
+	e = csr_build(&in, &csr);
+	if (e != E_OK)
+		return e;
+	text_base64(wbuf_view(&csr), LINE, body);
+	wbuf_u8(body, '\n');
+	return body->bad ? err_set(E_NOMEM, "out of memory") : E_OK;
+}
+
+static enum err
+est_enrol_once(struct proto_conn *c, const struct proto_request *rq, struct proto_issued *out, bool *stale)
 {
 	char url[URL_MAX], what[64];
 	struct http_reply r;
 	WBUF_AUTO body;
-	enum err e = est_url(c, c->label[role], "simpleenroll", url);
+	enum err e = est_url(c, c->label[rq->role], rq->old != NULL ? "simplereenroll" : "simpleenroll", url);
 
-	memset(out, 0, sizeof *out);
-	snprintf(what, sizeof what, "the %s certificate", role_info(role)->what);
+	*stale = false;
+	snprintf(what, sizeof what, "the %s certificate", role_info(rq->role)->what);
 	wbuf_init(&body, HTTP_BODY_MAX);
 	http_reply_init(&r);
-	text_base64(csr, LINE, &body);
-	wbuf_u8(&body, '\n');
-	if (e == E_OK && body.bad)
-		e = err_set(E_NOMEM, "out of memory");
 	if (e == E_OK)
-		e = http_post(c->http, url, "application/pkcs10", "application/pkcs7-mime", wbuf_view(&body), &r);
+		e = est_body(c, rq, &body);
 	if (e == E_OK) {
-		out->same_connection = r.same_connection;
+		/* RFC 8951, 3.1: the transfer encoding means nothing in HTTP, but an older server wants to see it */
+		const struct http_content post = { "application/pkcs10", "application/pkcs7-mime",
+			"Content-Transfer-Encoding: base64", wbuf_view(&body) };
+
+		e = http_post(c->http, url, &post, &r);
+	}
+	if (e == E_OK) {
 		e = est_answer(c, &r, what, out);
+		*stale = e == E_REMOTE && rq->attrs != NULL && rq->attrs->binding && !r.same_connection;
 	}
 	http_reply_free(&r);
 	return e;
+}
+
+/* When the server closed the connection before, the request went over a new one with a stale binding: it is signed
+ * anew, once. A request that is repeated after 202 is signed anew as well, for the same reason. */
+static enum err
+est_enrol(struct proto_conn *c, const struct proto_request *rq, struct proto_issued *out)
+{
+	bool stale;
+	enum err e;
+
+	memset(out, 0, sizeof *out);
+	e = est_enrol_once(c, rq, out, &stale);
+	return e != E_OK && stale ? est_enrol_once(c, rq, out, &stale) : e;
 }
 
 static bool
@@ -233,11 +268,10 @@ est_server(struct proto_conn *c)
 }
 
 const struct proto proto_est = {
-	.name = "EST",
+	.name = "est",
 	.open = est_open,
 	.cacerts = est_cacerts,
 	.attrs = est_attrs,
-	.binding = est_binding,
 	.enrol = est_enrol,
 	.authenticated = est_authenticated,
 	.server = est_server,

@@ -18,20 +18,6 @@
 #define CERTS_MAX 64
 #define ATTRS_MAX 64
 
-void
-proto_attrs_free(struct proto_attrs *a)
-{
-	sk_X509_EXTENSION_pop_free(a->exts, X509_EXTENSION_free);
-	memset(a, 0, sizeof *a);
-}
-
-void
-proto_issued_free(struct proto_issued *i)
-{
-	sk_X509_pop_free(i->certs, X509_free);
-	memset(i, 0, sizeof *i);
-}
-
 /* Lines of PEM armour left out. */
 static void
 strip_armour(struct span in, struct wbuf *out)

@@ -184,7 +184,7 @@ setup(struct http *h)
 	SET(CURLOPT_ERRORBUFFER, h->curl_error);
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_PROXY, "");
-	SET(CURLOPT_PROTOCOLS_STR, "https");
+	SET(CURLOPT_PROTOCOLS_STR, h->conf.plain ? "https,http" : "https");
 	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_TIMEOUT, h->conf.timeout);
@@ -255,16 +255,17 @@ http_close(struct http **hp)
 
 /* --- one exchange ------------------------------------------------------------------------------------------------- */
 
-/* "host:port" of an https URL; false for anything else. */
+/* "host:port" of an https URL (of http too where that is allowed); false for anything else. */
 static bool
-url_origin(const char *url, char *out, size_t cap)
+url_origin(const struct http *h, const char *url, char *out, size_t cap)
 {
 	CURLU *u = curl_url();
 	char *scheme = NULL, *host = NULL, *port = NULL;
 	bool ok;
 
 	ok = u != NULL && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
-	    curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK && strcasecmp(scheme, "https") == 0 &&
+	    curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+	    (strcasecmp(scheme, "https") == 0 || (h->conf.plain && strcasecmp(scheme, "http") == 0)) &&
 	    curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
 	    curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
 	    snprintf(out, cap, "%s:%s", host, port) < (int)cap;
@@ -308,8 +309,8 @@ perform(struct http *h, const char *url, struct http_reply *r)
 	struct http_failure f = { .server = h->server, .detail = h->curl_error };
 	CURLcode c;
 
-	if (!url_origin(url, h->server, sizeof h->server))
-		return err_set(E_ARG, "'%.200s' is not an https address", url);
+	if (!url_origin(h, url, h->server, sizeof h->server))
+		return err_set(E_ARG, "'%.200s' is not an http%s address", url, h->conf.plain ? "" : "s");
 	h->alert = 0;
 	h->header_bytes = 0;
 	h->too_much = false;
@@ -335,11 +336,21 @@ perform(struct http *h, const char *url, struct http_reply *r)
 	return http_why(&f);
 }
 
+/* Scheme, host and port the same? From TLS to plain HTTP is another origin. */
+static bool
+url_same_origin(const struct http *h, const char *a, const char *b)
+{
+	char origin[256], other[256];
+
+	return url_origin(h, a, origin, sizeof origin) && url_origin(h, b, other, sizeof other) &&
+	    strcasecmp(origin, other) == 0 && (strncasecmp(a, "https:", 6) == 0) == (strncasecmp(b, "https:", 6) == 0);
+}
+
 /* RFC 7030, 3.2.1: redirects within the origin need no consent; others are refused. */
 static enum err
 follow(struct http *h, const char *url, struct http_reply *r)
 {
-	char origin[256], other[256], safe[256];
+	char safe[256];
 	char *next = NULL, *at = strdup(url);
 	enum err e = at != NULL ? E_OK : err_set(E_NOMEM, "out of memory");
 
@@ -353,8 +364,7 @@ follow(struct http *h, const char *url, struct http_reply *r)
 		text_safe(span_str(next), safe, sizeof safe);
 		if (i >= REDIRECTS_MAX)
 			e = err_set(E_REMOTE, "%s redirects in a circle (now to %s); tell the issuer", h->server, safe);
-		else if (!url_origin(at, origin, sizeof origin) || !url_origin(next, other, sizeof other) ||
-		    strcasecmp(origin, other) != 0)
+		else if (!url_same_origin(h, at, next))
 			e = err_set(E_POLICY,
 			    "%s redirects to %s, which is another server; if that is right, use its address "
 			    "as the issuer's",
@@ -402,20 +412,19 @@ http_get(struct http *h, const char *url, const char *accept, struct http_reply 
 }
 
 enum err
-http_post(struct http *h, const char *url, const char *type, const char *accept, struct span body, struct http_reply *r)
+http_post(struct http *h, const char *url, const struct http_content *content, struct http_reply *r)
 {
 	char accepts[128], types[128];
-	/* RFC 8951, 3.1: the transfer encoding means nothing in HTTP, but an older server wants to see it */
-	const char *headers[] = { accepts, types, "Content-Transfer-Encoding: base64", "Expect:" };
+	const char *headers[] = { accepts, types, "Expect:", content->more };
 	enum err e;
 
-	snprintf(accepts, sizeof accepts, "Accept: %s", accept);
-	snprintf(types, sizeof types, "Content-Type: %s", type);
+	snprintf(accepts, sizeof accepts, "Accept: %s", content->accept);
+	snprintf(types, sizeof types, "Content-Type: %s", content->type);
 	curl_easy_setopt(h->curl, CURLOPT_POST, 1L);
-	curl_easy_setopt(h->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
-	curl_easy_setopt(h->curl, CURLOPT_POSTFIELDS, body.p);
+	curl_easy_setopt(h->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)content->body.n);
+	curl_easy_setopt(h->curl, CURLOPT_POSTFIELDS, content->body.p);
 	/* a 307 or 308 within the origin keeps the method */
-	e = exchange(h, url, headers, 4, r);
+	e = exchange(h, url, headers, content->more != NULL ? 4 : 3, r);
 	curl_easy_setopt(h->curl, CURLOPT_POSTFIELDS, NULL);
 	curl_easy_setopt(h->curl, CURLOPT_HTTPGET, 1L);
 	return e;

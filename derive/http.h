@@ -12,7 +12,8 @@
 /*
  * An HTTPS client for enrolment: TLS 1.2 and 1.3, client authentication with any EVP_PKEY (a token's), one server,
  * bounded in time and size, connections reused. Redirects are followed within the origin only, at most three. Every
- * failure is a sentence that names the server, what it said and what to do.
+ * failure is a sentence that names the server, what it said and what to do. Without TLS only where the caller's
+ * protocol protects its messages by itself (plain).
  */
 struct http;
 
@@ -21,6 +22,7 @@ enum http_tls { HTTP_TLS_12_UP, HTTP_TLS_12, HTTP_TLS_13 };
 struct http_conf {
 	const char *cafile; /* PEM trust anchors for the server; NULL: the system's */
 	enum http_tls tls;
+	bool plain;   /* http:// addresses too */
 	long timeout; /* seconds for one exchange; 0: HTTP_TIMEOUT */
 	/* client authentication, all or none; references are taken. chain: may be NULL, the leaf not in it */
 	X509 *cert;
@@ -49,11 +51,17 @@ void http_reply_free(struct http_reply *r);
 enum err http_open(const struct http_conf *conf, struct http **out) MUST_CHECK;
 void http_close(struct http **h);
 
-/* url must be https. Any status is a success here: the caller judges reply->status. E_NET, E_REMOTE (the server refused
- * our certificate), E_POLICY (its certificate is not trusted, or it redirects elsewhere), E_PROTO, E_CANCELED. */
+/* url must be https, unless plain. Any status is a success here: the caller judges reply->status. E_NET, E_REMOTE (the
+ * server refused our certificate), E_POLICY (its certificate is not trusted, or it redirects elsewhere), E_PROTO,
+ * E_CANCELED. */
 enum err http_get(struct http *h, const char *url, const char *accept, struct http_reply *r) MUST_CHECK;
-enum err http_post(struct http *h, const char *url, const char *type, const char *accept, struct span body,
-    struct http_reply *r) MUST_CHECK;
+/* What is posted: more is one more header line, or NULL. */
+struct http_content {
+	const char *type, *accept, *more;
+	struct span body;
+};
+enum err
+http_post(struct http *h, const char *url, const struct http_content *content, struct http_reply *r) MUST_CHECK;
 
 /* The channel binding of the current connection (RFC 5929 tls-unique for TLS 1.2, RFC 9266 tls-exporter for 1.3);
  * empty when there is no connection yet. */

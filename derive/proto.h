@@ -6,16 +6,24 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/secret.h"
 #include "derive/http.h"
 #include "derive/role.h"
 
 /*
- * An enrolment protocol: one row of functions. EST is the first; SCEP and CMP fit the same row. A connection belongs to
- * one issuer and one client identity; roles are enrolled over it one after the other.
+ * An enrolment protocol: one row of functions. EST is a row; SCEP and CMP fit. A connection belongs to one issuer and
+ * one identity: the PIV card's, or that of the credential which is renewed or revoked; it is http.cert and http.key,
+ * also where a protocol signs its messages instead of the TLS handshake. Roles are enrolled over it one after the
+ * other.
  */
 struct proto_conf {
 	const char *url;	       /* of the issuer, as configured */
 	const char *label[ROLE_COUNT]; /* server-side name of the role's profile; NULL: the protocol's default */
+	const char *secret;	       /* file with SCEP's challenge or CMP's shared secret; NULL: none */
+	const char *reference;	       /* CMP: the name of that secret at the issuer */
+	const char *fingerprint;       /* SCEP: SHA-256 of the CA certificate in hex, or NULL */
+	bool weak;		       /* SCEP: SHA-1 and 3DES where the issuer offers nothing better */
+	STACK_OF(X509) * anchors;      /* to whom signed answers must lead; borrowed while open; NULL: none known */
 	struct http_conf http;
 };
 
@@ -30,32 +38,55 @@ struct proto_attrs {
 };
 void proto_attrs_free(struct proto_attrs *a);
 
+/* A certificate is wanted for a key that is in a token already. */
+struct proto_request {
+	enum role role;
+	const X509_NAME *subject; /* what the card says; the issuer decides */
+	EVP_PKEY *pub, *key;	  /* the new key: public as read back from the token; and private, to sign with */
+	const struct proto_attrs *attrs;
+	X509 *old;  /* renews this one, whose key is the connection's identity; NULL: a first certificate */
+	bool asked; /* the issuer has had this request before, from this run or an earlier one, and wanted time */
+};
+
 /* What the issuer answered. */
 struct proto_issued {
 	STACK_OF(X509) * certs; /* the certificate and whatever came with it, in any order */
-	long retry_after;	/* with E_PENDING: seconds, never negative */
-	bool same_connection;	/* the request went over the connection whose binding it carries */
+	long retry_after;	/* with E_PENDING: seconds, 0 when the issuer does not have the request */
 };
 void proto_issued_free(struct proto_issued *i);
+
+/* A key pair that the issuer generated, for encryption with escrow only. */
+struct proto_keygen {
+	STACK_OF(X509) * certs;
+	struct secret *key; /* DER PrivateKeyInfo */
+};
+void proto_keygen_free(struct proto_keygen *k);
 
 struct proto_conn;
 
 struct proto {
-	const char *name;
+	const char *name; /* as in dpiv.conf */
+	/* An RSA key must open the answer to its own request, so it is generated with the right to decrypt. */
+	bool opens_answers;
 	enum err (*open)(const struct proto_conf *conf, struct proto_conn **out) MUST_CHECK;
-	/* Certificates of the issuer: not trusted by having come from here. */
+	/* Certificates of the issuer: not trusted by having come from here. NULL: the protocol has no such request. */
 	enum err (*cacerts)(struct proto_conn *c, STACK_OF(X509) * *out) MUST_CHECK;
 	enum err (*attrs)(struct proto_conn *c, enum role role, struct proto_attrs *out) MUST_CHECK;
-	/* The binding of the present connection, empty when there is none. */
-	struct span (*binding)(struct proto_conn *c);
-	/* The DER request. E_PENDING, E_REMOTE (refused, with its reason), … */
-	enum err (*enrol)(struct proto_conn *c, enum role role, struct span csr, struct proto_issued *out) MUST_CHECK;
-	/* Has the server asked for the client's certificate? */
+	/* E_PENDING: call again after retry_after seconds, over this or a later connection, with asked set and the
+	 * same key. E_REMOTE: refused, with its reason. E_CRYPTO: a key did not work, see token_failed(). */
+	enum err (*enrol)(struct proto_conn *c, const struct proto_request *rq, struct proto_issued *out) MUST_CHECK;
+	/* Ask for the revocation of a certificate, with a reason of RFC 5280, 5.3.1. NULL: not in this protocol. */
+	enum err (*revoke)(struct proto_conn *c, X509 *cert, int reason) MUST_CHECK;
+	/* The issuer generates the key and keeps a copy. NULL: not in this protocol. */
+	enum err (*keygen)(struct proto_conn *c, const struct proto_request *rq, struct proto_keygen *out) MUST_CHECK;
+	/* Has the issuer seen a proof of who asks: the identity's signature, or the secret? */
 	bool (*authenticated)(struct proto_conn *c);
 	const char *(*server)(struct proto_conn *c);
 	void (*close)(struct proto_conn **c);
 };
 
 extern const struct proto proto_est;
+/* "est"; NULL is est. E_CONF with the names that there are. */
+enum err proto_find(const char *name, const struct proto **out) MUST_CHECK;
 
 #endif

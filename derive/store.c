@@ -57,6 +57,8 @@ static const char *const steps[] = {
 	"CREATE TRIGGER event_kept BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'events are kept'); END;"
 	"CREATE TRIGGER event_fixed BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'events are not changed'); END;",
 	"CREATE TABLE issuer_cert (der BLOB NOT NULL PRIMARY KEY, at INTEGER NOT NULL);",
+	"ALTER TABLE enrolment ADD COLUMN retry_at INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE enrolment ADD COLUMN renews INTEGER NOT NULL DEFAULT 0;",
 };
 
 static const struct db_schema schema = { "state store", 0x64506976, steps, sizeof steps / sizeof steps[0] };
@@ -195,6 +197,7 @@ void
 credential_clear(struct credential *c)
 {
 	X509_free(c->cert);
+	X509_free(c->card);
 	memset(c, 0, sizeof *c);
 }
 
@@ -277,34 +280,54 @@ cred_read(struct db_rows *q, struct credential *out)
 	out->cert = store_blob_cert(db_col_blob(q, 7));
 	out->active = db_col_int(q, 8) != 0;
 	out->created = (time_t)db_col_int(q, 9);
+	out->card = store_blob_cert(db_col_blob(q, 10));
 	if (out->cert == NULL)
 		return err_set(E_STORE, "a credential in the state store is damaged");
 	return E_OK;
 }
 
-enum err
-store_cred_get(struct store *s, size_t i, struct credential *out)
+#define CRED_SELECT                                                                                                    \
+	"SELECT id, role, issuer, token_uri, token_serial, token_label, key_id, cert, active, created, card_cert"      \
+	" FROM credential "
+
+/* The one row of a query. */
+static enum err
+cred_first(struct db_rows **q, enum err e, struct credential *out)
 {
-	struct db_rows *q = NULL;
 	bool row = false;
-	enum err e = db_query(s->db, &q,
-	    "SELECT id, role, issuer, token_uri, token_serial, token_label, key_id, cert, active, created"
-	    " FROM credential ORDER BY active DESC, id DESC LIMIT 1 OFFSET ?",
-	    DB_ARGS(db_int((int64_t)i)));
 
 	memset(out, 0, sizeof *out);
 	if (e == E_OK)
-		e = db_next(q, &row);
+		e = db_next(*q, &row);
 	if (e == E_OK)
-		e = row ? cred_read(q, out) : err_set(E_NOTFOUND, "there is no such credential");
-	db_done(&q);
+		e = row ? cred_read(*q, out) : err_set(E_NOTFOUND, "there is no such credential");
+	db_done(q);
 	if (e != E_OK)
 		credential_clear(out);
 	return e;
 }
 
 enum err
-store_cred_lost(struct store *s, const struct credential *c, const char *why)
+store_cred_get(struct store *s, size_t i, struct credential *out)
+{
+	struct db_rows *q = NULL;
+	enum err e = db_query(
+	    s->db, &q, CRED_SELECT "ORDER BY active DESC, id DESC LIMIT 1 OFFSET ?", DB_ARGS(db_int((int64_t)i)));
+
+	return cred_first(&q, e, out);
+}
+
+enum err
+store_cred_find(struct store *s, int64_t row, struct credential *out)
+{
+	struct db_rows *q = NULL;
+	enum err e = db_query(s->db, &q, CRED_SELECT "WHERE id = ?", DB_ARGS(db_int(row)));
+
+	return cred_first(&q, e, out);
+}
+
+static enum err
+cred_end(struct store *s, const struct credential *c, const char *what, const char *why)
 {
 	char detail[512];
 	enum err e = db_begin(s->db);
@@ -315,6 +338,18 @@ store_cred_lost(struct store *s, const struct credential *c, const char *why)
 	    c->issuer, why);
 	e = db_run(s->db, "UPDATE credential SET active = 0 WHERE id = ?", DB_ARGS(db_int(c->row)));
 	if (e == E_OK)
-		e = store_event(s, "lost", detail);
+		e = store_event(s, what, detail);
 	return db_end(s->db, e);
+}
+
+enum err
+store_cred_lost(struct store *s, const struct credential *c, const char *why)
+{
+	return cred_end(s, c, "lost", why);
+}
+
+enum err
+store_cred_revoked(struct store *s, const struct credential *c, const char *why)
+{
+	return cred_end(s, c, "revoked", why);
 }

@@ -23,6 +23,8 @@ struct store;
 enum enrol_step {
 	ENROL_KEY,  /* the key may exist; no certificate was received */
 	ENROL_CERT, /* the certificate was received and is in the row; it may or may not be on the token */
+	ENROL_WAIT, /* the issuer has the request for this key and wants time: the key is kept */
+	ENROL_OLD, /* a renewal is done; the objects of this identifier are those of the old key, still to be removed */
 };
 
 struct enrolment {
@@ -38,6 +40,8 @@ struct enrolment {
 	X509 *cert;	/* ENROL_CERT; owned */
 	X509 *card;	/* PIV Authentication certificate; owned */
 	time_t created;
+	time_t retry_at; /* ENROL_WAIT: not before */
+	int64_t renews;	 /* row of the credential that it renews, 0: none */
 };
 void enrolment_clear(struct enrolment *e);
 
@@ -50,6 +54,7 @@ struct credential {
 	uint8_t id[STORE_ID_MAX];
 	size_t id_len;
 	X509 *cert; /* owned */
+	X509 *card; /* PIV Authentication certificate that it was derived from; owned, NULL when damaged */
 	time_t created;
 	bool active; /* false: replaced or gone from its token */
 };
@@ -65,8 +70,16 @@ enum err store_lock(struct store *s) MUST_CHECK;
 
 enum err store_enrol_begin(struct store *s, struct enrolment *e) MUST_CHECK; /* sets e->row */
 enum err store_enrol_cert(struct store *s, const struct enrolment *e, X509 *cert) MUST_CHECK;
+/* The issuer wants to be asked again, not before retry_at. */
+enum err store_enrol_wait(struct store *s, struct enrolment *e, time_t retry_at) MUST_CHECK;
 /* The enrolment became a credential; an older one of the same role, issuer and token is no longer active. */
 enum err store_enrol_done(struct store *s, const struct enrolment *e, X509 *cert) MUST_CHECK;
+/* The same for a renewal, whose old key has to be removed from the token yet: the enrolment stays as ENROL_OLD with the
+ * old one's identifier and label, and e becomes that. */
+enum err store_enrol_renewed(
+    struct store *s, struct enrolment *e, X509 *cert, const struct credential *old, const char *old_label) MUST_CHECK;
+/* ENROL_OLD is dealt with. */
+enum err store_enrol_cleared(struct store *s, const struct enrolment *e) MUST_CHECK;
 /* Undone: nothing is left on the token. why goes to the events. */
 enum err store_enrol_undone(struct store *s, const struct enrolment *e, const char *why) MUST_CHECK;
 /* The i-th enrolment under way; E_NOTFOUND past the end. */
@@ -74,6 +87,10 @@ enum err store_enrol_get(struct store *s, size_t i, struct enrolment *out) MUST_
 
 /* The i-th credential (active ones first, newest first); E_NOTFOUND past the end. */
 enum err store_cred_get(struct store *s, size_t i, struct credential *out) MUST_CHECK;
+/* By its row; E_NOTFOUND. */
+enum err store_cred_find(struct store *s, int64_t row, struct credential *out) MUST_CHECK;
+/* The issuer has revoked it, or was told to: no longer active. */
+enum err store_cred_revoked(struct store *s, const struct credential *c, const char *why) MUST_CHECK;
 enum err store_cred_lost(struct store *s, const struct credential *c, const char *why) MUST_CHECK;
 
 /* Certificates of the CAs that came with derived credentials, for signers to send along; each is kept once. */

@@ -33,11 +33,11 @@ enrol_insert(struct store *s, struct enrolment *e, struct span card)
 {
 	enum err err = db_run(s->db,
 	    "INSERT INTO enrolment (role, step, issuer, token_uri, token_serial, token_label, key_id, label, "
-	    "card_cert, created)"
-	    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	    "card_cert, created, renews)"
+	    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	    DB_ARGS(db_text(role_info(e->role)->name), db_int(ENROL_KEY), db_text(e->issuer), db_text(e->token_uri),
 		db_text(e->token_serial), db_text(e->token_label), db_blob(span_of(e->id, e->id_len)),
-		db_text(e->label), db_blob(card), db_int(e->created)));
+		db_text(e->label), db_blob(card), db_int(e->created), db_int(e->renews)));
 
 	if (err == E_OK)
 		e->row = db_last_id(s->db);
@@ -83,6 +83,25 @@ store_enrol_cert(struct store *s, const struct enrolment *e, X509 *cert)
 	return db_end(s->db, err);
 }
 
+enum err
+store_enrol_wait(struct store *s, struct enrolment *e, time_t retry_at)
+{
+	enum err err = db_begin(s->db);
+
+	if (err != E_OK)
+		return err;
+	err = db_run(s->db, "UPDATE enrolment SET step = ?, retry_at = ? WHERE id = ?",
+	    DB_ARGS(db_int(ENROL_WAIT), db_int(retry_at), db_int(e->row)));
+	if (err == E_OK && e->step != ENROL_WAIT)
+		err = event_about(s, "waiting", e, "the issuer has the request and wants time");
+	err = db_end(s->db, err);
+	if (err == E_OK) {
+		e->step = ENROL_WAIT;
+		e->retry_at = retry_at;
+	}
+	return err;
+}
+
 static enum err
 cred_insert(struct store *s, const struct enrolment *e, X509 *cert, struct span der, struct span card)
 {
@@ -100,7 +119,17 @@ cred_insert(struct store *s, const struct enrolment *e, X509 *cert, struct span 
 		db_int(time(NULL))));
 }
 
-/* One transaction: a credential that is recorded has no enrolment under way, and the other way round. */
+/* The row goes, or stays for the old key that a renewal leaves behind. */
+static enum err
+enrol_settle(struct store *s, const struct enrolment *e, const struct credential *old, const char *old_label)
+{
+	if (old == NULL)
+		return db_run(s->db, "DELETE FROM enrolment WHERE id = ?", DB_ARGS(db_int(e->row)));
+	return db_run(s->db, "UPDATE enrolment SET step = ?, key_id = ?, label = ?, cert = NULL WHERE id = ?",
+	    DB_ARGS(db_int(ENROL_OLD), db_blob(span_of(old->id, old->id_len)), db_text(old_label), db_int(e->row)));
+}
+
+/* A credential that is recorded has no enrolment under way, and the other way round. */
 static enum err
 enrol_to_cred(struct store *s, const struct enrolment *e, X509 *cert, struct span der, struct span card)
 {
@@ -113,14 +142,13 @@ enrol_to_cred(struct store *s, const struct enrolment *e, X509 *cert, struct spa
 	if (err == E_OK)
 		err = cred_insert(s, e, cert, der, card);
 	if (err == E_OK)
-		err = db_run(s->db, "DELETE FROM enrolment WHERE id = ?", DB_ARGS(db_int(e->row)));
-	if (err == E_OK)
-		err = event_about(s, "derived", e, cert_serial(cert, serial, sizeof serial));
+		err =
+		    event_about(s, e->renews != 0 ? "renewed" : "derived", e, cert_serial(cert, serial, sizeof serial));
 	return err;
 }
 
-enum err
-store_enrol_done(struct store *s, const struct enrolment *e, X509 *cert)
+static enum err
+enrol_finish(struct store *s, const struct enrolment *e, X509 *cert, const struct credential *old, const char *label)
 {
 	WBUF_AUTO der;
 	WBUF_AUTO card;
@@ -135,7 +163,44 @@ store_enrol_done(struct store *s, const struct enrolment *e, X509 *cert)
 		err = db_begin(s->db);
 	if (err != E_OK)
 		return err;
-	return db_end(s->db, enrol_to_cred(s, e, cert, wbuf_view(&der), wbuf_view(&card)));
+	err = enrol_to_cred(s, e, cert, wbuf_view(&der), wbuf_view(&card));
+	if (err == E_OK)
+		err = enrol_settle(s, e, old, label);
+	return db_end(s->db, err);
+}
+
+enum err
+store_enrol_done(struct store *s, const struct enrolment *e, X509 *cert)
+{
+	return enrol_finish(s, e, cert, NULL, NULL);
+}
+
+enum err
+store_enrol_renewed(
+    struct store *s, struct enrolment *e, X509 *cert, const struct credential *old, const char *old_label)
+{
+	enum err err = enrol_finish(s, e, cert, old, old_label);
+
+	if (err != E_OK)
+		return err;
+	e->step = ENROL_OLD;
+	memcpy(e->id, old->id, sizeof e->id);
+	e->id_len = old->id_len;
+	store_copy_text(old_label, e->label, sizeof e->label);
+	return E_OK;
+}
+
+enum err
+store_enrol_cleared(struct store *s, const struct enrolment *e)
+{
+	enum err err = db_begin(s->db);
+
+	if (err != E_OK)
+		return err;
+	err = db_run(s->db, "DELETE FROM enrolment WHERE id = ?", DB_ARGS(db_int(e->row)));
+	if (err == E_OK)
+		err = event_about(s, "removed", e, "the old key, after its renewal");
+	return db_end(s->db, err);
 }
 
 enum err
@@ -151,6 +216,17 @@ store_enrol_undone(struct store *s, const struct enrolment *e, const char *why)
 	return db_end(s->db, err);
 }
 
+static enum enrol_step
+enrol_step_of(int64_t n)
+{
+	switch (n) {
+	case ENROL_CERT: return ENROL_CERT;
+	case ENROL_WAIT: return ENROL_WAIT;
+	case ENROL_OLD: return ENROL_OLD;
+	default: return ENROL_KEY;
+	}
+}
+
 static enum err
 enrol_read(struct db_rows *q, struct enrolment *out)
 {
@@ -159,7 +235,7 @@ enrol_read(struct db_rows *q, struct enrolment *out)
 	out->row = db_col_int(q, 0);
 	if (role_parse(role, strlen(role), &out->role) != E_OK)
 		return err_set(E_STORE, "the state store names a role that this dpiv does not know: %.40s", role);
-	out->step = db_col_int(q, 2) == ENROL_CERT ? ENROL_CERT : ENROL_KEY;
+	out->step = enrol_step_of(db_col_int(q, 2));
 	store_copy_text(db_col_text(q, 3), out->issuer, sizeof out->issuer);
 	store_copy_text(db_col_text(q, 4), out->token_uri, sizeof out->token_uri);
 	store_copy_text(db_col_text(q, 5), out->token_serial, sizeof out->token_serial);
@@ -169,6 +245,8 @@ enrol_read(struct db_rows *q, struct enrolment *out)
 	out->card = store_blob_cert(db_col_blob(q, 9));
 	out->cert = store_blob_cert(db_col_blob(q, 10));
 	out->created = (time_t)db_col_int(q, 11);
+	out->retry_at = (time_t)db_col_int(q, 12);
+	out->renews = db_col_int(q, 13);
 	if (out->id_len == 0 || out->card == NULL)
 		return err_set(E_STORE, "an enrolment in the state store is damaged");
 	return E_OK;
@@ -181,7 +259,7 @@ store_enrol_get(struct store *s, size_t i, struct enrolment *out)
 	bool row = false;
 	enum err e = db_query(s->db, &q,
 	    "SELECT id, role, step, issuer, token_uri, token_serial, token_label, key_id, label, card_cert, cert, "
-	    "created"
+	    "created, retry_at, renews"
 	    " FROM enrolment ORDER BY id LIMIT 1 OFFSET ?",
 	    DB_ARGS(db_int((int64_t)i)));
 

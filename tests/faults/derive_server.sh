@@ -71,8 +71,27 @@ hostile 404 5 6 "$SERVER" 'HTTP 404' "check the issuer's address"
 hostile 500 5 6 "$SERVER" 'HTTP 500' 'try again later'
 hostile 503 6 6 "$SERVER" 'HTTP 503' 'try again later'
 hostile 299 5 6 "$SERVER" 'HTTP 299'
-hostile pending 6 6 "$SERVER" 'HTTP 202' 'try again in 7200 seconds'
-hostile pending_bare 6 6 "$SERVER" 'HTTP 202' 'try again in 60 seconds'
+
+# An issuer that wants time: the key is kept, and the issuer is left alone until then.
+journal_waits() { "$BUILD/dpiv" status --json | python3 -c '
+import json, sys
+u = json.load(sys.stdin)["unfinished"]
+assert len(u) == 1 and u[0]["waiting"] is True, u'; }
+pends() { # MODE TEXT
+	server_start "$1"
+	status 6 "$1: exit status 6" derive --alg p256 --timeout 3
+	if grep -qF -- "$2" <<<"$_out"; then pass "$1: says when to come back"; else fail "$1: says when" "$_out"; fi
+	if grep -qF 'The new key is kept' <<<"$_out"; then pass "$1: the key is kept"; else fail "$1: the key" "$_out"; fi
+	check "$1: one key more on the token" test "$(token_objects | grep -c '^Private Key')" -eq 2
+	check "$1: the journal knows it" journal_waits
+	: >"$TMP/server.log"
+	status 6 "$1: too early" derive --alg p256
+	check "$1: too early is found out without the issuer" test ! -s "$TMP/server.log"
+	server_stop
+	EXTRA=--again hostile 403 5 6 'because it is 403 today'
+}
+pends pending 'try again in 7200 seconds'
+pends pending_bare 'try again in 60 seconds'
 hostile escape 5 6 "$SERVER" 'HTTP 403' 'no?? entry'
 hostile redirect_away 5 6 "$SERVER" 'elsewhere.example.test' 'another server'
 hostile redirect_http 5 6 "$SERVER" 'redirects to http://'
@@ -144,4 +163,32 @@ server_stop
 token_fresh laptop
 server_start pending_once
 check '--wait sits out a 202' derive --alg p256 --wait 10
+server_stop
+key_count() { [ "$(token_objects | grep -c '^Private Key')" -eq "$1" ]; }
+key_value() { token_objects | grep -A9 '^Public Key' | grep -i 'EC_POINT'; }
+token_fresh laptop
+server_start pending_once
+status 6 'a 202 without --wait ends the run' derive --alg p256
+key_value >"$TMP/key.1"
+sleep 1.1
+check 'the next run goes on with it' derive --alg p256
+key_value >"$TMP/key.2"
+check 'with the same key' cmp "$TMP/key.1" "$TMP/key.2"
+check 'and no other' key_count 1
+check 'and nothing is under way any more' journal_empty
+server_stop
+token_fresh laptop
+server_start pending_bare
+"$BUILD/dpiv" derive --from "$CARD_URI" --to "$TO" --issuer https://localhost:8443 --cafile "$AGENCY/root.pem" --alg p256 \
+	--wait 300 >"$TMP/out" 2>&1 </dev/null &
+run=$!
+for _ in $(seq 100); do journal_waits 2>/dev/null && break; sleep 0.1; done
+kill -KILL $run
+{ wait $run; } 2>/dev/null
+check 'killed while it waits: the journal waits' journal_waits
+check 'killed while it waits: the key is kept' key_count 1
+server_stop
+server_start good
+check 'killed while it waits: --again begins anew' derive --alg p256 --again
+check 'killed while it waits: and removes that key' key_count 1
 server_stop

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Renewing and revoking: what a credential's own key asks for while it is valid (SP 800-157r1, 2.3.1: remote re-key
+ * over a session that the present credential authenticates; never without a new key, never from an expired one). The
+ * card is not needed; whether it is still good is the issuer's to check. A certificate that only signs mail or only
+ * encrypts cannot authenticate a TLS client, so the authentication credential of the same issuer on the same token asks
+ * for it where there is one. The new certificate is judged by the rules of a first one, against the card's certificate
+ * that the store has kept.
+ */
+#include <string.h>
+#include <time.h>
+
+#include "derive/derive_int.h"
+
+/* The authentication credential beside this one. */
+static bool
+renew_sibling(const struct derive *d, const struct credential *c)
+{
+	return c->active && c->role == ROLE_AUTH && strcmp(c->issuer, d->old.issuer) == 0 &&
+	    strcmp(c->token_serial, d->old.token_serial) == 0 && strcmp(c->token_label, d->old.token_label) == 0 &&
+	    cert_not_after(c->cert) > time(NULL);
+}
+
+/* The credential that asks. */
+static enum err
+renew_identity(struct derive *d)
+{
+	struct credential c = { .row = 0 };
+	bool found = false;
+	enum err e = d->proto == &proto_est && d->old.role != ROLE_AUTH ? E_OK : E_NOTFOUND;
+
+	for (size_t i = 0; e == E_OK && !found; i++) {
+		credential_clear(&c);
+		e = store_cred_get(d->store, i, &c);
+		found = e == E_OK && renew_sibling(d, &c);
+	}
+	if (e != E_OK && e != E_NOTFOUND)
+		return e;
+	if (found)
+		e = token_pkey(d->to, c.id, c.id_len, &d->id_key);
+	else
+		e = token_pkey(d->to, d->old.id, d->old.id_len, &d->id_key);
+	d->id_cert = found ? c.cert : d->old.cert;
+	if (e == E_OK && X509_up_ref(d->id_cert) != 1)
+		e = err_set(E_NOMEM, "out of memory");
+	else if (e != E_OK)
+		d->id_cert = NULL;
+	credential_clear(&c);
+	return e;
+}
+
+static enum err
+renew_load(struct derive *d)
+{
+	char name[64];
+	enum err e = store_cred_find(d->store, d->credential, &d->old);
+
+	if (e != E_OK)
+		return e;
+	if (!d->old.active)
+		return err_set(E_NOTFOUND, "the %s credential of %s is no longer in use", role_info(d->old.role)->what,
+		    cert_name(d->old.cert, name, sizeof name));
+	if (strcmp(d->old.token_serial, token_serial_number(d->to)) != 0 ||
+	    strcmp(d->old.token_label, token_label(d->to)) != 0)
+		return err_set(
+		    E_ARG, "the credential is on token '%s', not on '%s'", d->old.token_label, token_label(d->to));
+	if (strcmp(d->old.issuer, d->req->issuer) != 0)
+		return err_set(E_ARG, "the credential was issued by %s, not by %s", d->old.issuer, d->req->issuer);
+	if (d->old.card == NULL)
+		return err_set(E_STORE, "the state store has lost the card's certificate of this credential");
+	if (cert_not_after(d->old.cert) <= time(NULL))
+		return err_set(E_EXPIRED,
+		    "the certificate has expired, and only one that is valid can be renewed; derive a new credential "
+		    "with the PIV card (dpiv derive --again)");
+	return X509_up_ref(d->old.card) == 1 ? (d->card.cert = d->old.card, E_OK) : err_set(E_NOMEM, "out of memory");
+}
+
+/* Up to an open connection that the old credential authenticates. */
+static enum err
+renew_open(struct derive *d)
+{
+	enum err e;
+
+	derive_step(d, "looking at the token");
+	e = derive_open_target(d);
+	if (e == E_OK)
+		e = derive_recover(d);
+	return e == E_OK ? renew_load(d) : e;
+}
+
+static enum err
+renew_connect(struct derive *d)
+{
+	enum err e = token_login(d->to);
+
+	if (e == E_OK)
+		e = renew_identity(d);
+	derive_step(d, "authenticating to the issuer with the present credential");
+	return e == E_OK ? derive_open_conn(d) : e;
+}
+
+static enum err
+renew_run(struct derive *d)
+{
+	bool waits;
+	enum err e = renew_open(d);
+
+	if (e == E_OK)
+		e = wait_planned(d, d->old.role, &waits);
+	if (e == E_OK)
+		e = renew_connect(d);
+	return e == E_OK ? derive_role(d, d->old.role) : e;
+}
+
+static enum err
+revoke_run(struct derive *d)
+{
+	char serial[64];
+	enum err e = renew_open(d);
+
+	if (e == E_OK && d->proto->revoke == NULL)
+		return err_set(E_UNSUP,
+		    "the protocol %s has no revocation; ask the issuer (%s) to revoke serial number %s", d->proto->name,
+		    d->req->issuer, cert_serial(d->old.cert, serial, sizeof serial));
+	if (e == E_OK)
+		e = renew_connect(d);
+	if (e == E_OK)
+		e = d->proto->revoke(d->conn, d->old.cert, d->reason);
+	return e == E_OK ? store_cred_revoked(d->store, &d->old, "the issuer was asked to revoke it") : e;
+}
+
+enum err
+derive_renew(const struct derive_req *req, int64_t credential, struct derive_result *results, size_t *n)
+{
+	struct derive d = { .req = req, .credential = credential, .results = results, .n_results = n };
+
+	*n = 0;
+	return derive_around(&d, renew_run);
+}
+
+enum err
+derive_revoke(const struct derive_req *req, int64_t credential, int reason)
+{
+	size_t n = 0;
+	struct derive d = { .req = req, .credential = credential, .reason = reason, .n_results = &n };
+
+	return derive_around(&d, revoke_run);
+}
