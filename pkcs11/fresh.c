@@ -12,17 +12,17 @@
  *	- keep_pin is on: otherwise there is no PIN here that could be used; and
  *	- the program asked whether the key needs a PIN, and was told that it does not.
  *
- * The last is what makes it a promise and not a hole: programs that read CKA_ALWAYS_AUTHENTICATE between C_SignInit and
- * C_Sign (OpenSSH, pkcs11-tool, and NSS, which reads in another session of its own than it signs in) read CK_FALSE, and
- * that operation is theirs, when there is but one that waits; it does VERIFY and GENERAL AUTHENTICATE in one
- *transaction like any other. pkcs11-helper (gnupg-pkcs11-scd, OpenVPN) reads it before, with all that the key can do in
- *one template, each time it makes a key object: it is promised the next signature of that session. To everybody else,
- *and always for the second signature, the attribute is CK_TRUE. libp11 reads it once for all time and therefore is
- *never told otherwise.
+ * The last is what makes it a promise and not a hole. Programs that read CKA_ALWAYS_AUTHENTICATE between C_SignInit
+ * and C_Sign (OpenSSH, pkcs11-tool, and NSS, which reads in another session of its own than it signs in) read CK_FALSE,
+ * and that operation is theirs, when there is but one that waits; it does VERIFY and GENERAL AUTHENTICATE in one
+ * transaction like any other. pkcs11-helper (gnupg-pkcs11-scd, OpenVPN) reads it before, with all that the key can do
+ * in one template, each time it makes a key object: it is promised the next signature of that session. To everybody
+ * else, and always for the second signature, the attribute is CK_TRUE. libp11 reads it once for all time and therefore
+ * is never told otherwise. With a pin_helper nobody needs to be told: see ask.c.
  */
 #include <time.h>
 
-#include "pkcs11/p11.h"
+#include "pkcs11/ask.h"
 
 #define FRESH_MS 10000
 
@@ -104,12 +104,20 @@ fresh_promise(struct p11_session *s, struct p11_cred *c, const CK_ATTRIBUTE *tmp
 
 	if (!is_answered(a))
 		return false;
+	if (helper_usable(s->slot->module->conf)) /* the module asks by itself */
+		return s->slot->token->told_never = true;
 	if (op->active)
 		return op->cred == c && (op->promised || op_take(s->slot->token, op));
 	if ((op = slot_op_signing(s->slot, c)) != NULL)
 		return op->promised || op_take(s->slot->token, op);
 	s->promised = is_helpers_template(tmpl, n) && is_fresh(s->slot->token) ? c : NULL;
 	return s->promised != NULL;
+}
+
+bool
+fresh_serves(struct p11_token *t, struct p11_op *op)
+{
+	return t->told_never && op_take(t, op);
 }
 
 void

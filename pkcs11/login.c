@@ -95,7 +95,7 @@ pin_verify(struct p11_slot *slot, struct span pin)
 	return login_outcome(slot, e, left);
 }
 
-static CK_RV
+CK_RV
 login_user(struct p11_session *s, struct span pin)
 {
 	CK_RV rv;
@@ -122,7 +122,7 @@ op_waiting(struct p11_session *s)
 	return NULL;
 }
 
-static CK_RV
+CK_RV
 login_context(struct p11_session *s, struct span pin)
 {
 	struct p11_token *t = s->slot->token;

@@ -148,8 +148,10 @@ CK_RV
 C_CloseSession(CK_SESSION_HANDLE h)
 {
 	struct p11_session *s;
-	CK_RV rv = p11_enter(__func__, h, NEED_SESSION, &s);
+	CK_RV rv;
 
+	session_interrupt(h);
+	rv = p11_enter(__func__, h, NEED_SESSION, &s);
 	return p11_leave(s, rv != CKR_OK ? rv : session_close(s));
 }
 
@@ -157,8 +159,10 @@ CK_RV
 C_CloseAllSessions(CK_SLOT_ID id)
 {
 	struct p11_slot *slot;
-	CK_RV rv = slot_enter(__func__, id, &slot);
+	CK_RV rv;
 
+	slot_interrupt(id);
+	rv = slot_enter(__func__, id, &slot);
 	if (rv == CKR_OK)
 		slot_sessions_close(slot);
 	return slot_leave(slot, rv);
@@ -168,8 +172,10 @@ static CK_RV
 session_cancel_call(CK_SESSION_HANDLE h, CK_FLAGS flags)
 {
 	struct p11_session *s;
-	CK_RV rv = p11_enter("C_SessionCancel", h, NEED_SESSION, &s);
+	CK_RV rv;
 
+	session_interrupt(h);
+	rv = p11_enter("C_SessionCancel", h, NEED_SESSION, &s);
 	return p11_leave(s, rv != CKR_OK ? rv : session_cancel(s, flags));
 }
 

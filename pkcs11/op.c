@@ -13,7 +13,7 @@
 
 #include <openssl/err.h>
 
-#include "pkcs11/p11.h"
+#include "pkcs11/ask.h"
 
 /* What tells the kinds apart. */
 struct op_row {
@@ -44,6 +44,14 @@ op_end(struct p11_op *op)
 
 /* --- C_...Init --- */
 
+static CK_RV
+object_of_handle(struct p11_session *s, CK_OBJECT_HANDLE h, struct p11_object **out)
+{
+	if ((*out = object_find(s, h)) == NULL)
+		return CKR_KEY_HANDLE_INVALID;
+	return ((*out)->kind & (KIND_CERT | KIND_PROFILE | KIND_DATA)) != 0 ? CKR_KEY_HANDLE_INVALID : CKR_OK;
+}
+
 /* A key for an operation: present, visible. */
 CK_RV
 key_find(struct p11_session *s, CK_OBJECT_HANDLE h, struct p11_object **out)
@@ -51,12 +59,12 @@ key_find(struct p11_session *s, CK_OBJECT_HANDLE h, struct p11_object **out)
 	struct p11_token *t = s->slot->token;
 
 	if ((*out = object_find(s, h)) != NULL)
-		return ((*out)->kind & (KIND_CERT | KIND_PROFILE | KIND_DATA)) != 0 ? CKR_KEY_HANDLE_INVALID : CKR_OK;
+		return object_of_handle(s, h, out);
 	/* A handle from before the login ended (another program's reset, a PIN refused) is still a key: say what helps.
 	 */
 	for (size_t i = 0; i < t->n_obj; i++)
 		if (t->obj[i]->handle == h)
-			return CKR_USER_NOT_LOGGED_IN;
+			return ask_for_login(s) == CKR_OK ? object_of_handle(s, h, out) : CKR_USER_NOT_LOGGED_IN;
 	return CKR_KEY_HANDLE_INVALID;
 }
 
@@ -296,8 +304,11 @@ op_run(struct p11_session *s, enum op_kind kind, enum op_phase phase, const CK_B
 		*len = bound;
 		return rv;
 	}
-	if (phase != OP_UPDATE && op->always_auth && !op->context_login)
-		return CKR_USER_NOT_LOGGED_IN;
+	if (phase != OP_UPDATE && op->always_auth && !op->context_login && (rv = ask_for_operation(s, op)) != CKR_OK) {
+		if (rv != CKR_USER_NOT_LOGGED_IN) /* which waits for C_Login */
+			op_end(op);
+		return rv;
+	}
 	rv = op_work(s, op, phase, span_of(in, n), out, len);
 	ERR_clear_error();
 	op->updated = true;
@@ -338,9 +349,10 @@ op_card(struct p11_session *s, struct p11_op *op, enum piv_op what, struct span 
 	struct p11_cred *c = op->cred;
 	int left = -1;
 	enum err e;
+	CK_RV rv;
 
-	if (c->row->pin && !t->user)
-		return CKR_USER_NOT_LOGGED_IN;
+	if (c->row->pin && !t->user && (rv = ask_for_login(s)) != CKR_OK)
+		return rv;
 	if (c->row->pin)
 		fresh_end(t); /* this is the use that it was worth */
 	e = piv_key_use(t->card, c->row->ref, c->alg, what, in, secret_view(op->pin), &left, out);

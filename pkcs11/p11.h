@@ -122,6 +122,7 @@ struct p11_token {
 	struct secret *puk;
 	struct secret *fresh; /* the PIN that was just entered: see fresh.c */
 	int64_t fresh_at;
+	bool told_never; /* a program was told that 9C needs no PIN, because of pin_helper */
 	bool tries_known;
 	int64_t tries_at; /* when the card told */
 	int tries;	  /* left; -1: the card does not tell (or the PIN is verified) */
@@ -143,7 +144,9 @@ struct p11_slot {
 	char reader[READER_NAME_MAX];
 	struct p11_module *module;
 	struct p11_mutex lock;
-	const char *where; /* entry point that holds the lock */
+	const char *where;		  /* entry point that holds the lock */
+	_Atomic CK_SESSION_HANDLE asking; /* the session whose call waits for the user: see ask.c; 0 none */
+	_Atomic bool interrupted;	  /* it is to end */
 	struct readers readers;
 	bool readers_open;
 	struct p11_token *token;
@@ -276,6 +279,9 @@ CK_RV session_close(struct p11_session *s);
 void slot_sessions_close(struct p11_slot *slot); /* slot lock held */
 CK_RV session_info(struct p11_session *s, CK_SESSION_INFO *info);
 CK_RV session_cancel(struct p11_session *s, CK_FLAGS flags);
+/* Before a call that ends sessions takes the slot's lock: end the waiting for the user of another thread's call. */
+void session_interrupt(CK_SESSION_HANDLE h);
+void slot_interrupt(CK_SLOT_ID id);
 /* End the operations of all sessions that use this credential. */
 void slot_ops_end(struct p11_slot *slot, const struct p11_cred *c);
 /* The one signature with this key that is under way in the slot: NULL when there is none, or more. */
@@ -287,6 +293,9 @@ bool slot_has_ro_session(struct p11_slot *slot);
 /* --- login.c --- */
 
 CK_RV login(struct p11_session *s, CK_USER_TYPE user, const CK_BYTE *pin, CK_ULONG n);
+/* With the PIN of the user, wherever it comes from; and for the operation that waits for it. */
+CK_RV login_user(struct p11_session *s, struct span pin);
+CK_RV login_context(struct p11_session *s, struct span pin);
 CK_RV logout(struct p11_session *s);
 /* What the card said to a PIN: remembered, and turned into a CK_RV. */
 CK_RV login_outcome(struct p11_slot *slot, enum err e, int left);
@@ -309,6 +318,8 @@ bool
 fresh_promise(struct p11_session *s, struct p11_cred *c, const CK_ATTRIBUTE *tmpl, CK_ULONG n, const CK_ATTRIBUTE *a);
 /* C_SignInit: the operation may have been promised before. */
 void fresh_redeem(struct p11_session *s, struct p11_op *op);
+/* C_Sign with pin_helper: may it have the PIN without asking for another? */
+bool fresh_serves(struct p11_token *t, struct p11_op *op);
 
 /* --- login_so.c --- */
 

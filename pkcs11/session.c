@@ -90,6 +90,35 @@ p11_leave(struct p11_session *s, CK_RV rv)
 	return session_exit(s, rv);
 }
 
+void
+session_interrupt(CK_SESSION_HANDLE h)
+{
+	struct p11_module *m;
+	struct p11_session *s;
+
+	if (module_enter(&m) != CKR_OK)
+		return;
+	if ((s = session_pin(m, h)) != NULL) {
+		if (atomic_load(&s->slot->asking) == h)
+			atomic_store(&s->slot->interrupted, true);
+		session_unpin(m, s);
+	}
+	(void)module_leave(m, CKR_OK);
+}
+
+void
+slot_interrupt(CK_SLOT_ID id)
+{
+	struct p11_module *m;
+	struct p11_slot *slot;
+
+	if (module_enter(&m) != CKR_OK)
+		return;
+	if ((slot = slot_find(m, id)) != NULL && atomic_load(&slot->asking) != 0)
+		atomic_store(&slot->interrupted, true);
+	(void)module_leave(m, CKR_OK);
+}
+
 CK_RV
 session_open(struct p11_slot *slot, CK_FLAGS flags, CK_SESSION_HANDLE *out)
 {
