@@ -78,18 +78,18 @@ helper(const char *protocol, const char *script, const char *more)
 	setenv("DPIV_CONF", CONF, 1);
 }
 
-#define ASKPASS "echo \"ask: $1\" >>told\n" NEXT_PIN "echo \"$pin\"\n"
-#define PINENTRY                                                                                                       \
-	"echo 'OK Pleased to meet you'\n"                                                                              \
-	"while read -r line; do\n"                                                                                     \
-	"	echo \"$line\" >>told\n"                                                                                     \
-	"	case $line in\n"                                                                                             \
-	"	OPTION*) echo 'ERR 83886254 Unknown option' ;;\n"                                                            \
-	"	GETPIN) " NEXT_PIN " echo 'S PASSWORD_FROM_CACHE'; echo '# a comment'; echo \"D $pin\"; echo OK ;;\n"  \
-	"	BYE) echo OK; exit ;;\n"                                                                                     \
-	"	*) echo OK ;;\n"                                                                                             \
-	"	esac\n"                                                                                                      \
-	"done\n"
+static const char ASKPASS[] = "echo \"ask: $1\" >>told\n" NEXT_PIN "echo \"$pin\"\n";
+static const char PINENTRY[] =
+    "echo 'OK Pleased to meet you'\n"
+    "while read -r line; do\n"
+    "	echo \"$line\" >>told\n"
+    "	case $line in\n"
+    "	OPTION*) echo 'ERR 83886254 Unknown option' ;;\n"
+    "	GETPIN)\n" NEXT_PIN "	echo 'S PASSWORD_FROM_CACHE'; echo '# a comment'; echo \"D $pin\"; echo OK ;;\n"
+    "	BYE) echo OK; exit ;;\n"
+    "	*) echo OK ;;\n"
+    "	esac\n"
+    "done\n";
 
 static int
 setup(void **state)
