@@ -14,7 +14,7 @@ endif
 endif
 
 PKGS_base   := libcrypto
-PKGS_hw     := libpcsclite libcrypto zlib
+PKGS_hw     := libpcsclite libcrypto zlib p11-kit-1
 PKGS_p11    := p11-kit-1
 PKGS_derive := libcrypto libssl libcurl libp11 p11-kit-1 sqlite3 jansson
 PKGS_issuer := libevent libevent_openssl
@@ -32,6 +32,8 @@ endif
 libdir     ?= $(prefix)/lib
 moduledir  ?= $(libdir)/pkcs11
 enginesdir ?= $(shell pkg-config --variable=enginesdir libcrypto)
+# where other PKCS#11 modules are that are named without a path
+p11moddir  ?= $(shell pkg-config --variable=p11_module_path p11-kit-1)
 modconfdir ?= $(shell pkg-config --variable=p11_module_configs p11-kit-1)
 
 WARN  := -Wall -Wextra -Werror -Wshadow -Wcast-qual -Wwrite-strings -Wmissing-prototypes -Wbad-function-cast \
@@ -46,6 +48,7 @@ HARD  += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 LSAN  := -fsanitize=$(SAN)
 endif
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DDPIV_VERSION='"$(VERSION)"' -DDPIV_MODULE='"$(moduledir)/dpiv-pkcs11.so"' \
+	-DP11_MODULE_DIR='"$(p11moddir)"' \
 	$(WARN) $(HARD) -I. -MMD -MP $(pc_flags) $(CFLAGS)
 ALL_LDFLAGS = -Wl,-z,relro,-z,now $(LSAN) $(LDFLAGS)
 

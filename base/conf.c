@@ -54,6 +54,11 @@ static const struct conf_key dpiv_table[] = {
 	{ "issuer *", "tls", 's', "1.2+", "1.2 (only), 1.3 (only) or 1.2+" },
 	{ "issuer *", "test_policies", 'b', "no", "accept the FPKI test policy identifiers as well" },
 	{ "token *", "uri", 's', NULL, "RFC 7512 URI of a token that dpiv searches for keys" },
+	{ "token *", "slot", 'b', "yes", "give it a slot of dpiv-pkcs11.so, when the uri has a module-path" },
+	{ "token *", "pin_min", 'n', "6", "least length of a new PIN" },
+	{ "token *", "pin_tries", 'n', "10", "consecutive wrong PINs after which no PIN is tried any more" },
+	{ "token *", "pin_counter", 's', "auto",
+	    "who counts them: dpiv, token, or auto: dpiv where the token is software" },
 	{ "mail", "cafile", 'p', NULL, "PEM file with the trust anchors for signatures on mail" },
 	{ "mail", "certs", 'p', NULL, "directory with certificates of correspondents (PEM or DER)" },
 };
@@ -222,18 +227,40 @@ name_add(struct conf *c, const char *section)
 	return E_OK;
 }
 
+/* The section whose head comes next in the file after this line; NULL: none. NCONF forgets their order. */
+static const char *
+section_after(STACK_OF(OPENSSL_CSTRING) * sections, struct span text, size_t *line)
+{
+	const char *next = NULL;
+	size_t best = 0;
+
+	for (int i = 0; i < sk_OPENSSL_CSTRING_num(sections); i++) {
+		size_t at = line_of(text, sk_OPENSSL_CSTRING_value(sections, i), NULL);
+
+		if (at > *line && (next == NULL || at < best)) {
+			next = sk_OPENSSL_CSTRING_value(sections, i);
+			best = at;
+		}
+	}
+	*line = best;
+	return next;
+}
+
 static enum err
 check_file(struct conf *c, const char *path, struct span text, CONF *file)
 {
 	STACK_OF(OPENSSL_CSTRING) *sections = NCONF_get_section_names(file);
+	const char *section;
+	size_t line = 0;
 	enum err e = E_OK;
 
-	for (int i = 0; e == E_OK && i < sk_OPENSSL_CSTRING_num(sections); i++) {
-		const char *section = sk_OPENSSL_CSTRING_value(sections, i);
-
-		if ((e = check_section(c, path, text, file, section)) == E_OK)
-			e = name_add(c, section);
-	}
+	for (int i = 0; e == E_OK && i < sk_OPENSSL_CSTRING_num(sections); i++)
+		e = check_section(c, path, text, file, sk_OPENSSL_CSTRING_value(sections, i));
+	while (e == E_OK && (section = section_after(sections, text, &line)) != NULL)
+		e = name_add(c, section);
+	/* heads that are not on a line of their own as written (NCONF takes escapes) */
+	for (int i = 0; e == E_OK && i < sk_OPENSSL_CSTRING_num(sections); i++)
+		e = name_add(c, sk_OPENSSL_CSTRING_value(sections, i));
 	sk_OPENSSL_CSTRING_free(sections);
 	return e;
 }

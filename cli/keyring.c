@@ -104,6 +104,15 @@ name_add(struct keyring *r, const char *name)
 	snprintf(r->names + n, sizeof r->names - n, "%s%s", n > 0 ? ", " : "", name);
 }
 
+/* One token can be reached by its own module and by a slot of dpiv's: once is enough. */
+static bool
+same_token(const struct token *a, const struct token *b)
+{
+	return strcmp(token_uri(a), token_uri(b)) == 0 ||
+	    (token_serial_number(a)[0] != '\0' && strcmp(token_serial_number(a), token_serial_number(b)) == 0 &&
+		strcmp(token_label(a), token_label(b)) == 0);
+}
+
 /* Takes over t, or closes it. */
 static enum err
 token_add(struct keyring *r, struct token *t, const char *uri)
@@ -114,7 +123,7 @@ token_add(struct keyring *r, struct token *t, const char *uri)
 	enum err e;
 
 	for (size_t i = 0; i < r->n_tokens; i++) {
-		if (strcmp(token_uri(r->tokens[i]), token_uri(t)) == 0) {
+		if (same_token(r->tokens[i], t)) {
 			token_close(&t);
 			return E_OK;
 		}

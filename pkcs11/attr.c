@@ -12,6 +12,7 @@
 
 #include "pkcs11/attr.h"
 #include "pkcs11/p11.h"
+#include "pkcs11/remote.h"
 
 #define CERT KIND_CERT
 #define PUB  KIND_PUBLIC
@@ -55,7 +56,10 @@ static CK_RV
 get_id(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
 {
 	(void)t;
-	wbuf_u8(out, (uint8_t)o->cred->number);
+	if (o->cred->remote != NULL)
+		wbuf_put(out, o->cred->remote->id, o->cred->remote->id_len);
+	else
+		wbuf_u8(out, (uint8_t)o->cred->number);
 	return CKR_OK;
 }
 
@@ -78,9 +82,12 @@ get_label(const struct p11_token *t, const struct p11_object *o, struct wbuf *ou
 static CK_RV
 get_unique(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
 {
-	char serial[TOKEN_SERIAL + 1], text[64];
+	char serial[TOKEN_SERIAL + 1], text[256];
 
-	token_serial(&t->id, serial);
+	if (t->remote != NULL)
+		snprintf(serial, sizeof serial, "%.16s", t->remote->info.serialNumber);
+	else
+		token_serial(&t->id, serial);
 	if (o->kind == KIND_PROFILE)
 		snprintf(text, sizeof text, "%s-profile-%lu", serial, o->profile);
 	else if (o->kind == KIND_DATA)
@@ -144,7 +151,33 @@ static CK_RV
 get_local(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
 {
 	(void)t;
-	return put_bool(out, !o->cred->row->decrypt);
+	return put_bool(out, o->cred->remote != NULL ? o->cred->remote->local : !o->cred->row->decrypt);
+}
+
+static CK_RV
+get_sensitive(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
+{
+	(void)t;
+	return put_bool(out, o->cred->remote == NULL || o->cred->remote->sensitive);
+}
+
+static CK_RV
+get_extractable(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
+{
+	(void)t;
+	return put_bool(out, o->cred->remote != NULL && o->cred->remote->extractable);
+}
+
+static CK_RV
+get_always_sensitive(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
+{
+	return o->cred->remote != NULL ? put_bool(out, o->cred->remote->always_sensitive) : get_local(t, o, out);
+}
+
+static CK_RV
+get_never_extractable(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
+{
+	return o->cred->remote != NULL ? put_bool(out, o->cred->remote->never_extractable) : get_local(t, o, out);
 }
 
 static CK_RV
@@ -184,10 +217,9 @@ get_mechanisms(const struct p11_token *t, const struct p11_object *o, struct wbu
 	CK_FLAGS sign = priv ? CKF_SIGN : CKF_VERIFY, decrypt = priv ? CKF_DECRYPT | CKF_DERIVE : CKF_ENCRYPT, use;
 	const struct mech *m;
 
-	(void)t;
 	use = (o->cred->row->sign ? sign : 0) | (o->cred->row->decrypt ? decrypt : 0);
 	for (size_t i = 0; (m = mech_row(i)) != NULL; i++)
-		if (m->key == type && (m->flags & use) != 0)
+		if (m->key == type && (mech_flags(t, m) & use) != 0)
 			wbuf_put(out, &m->type, sizeof m->type);
 	return CKR_OK;
 }
@@ -271,10 +303,10 @@ static const struct attr_row table[] = {
 	ROW_IS(CKA_SIGN_RECOVER, PRIV, IS_FALSE),
 	ROW_GET(CKA_DECRYPT, PRIV, L, get_decrypt),
 	ROW_IS(CKA_UNWRAP, PRIV, IS_FALSE),
-	ROW_IS(CKA_SENSITIVE, PRIV, IS_TRUE),
-	ROW_IS(CKA_EXTRACTABLE, PRIV, IS_FALSE),
-	ROW_GET(CKA_ALWAYS_SENSITIVE, PRIV, S, get_local),
-	ROW_GET(CKA_NEVER_EXTRACTABLE, PRIV, S, get_local),
+	ROW_GET(CKA_SENSITIVE, PRIV, S, get_sensitive),
+	ROW_GET(CKA_EXTRACTABLE, PRIV, S, get_extractable),
+	ROW_GET(CKA_ALWAYS_SENSITIVE, PRIV, S, get_always_sensitive),
+	ROW_GET(CKA_NEVER_EXTRACTABLE, PRIV, S, get_never_extractable),
 	ROW_IS(CKA_WRAP_WITH_TRUSTED, PRIV, IS_FALSE),
 	ROW_GET(CKA_ALWAYS_AUTHENTICATE, PRIV, S, get_always),
 	ROW_IS(CKA_PRIVATE_EXPONENT, PRIV, SENSITIVE),

@@ -7,10 +7,12 @@
  * Labels and ids are those that people know from OpenSC.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "pkcs11/p11.h"
+#include "pkcs11/remote.h"
 
 void
 creds_init(struct p11_token *t)
@@ -30,11 +32,12 @@ cred_clear(struct p11_cred *c)
 	c->x509 = NULL;
 	c->pkey = NULL;
 	wbuf_free(&c->der);
-	c->state = CRED_UNREAD;
+	free(c->remote);
+	c->state = c->remote != NULL ? CRED_ABSENT : CRED_UNREAD;
+	c->remote = NULL;
 }
 
-/* The certificate and, when this module can use it, its key. */
-static bool
+bool
 cred_parse(struct p11_slot *slot, struct p11_cred *c)
 {
 	struct span der = wbuf_view(&c->der);
@@ -85,6 +88,8 @@ cred_load(struct p11_slot *slot, struct p11_cred *c)
 bool
 cred_has(const struct p11_cred *c, enum p11_kind kind)
 {
+	if (c->remote != NULL && kind == KIND_PRIVATE)
+		return c->remote->has_key;
 	return c->state == CRED_THERE || (c->state == CRED_KEY && kind != KIND_CERT);
 }
 
@@ -110,6 +115,8 @@ static const char *const key_use[] = { "PIV AUTH", "SIGN", "KEY MAN", "CARD AUTH
 const char *
 cred_label(const struct p11_cred *c, enum p11_kind kind, char out[64])
 {
+	if (remote_label(c, kind) != NULL)
+		return remote_label(c, kind);
 	if (c->number <= 4 && kind == KIND_CERT)
 		snprintf(out, 64, "Certificate for %s", cert_use[c->number - 1]);
 	else if (c->number <= 4)

@@ -56,7 +56,7 @@ void
 data_forget_private(struct p11_token *t)
 {
 	for (size_t i = 0; i < P11_DATA; i++)
-		if (t->data[i].row->pin)
+		if (t->data[i].row->pin && t->remote == NULL)
 			data_clear(&t->data[i], DATA_UNKNOWN);
 }
 

@@ -8,6 +8,7 @@
 
 #include "hw/pad.h"
 #include "pkcs11/p11.h"
+#include "pkcs11/remote.h"
 
 #define REJECTION_KEY 32
 
@@ -54,6 +55,8 @@ decrypt_rsa(struct p11_session *s, struct p11_op *op, struct wbuf *out)
 	wbuf_init(&em, 1024);
 	if (in.n != piv_alg_len(op->cred->alg))
 		return CKR_ENCRYPTED_DATA_LEN_RANGE;
+	if (op->native)
+		return remote_final(s, op, out);
 	if ((rv = rejection_key(s)) != CKR_OK || (rv = op_card(s, op, PIV_OP_DECRYPT, in, &em)) != CKR_OK)
 		return rv;
 	return unpad(s, op, wbuf_view(&em), out);

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "pkcs11/p11.h"
+#include "pkcs11/remote.h"
 
 #define PRIMARY_KEYS 4
 
@@ -233,6 +234,8 @@ find_init(struct p11_session *s, CK_ATTRIBUTE *tmpl, CK_ULONG n)
 		return CKR_OPERATION_ACTIVE;
 	if (!template_ok(tmpl, n))
 		return CKR_ARGUMENTS_BAD;
+	if (s->slot->remote != NULL && (rv = remote_creds(s->slot)) != CKR_OK)
+		return rv;
 	if ((rv = find_creds(s, tmpl, n)) == CKR_OK && (rv = find_data(s, tmpl, n)) == CKR_OK)
 		rv = find_others(s, tmpl, n);
 	if (rv != CKR_OK)

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "hw/crypto.h"
 #include "pkcs11/p11.h"
+#include "pkcs11/remote.h"
 
 static pthread_mutex_t boot = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic pid_t owner; /* process that initialised, 0 none */
@@ -106,6 +107,8 @@ module_free(struct p11_module *m)
 {
 	for (size_t i = 0; i < m->n_slots; i++)
 		slot_free(m->slot[i]);
+	for (size_t i = 0; i < m->n_remote; i++)
+		slot_free(m->remote[i]);
 	if (m->lister_open)
 		p11_readers_close(&m->lister);
 	if (m->waiter_open)
@@ -129,6 +132,8 @@ module_forget(struct p11_module *m)
 		if (slot->readers_open && slot->readers.ops != injected.ops)
 			pcsc_forget(&slot->readers);
 	}
+	for (size_t i = 0; m != NULL && i < m->n_remote; i++)
+		remote_forget(m->remote[i]->remote);
 	if (m != NULL && m->lister_open && m->lister.ops != injected.ops)
 		pcsc_forget(&m->lister);
 	if (m != NULL && m->waiter_open && m->waiter.ops != injected.ops)
@@ -186,6 +191,7 @@ module_new(struct p11_module **out)
 	 * choice, and a line in the log. */
 	if (conf_load(&m->conf) != E_OK)
 		log_error("config", "module=pkcs11 error=\"%s\"", err_msg());
+	remotes_make(m);
 	*out = m;
 	return CKR_OK;
 }

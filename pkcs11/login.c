@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "pkcs11/p11.h"
+#include "pkcs11/remote.h"
 
 #define PIN_MIN 6
 #define PIN_MAX 8
@@ -31,9 +32,9 @@ pin_well_formed(struct span pin)
 	return pin.n >= PIN_MIN && pin.n <= PIN_MAX;
 }
 
-/* May a PIN be sent at all? Others may have used up tries since the card was asked. */
-static CK_RV
-pin_guard(struct p11_slot *slot)
+/* Others may have used up tries since the card was asked. */
+CK_RV
+login_guard(struct p11_slot *slot)
 {
 	struct p11_token *t = slot->token;
 	enum err e;
@@ -87,7 +88,7 @@ pin_verify(struct p11_slot *slot, struct span pin)
 	enum err e;
 	CK_RV rv;
 
-	if ((rv = pin_guard(slot)) != CKR_OK)
+	if ((rv = login_guard(slot)) != CKR_OK)
 		return rv;
 	if ((e = piv_pin_primary(slot->token->card, &ref)) != E_OK)
 		return token_result(slot, e);
@@ -102,6 +103,8 @@ login_user(struct p11_session *s, struct span pin)
 
 	if (s->slot->token->user)
 		return CKR_USER_ALREADY_LOGGED_IN;
+	if (s->slot->remote != NULL)
+		return remote_login(s, CKU_USER, pin.p, pin.n);
 	if (!pin_well_formed(pin))
 		return CKR_PIN_INCORRECT;
 	if ((rv = pin_verify(s->slot, pin)) != CKR_OK)
@@ -111,9 +114,8 @@ login_user(struct p11_session *s, struct span pin)
 	return CKR_OK;
 }
 
-/* The operation that waits for its own PIN. */
-static struct p11_op *
-op_waiting(struct p11_session *s)
+struct p11_op *
+login_waiting(struct p11_session *s)
 {
 	if (s->op[OP_SIGN].active && s->op[OP_SIGN].always_auth)
 		return &s->op[OP_SIGN];
@@ -126,9 +128,11 @@ CK_RV
 login_context(struct p11_session *s, struct span pin)
 {
 	struct p11_token *t = s->slot->token;
-	struct p11_op *op = op_waiting(s);
+	struct p11_op *op = login_waiting(s);
 	CK_RV rv;
 
+	if (s->slot->remote != NULL)
+		return remote_login(s, CKU_CONTEXT_SPECIFIC, pin.p, pin.n);
 	if (op == NULL)
 		return CKR_OPERATION_NOT_INITIALIZED;
 	if (op->context_login && !op->promised)
@@ -157,6 +161,8 @@ login(struct p11_session *s, CK_USER_TYPE user, const CK_BYTE *pin, CK_ULONG n)
 		return CKR_USER_ALREADY_LOGGED_IN;
 	if (user == CKU_USER && s->slot->token->so != SO_NONE)
 		return CKR_USER_ANOTHER_ALREADY_LOGGED_IN;
+	if (s->slot->remote != NULL) /* which may take it from a keypad */
+		return remote_login(s, user, pin, n);
 	if (pin == NULL) /* only with a protected authentication path */
 		return CKR_ARGUMENTS_BAD;
 	if (user == CKU_SO)
@@ -201,13 +207,15 @@ login_set_pin(struct p11_session *s, const CK_BYTE *old, CK_ULONG old_n, const C
 		return CKR_SESSION_READ_ONLY;
 	if (old == NULL || pin == NULL)
 		return CKR_ARGUMENTS_BAD;
+	if (s->slot->remote != NULL)
+		return remote_set_pin(s, span_of(old, old_n), span_of(pin, n));
 	if (t->so != SO_NONE)
 		return login_set_puk(s, span_of(old, old_n), span_of(pin, n));
 	if ((rv = pin_new_check(span_of(pin, n))) != CKR_OK)
 		return rv;
 	if (!pin_well_formed(span_of(old, old_n)))
 		return CKR_PIN_INCORRECT;
-	if ((rv = pin_guard(s->slot)) != CKR_OK)
+	if ((rv = login_guard(s->slot)) != CKR_OK)
 		return rv;
 	if ((e = piv_pin_primary(t->card, &ref)) != E_OK)
 		return token_result(s->slot, e);

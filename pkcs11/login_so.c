@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "pkcs11/p11.h"
+#include "pkcs11/remote.h"
 
 #define ADMIN_MAX 32
 #define PUK_MIN	  6
@@ -130,6 +131,8 @@ login_init_pin(struct p11_session *s, const CK_BYTE *pin, CK_ULONG n)
 		return CKR_USER_NOT_LOGGED_IN;
 	if (pin == NULL)
 		return CKR_ARGUMENTS_BAD;
+	if (t->so == SO_REMOTE)
+		return remote_init_pin(s, span_of(pin, n));
 	if (t->so == SO_ADMIN) /* a PIV card takes a new PIN for the old one or for the PUK only */
 		return CKR_FUNCTION_NOT_SUPPORTED;
 	if ((rv = pin_new_check(span_of(pin, n))) != CKR_OK)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "pkcs11/p11.h"
+#include "pkcs11/remote.h"
 
 #define RSA_MIN 1024
 #define RSA_MAX 4096
@@ -73,6 +74,7 @@ static const struct mech table[] = {
 	{ CKM_GENERIC_SECRET_KEY_GEN, SCHEME_SECRET_GEN, CKK_GENERIC_SECRET, NULL, PARAM_NONE, CKF_GENERATE, 8, 4096 },
 };
 #define N_MECHS (sizeof table / sizeof table[0])
+_Static_assert(N_MECHS <= REMOTE_MECHS, "there is room for what another module has of each row");
 
 static const struct mech_hash hashes[] = {
 	{ "SHA1", CKM_SHA_1, CKG_MGF1_SHA1, CKD_SHA1_KDF, 20 },
@@ -87,6 +89,12 @@ const struct mech *
 mech_row(size_t i)
 {
 	return i < N_MECHS ? &table[i] : NULL;
+}
+
+size_t
+mech_index(const struct mech *row)
+{
+	return (size_t)(row - table);
 }
 
 const struct mech *
@@ -249,35 +257,42 @@ mech_params_free(struct mech_params *p)
 
 /* --- C_GetMechanismList, C_GetMechanismInfo --- */
 
-CK_RV
-mech_list(CK_MECHANISM_TYPE *list, CK_ULONG *n)
+CK_FLAGS
+mech_flags(const struct p11_token *t, const struct mech *row)
 {
-	CK_ULONG cap;
+	return t != NULL && t->remote != NULL ? remote_mech_flags(t->remote, row) : row->flags;
+}
+
+CK_RV
+mech_list(const struct p11_token *t, CK_MECHANISM_TYPE *list, CK_ULONG *n)
+{
+	CK_ULONG cap, count = 0;
 
 	if (n == NULL)
 		return CKR_ARGUMENTS_BAD;
 	cap = *n;
-	*n = N_MECHS;
-	if (list == NULL)
-		return CKR_OK;
-	if (cap < N_MECHS)
-		return CKR_BUFFER_TOO_SMALL;
-	for (size_t i = 0; i < N_MECHS; i++)
-		list[i] = table[i].type;
-	return CKR_OK;
+	for (size_t i = 0; i < N_MECHS; i++) {
+		if (mech_flags(t, &table[i]) == 0)
+			continue;
+		if (list != NULL && count < cap)
+			list[count] = table[i].type;
+		count++;
+	}
+	*n = count;
+	return list != NULL && cap < count ? CKR_BUFFER_TOO_SMALL : CKR_OK;
 }
 
 CK_RV
-mech_info(CK_MECHANISM_TYPE type, CK_MECHANISM_INFO *info)
+mech_info(const struct p11_token *t, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO *info)
 {
 	const struct mech *row = mech_find(type);
 
 	if (info == NULL)
 		return CKR_ARGUMENTS_BAD;
-	if (row == NULL)
+	if (row == NULL || mech_flags(t, row) == 0)
 		return CKR_MECHANISM_INVALID;
 	info->ulMinKeySize = row->min;
 	info->ulMaxKeySize = row->max;
-	info->flags = row->flags;
+	info->flags = mech_flags(t, row);
 	return CKR_OK;
 }

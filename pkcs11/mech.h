@@ -58,12 +58,16 @@ struct mech_params {
 };
 
 const struct mech *mech_row(size_t i); /* NULL past the end */
+size_t mech_index(const struct mech *row);
 const struct mech *mech_find(CK_MECHANISM_TYPE type);
 const struct mech_hash *mech_hash_by_name(const char *name);
 /* CKR_MECHANISM_PARAM_INVALID unless they are what the row wants. out is initialised here; free it in any case. */
 CK_RV mech_params_read(const struct mech *row, const CK_MECHANISM *m, struct mech_params *out);
 void mech_params_free(struct mech_params *p);
-CK_RV mech_list(CK_MECHANISM_TYPE *list, CK_ULONG *n);
-CK_RV mech_info(CK_MECHANISM_TYPE type, CK_MECHANISM_INFO *info);
+struct p11_token;
+/* What of a row this token can do; 0: nothing. */
+CK_FLAGS mech_flags(const struct p11_token *t, const struct mech *row);
+CK_RV mech_list(const struct p11_token *t, CK_MECHANISM_TYPE *list, CK_ULONG *n);
+CK_RV mech_info(const struct p11_token *t, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO *info);
 
 #endif

@@ -109,7 +109,7 @@ C_GetMechanismList(CK_SLOT_ID id, CK_MECHANISM_TYPE_PTR list, CK_ULONG_PTR n)
 
 	if (rv == CKR_OK && n != NULL)
 		rv = token_attach(slot);
-	return slot_leave(slot, rv != CKR_OK ? rv : mech_list(list, n));
+	return slot_leave(slot, rv != CKR_OK ? rv : mech_list(slot->token, list, n));
 }
 
 CK_RV
@@ -120,7 +120,7 @@ C_GetMechanismInfo(CK_SLOT_ID id, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO_PTR 
 
 	if (rv == CKR_OK && info != NULL)
 		rv = token_attach(slot);
-	return slot_leave(slot, rv != CKR_OK ? rv : mech_info(type, info));
+	return slot_leave(slot, rv != CKR_OK ? rv : mech_info(slot->token, type, info));
 }
 
 CK_RV

@@ -56,6 +56,15 @@ mutex_unlock(struct p11_mutex *m)
 }
 
 bool
+mutex_try(struct p11_mutex *m)
+{
+	if (m->app == NULL)
+		return pthread_mutex_trylock(&m->os) == 0;
+	mutex_lock(m);
+	return true;
+}
+
+bool
 mutex_was_free(struct p11_mutex *m)
 {
 	return m->app == NULL && pthread_mutex_trylock(&m->os) == 0;

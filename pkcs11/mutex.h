@@ -26,5 +26,7 @@ void mutex_lock(struct p11_mutex *m);
 void mutex_unlock(struct p11_mutex *m);
 /* In a forked child: was it free when the parent forked? (False for an application's lock: it cannot tell.) */
 bool mutex_was_free(struct p11_mutex *m);
+/* Take it when it is free; an application's lock is waited for (it has no such call). */
+bool mutex_try(struct p11_mutex *m);
 
 #endif

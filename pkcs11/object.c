@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "pkcs11/p11.h"
+#include "pkcs11/remote.h"
 
 static void
 object_free(struct p11_object *o)
@@ -45,6 +46,8 @@ object_is_private(const struct p11_object *o)
 {
 	if (o->kind == KIND_PRIVATE)
 		return o->cred->row->pin;
+	if ((o->kind & (KIND_CERT | KIND_PUBLIC)) != 0)
+		return o->cred->remote != NULL && o->cred->remote->hidden;
 	if (o->kind == KIND_DATA)
 		return o->data->row->pin;
 	return o->kind == KIND_STORED && store_bool(&o->store, CKA_PRIVATE);

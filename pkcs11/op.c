@@ -14,6 +14,7 @@
 #include <openssl/err.h>
 
 #include "pkcs11/ask.h"
+#include "pkcs11/remote.h"
 
 /* What tells the kinds apart. */
 struct op_row {
@@ -33,6 +34,8 @@ static const struct op_row rows[OP_KINDS] = {
 void
 op_end(struct p11_op *op)
 {
+	if (op->link != NULL)
+		op->link->spoiled = true; /* there is no call that ends an operation */
 	secret_free(&op->key);
 	secret_free(&op->pin);
 	EVP_MD_CTX_free(op->md);
@@ -145,7 +148,10 @@ op_start(struct p11_session *s, struct p11_op *op, CK_MECHANISM *m, CK_OBJECT_HA
 	if (!params_fit(op))
 		return CKR_MECHANISM_PARAM_INVALID;
 	wbuf_init(&op->data, P11_INPUT_MAX);
-	if (op->mech->hash != NULL)
+	if (s->slot->remote != NULL && (op->kind == OP_SIGN || op->kind == OP_DECRYPT) && op->cred != NULL &&
+	    (rv = remote_start(s, op, m)) != CKR_OK)
+		return rv;
+	if (op->mech->hash != NULL && !op->native)
 		return op_start_hash(s->slot->module, op, op->mech->hash);
 	return op->key != NULL && op->mech->scheme != SCHEME_AES_WRAP ? cipher_start(s->slot->module, op) : CKR_OK;
 }
@@ -203,8 +209,10 @@ op_digest(struct p11_op *op, struct wbuf *out)
 }
 
 static CK_RV
-op_update(struct p11_op *op, struct span in, struct wbuf *out)
+op_update(struct p11_session *s, struct p11_op *op, struct span in, struct wbuf *out)
 {
+	if (op->native && op->mech->hash != NULL)
+		return remote_update(s, op, in);
 	return op->cipher != NULL ? cipher_update(op, in, out) : op_collect(op, in);
 }
 
@@ -269,7 +277,7 @@ op_work(struct p11_session *s, struct p11_op *op, enum op_phase phase, struct sp
 
 	wbuf_init(&result, P11_INPUT_MAX + 64);
 	if (phase != OP_FINAL)
-		rv = op_update(op, in, &result);
+		rv = op_update(s, op, in, &result);
 	if (rv == CKR_OK && phase != OP_UPDATE)
 		rv = op_final(s, op, &result);
 	if (rv == CKR_OK && result.bad)
@@ -309,8 +317,12 @@ op_run(struct p11_session *s, enum op_kind kind, enum op_phase phase, const CK_B
 			op_end(op);
 		return rv;
 	}
-	rv = op_work(s, op, phase, span_of(in, n), out, len);
-	ERR_clear_error();
+	if (op->native && kind == OP_SIGN && phase == OP_ONE) {
+		rv = remote_sign(s, op, in, n, out, len);
+	} else {
+		rv = op_work(s, op, phase, span_of(in, n), out, len);
+		ERR_clear_error();
+	}
 	op->updated = true;
 	if (rv != CKR_OK || phase != OP_UPDATE)
 		op_end(op);
@@ -353,6 +365,8 @@ op_card(struct p11_session *s, struct p11_op *op, enum piv_op what, struct span 
 
 	if (c->row->pin && !t->user && (rv = ask_for_login(s)) != CKR_OK)
 		return rv;
+	if (s->slot->remote != NULL)
+		return remote_key_use(s, op, what, in, out);
 	if (c->row->pin)
 		fresh_end(t); /* this is the use that it was worth */
 	e = piv_key_use(t->card, c->row->ref, c->alg, what, in, secret_view(op->pin), &left, out);

@@ -6,6 +6,7 @@
  * The module's inside: types that several files share, and each file's functions under its name.
  *
  * Locks, in this order; a later one is never held while an earlier one is taken:
+ *	session->own	of a slot with another module behind it: serialises one session
  *	slot->lock	serialises one slot: its card, token, objects, and the operations of its sessions
  *	module->listing	serialises the listing of readers (I/O with the PC/SC service, never with a card)
  *	module->table	short, guards the slot and session tables and the counters; never held across I/O
@@ -33,6 +34,8 @@
 #include "pkcs11/mutex.h"
 
 #define P11_SLOTS_MAX	64
+#define P11_REMOTE_MAX	16
+#define P11_REMOTE_ID	0x1000 /* slot ids of [token NAME] sections, in the order of the file */
 #define P11_BUCKETS	256
 #define P11_CREDS	24
 #define P11_DATA	12
@@ -58,6 +61,7 @@ struct p11_cred {
 	EVP_PKEY *pkey;
 	enum piv_alg alg; /* PIV_ALG_NONE: a certificate without a usable key */
 	struct wbuf der;
+	struct remote_cred *remote; /* of a token behind another module: see remote.h; row is in there */
 };
 
 /* A data object of the card: see data.c. */
@@ -109,11 +113,12 @@ struct p11_object {
 
 /* --- token, slot, session --- */
 
-/* How the security officer is logged in: see login_so.c. */
-enum so_login { SO_NONE, SO_ADMIN, SO_PUK };
+/* How the security officer is logged in: see login_so.c, remote_login.c. */
+enum so_login { SO_NONE, SO_ADMIN, SO_PUK, SO_REMOTE };
 
 struct p11_token {
 	struct piv_card *card; /* NULL while the card is out */
+	struct remote *remote; /* not NULL: no card, but a token behind another module */
 	struct piv_id id;
 	OSSL_LIB_CTX *lib;
 	uint32_t event;	  /* of the reader when the card was last seen to be the same */
@@ -143,6 +148,7 @@ struct p11_slot {
 	CK_SLOT_ID id;
 	char reader[READER_NAME_MAX];
 	struct p11_module *module;
+	struct remote *remote; /* a [token NAME] of dpiv.conf instead of a reader: see remote.h */
 	struct p11_mutex lock;
 	const char *where;		  /* entry point that holds the lock */
 	_Atomic CK_SESSION_HANDLE asking; /* the session whose call waits for the user: see ask.c; 0 none */
@@ -172,7 +178,10 @@ struct p11_op {
 	struct p11_cred *cred; /* the card's key (sign, decrypt) or its public key (verify, encrypt), or NULL */
 	struct secret *key;    /* or a session secret key */
 	bool always_auth;
-	bool context_login; /* C_Login(CKU_CONTEXT_SPECIFIC) came, with: */
+	bool token_pads;	     /* ... RSA PKCS#1 padding */
+	bool native;		     /* another module does all of it, not only the private-key operation */
+	struct remote_session *link; /* another module's session in which this operation is active, or NULL */
+	bool context_login;	     /* C_Login(CKU_CONTEXT_SPECIFIC) came, with: */
 	struct secret *pin;
 	bool promised; /* the PIN is the one of the user login: see fresh.c */
 	EVP_MD_CTX *md;
@@ -187,9 +196,18 @@ struct p11_find {
 	size_t n, cap, next;
 };
 
+/* The session of another module behind one of ours; see remote.c. */
+struct remote_session {
+	CK_SESSION_HANDLE handle;
+	unsigned epoch; /* of the token when it was opened; 0: not open */
+	bool spoiled;	/* an operation was left in it that it cannot be rid of */
+};
+
 struct p11_session {
 	CK_SESSION_HANDLE handle;
 	struct p11_slot *slot;
+	struct p11_mutex own; /* with slot->remote: one call at a time, also while the slot's lock is let go */
+	struct remote_session remote;
 	CK_FLAGS flags;
 	struct p11_session *next; /* in its bucket; under the table lock */
 	unsigned refs;		  /* under the table lock */
@@ -206,6 +224,8 @@ struct p11_module {
 	struct readers lister; /* under the listing lock */
 	bool lister_open, listed;
 	struct reader_list known;
+	struct p11_slot *remote[P11_REMOTE_MAX]; /* from C_Initialize to C_Finalize */
+	size_t n_remote;
 	struct p11_slot *slot[P11_SLOTS_MAX];
 	size_t n_slots; /* under the table lock, as all below */
 	struct p11_session *bucket[P11_BUCKETS];
@@ -238,6 +258,8 @@ enum err slots_refresh(struct p11_module *m, bool grow);
 CK_RV slot_enter(const char *where, CK_SLOT_ID id, struct p11_slot **out);
 CK_RV slot_leave(struct p11_slot *slot, CK_RV rv);
 struct p11_slot *slot_find(struct p11_module *m, CK_SLOT_ID id);
+/* Empty, with its lock; NULL when memory is short. */
+struct p11_slot *slot_make(struct p11_module *m, CK_SLOT_ID id);
 void slot_free(struct p11_slot *slot);
 CK_RV slot_list(struct p11_module *m, CK_BBOOL present, CK_SLOT_ID *list, CK_ULONG *n);
 CK_RV slot_info(struct p11_module *m, CK_SLOT_ID id, CK_SLOT_INFO *info);
@@ -258,6 +280,9 @@ void token_free(struct p11_token **t);
 void token_forget(struct p11_token *t); /* in a forked child */
 void token_logout(struct p11_token *t, bool tell_card);
 CK_RV token_info(struct p11_slot *slot, CK_TOKEN_INFO *info);
+CK_RV token_new(struct p11_slot *slot);			       /* an empty one */
+CK_FLAGS token_pin_flags(struct p11_token *t);		       /* from the tries that are left; notes what was shown */
+void token_counts(struct p11_slot *slot, CK_TOKEN_INFO *info); /* of sessions */
 /* enum err of a card operation -> CK_RV, with what it means for the token (removed, logged out, tries). */
 CK_RV token_result(struct p11_slot *slot, enum err e);
 enum err token_tries(struct p11_token *t);
@@ -265,6 +290,7 @@ enum err token_tries(struct p11_token *t);
 #define TOKEN_SERIAL 16
 void token_serial(const struct piv_id *id, char out[TOKEN_SERIAL + 1]);
 void text_pad(unsigned char *out, size_t n, const char *text); /* blank-padded, printable */
+void text_clean(unsigned char *text, size_t n);		       /* another module's, made so */
 
 /* --- session.c --- */
 
@@ -299,6 +325,10 @@ CK_RV login_context(struct p11_session *s, struct span pin);
 CK_RV logout(struct p11_session *s);
 /* What the card said to a PIN: remembered, and turned into a CK_RV. */
 CK_RV login_outcome(struct p11_slot *slot, enum err e, int left);
+/* May a PIN be tried at all? CKR_PIN_LOCKED, CKR_FUNCTION_REJECTED. */
+CK_RV login_guard(struct p11_slot *slot);
+/* The operation that waits for its own PIN, or NULL. */
+struct p11_op *login_waiting(struct p11_session *s);
 CK_RV login_set_pin(struct p11_session *s, const CK_BYTE *old, CK_ULONG old_n, const CK_BYTE *pin, CK_ULONG n);
 
 /* May it be a new PIN? CKR_PIN_LEN_RANGE, CKR_PIN_INVALID. */
@@ -334,6 +364,8 @@ void creds_init(struct p11_token *t);
 void cred_clear(struct p11_cred *c);
 /* Read the certificate unless that was done; CRED_ABSENT is a success. */
 enum err cred_load(struct p11_slot *slot, struct p11_cred *c);
+/* c->der: the certificate and, when this module can use it, its key; false when it is none. */
+bool cred_parse(struct p11_slot *slot, struct p11_cred *c);
 /* Does it have an object of this kind? */
 bool cred_has(const struct p11_cred *c, enum p11_kind kind);
 /* A key that was just made in it. */

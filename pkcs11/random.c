@@ -7,6 +7,7 @@
 #include <openssl/rand.h>
 
 #include "pkcs11/p11.h"
+#include "pkcs11/remote.h"
 
 CK_RV
 random_generate(struct p11_session *s, CK_BYTE *out, CK_ULONG n)
@@ -16,6 +17,8 @@ random_generate(struct p11_session *s, CK_BYTE *out, CK_ULONG n)
 	if (out == NULL && n != 0)
 		return CKR_ARGUMENTS_BAD;
 	if (n == 0)
+		return CKR_OK;
+	if (s->slot->remote != NULL && remote_random(s, out, n) == CKR_OK)
 		return CKR_OK;
 	ok = RAND_bytes_ex(s->slot->module->lib, out, n, 0);
 	ERR_clear_error();

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "pkcs11/p11.h"
+#include "pkcs11/remote.h"
 
 static void
 session_free(struct p11_session *s)
@@ -17,6 +18,10 @@ session_free(struct p11_session *s)
 	find_end(&s->find);
 	for (int k = 0; k < OP_KINDS; k++)
 		op_end(&s->op[k]);
+	if (s->slot->remote != NULL) {
+		remote_session_close(s);
+		mutex_destroy(&s->own);
+	}
 	free(s);
 }
 
@@ -53,6 +58,8 @@ session_exit(struct p11_session *s, CK_RV rv)
 	struct p11_module *m = slot->module;
 
 	mutex_unlock(&slot->lock);
+	if (slot->remote != NULL)
+		mutex_unlock(&s->own);
 	session_unpin(m, s);
 	return module_leave(m, rv);
 }
@@ -69,6 +76,8 @@ p11_enter(const char *where, CK_SESSION_HANDLE h, enum p11_need need, struct p11
 		return rv;
 	if ((s = session_pin(m, h)) == NULL)
 		return module_leave(m, CKR_SESSION_HANDLE_INVALID);
+	if (s->slot->remote != NULL)
+		mutex_lock(&s->own);
 	mutex_lock(&s->slot->lock);
 	s->slot->where = where;
 	if (s->closed)
@@ -138,6 +147,10 @@ session_open(struct p11_slot *slot, CK_FLAGS flags, CK_SESSION_HANDLE *out)
 		return CKR_HOST_MEMORY;
 	s->slot = slot;
 	s->flags = flags;
+	if (slot->remote != NULL && mutex_init(&s->own) != E_OK) {
+		free(s);
+		return CKR_HOST_MEMORY;
+	}
 	mutex_lock(&m->table);
 	s->handle = m->next_handle++;
 	head = &m->bucket[s->handle % P11_BUCKETS];

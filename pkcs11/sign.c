@@ -8,6 +8,7 @@
 
 #include "hw/pad.h"
 #include "pkcs11/p11.h"
+#include "pkcs11/remote.h"
 
 static enum err
 pad_raw_with(const struct p11_op *op, struct span tbs, struct wbuf *block)
@@ -35,6 +36,12 @@ pad_by_scheme(const struct p11_op *op, struct span tbs, struct wbuf *block)
 
 	switch (op->mech->scheme) {
 	case SCHEME_RSA_PKCS:
+		if (op->token_pads && op->mech->hash != NULL)
+			return pad_digest_info(op->mech->hash, tbs, block);
+		if (op->token_pads) {
+			wbuf_span(block, tbs);
+			return E_OK;
+		}
 		if (op->mech->hash != NULL)
 			return pad_pkcs1_digest(op->mech->hash, tbs, k, block);
 		return pad_pkcs1(tbs, k, block);
@@ -82,6 +89,8 @@ sign_final(struct p11_session *s, struct p11_op *op, struct wbuf *out)
 	CK_RV rv;
 
 	wbuf_init(&digest, EVP_MAX_MD_SIZE);
+	if (op->native)
+		return remote_final(s, op, out);
 	if (op->md == NULL)
 		return sign_tbs(s, op, wbuf_view(&op->data), out);
 	if ((rv = op_digest(op, &digest)) != CKR_OK)

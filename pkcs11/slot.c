@@ -12,22 +12,31 @@
 
 #include "base/log.h"
 #include "pkcs11/p11.h"
+#include "pkcs11/remote.h"
+
+struct p11_slot *
+slot_make(struct p11_module *m, CK_SLOT_ID id)
+{
+	struct p11_slot *slot = calloc(1, sizeof *slot);
+
+	if (slot == NULL || mutex_init(&slot->lock) != E_OK) {
+		free(slot);
+		return NULL;
+	}
+	slot->module = m;
+	slot->id = id;
+	return slot;
+}
 
 static struct p11_slot *
 slot_new(struct p11_module *m, const struct reader_state *r)
 {
 	struct p11_slot *slot;
 
-	if (m->n_slots == P11_SLOTS_MAX || (slot = calloc(1, sizeof *slot)) == NULL)
+	if (m->n_slots == P11_SLOTS_MAX || (slot = slot_make(m, m->n_slots)) == NULL)
 		return NULL;
-	if (mutex_init(&slot->lock) != E_OK) {
-		free(slot);
-		return NULL;
-	}
 	memcpy(slot->reader, r->name, sizeof slot->reader);
 	slot->reader[sizeof slot->reader - 1] = '\0';
-	slot->module = m;
-	slot->id = m->n_slots;
 	/* The bits of C_WaitForSlotEvent start cleared: a card that is there from the start is no event, one in a
 	 * reader that comes later is. */
 	slot->present = r->present;
@@ -46,6 +55,7 @@ slot_free(struct p11_slot *slot)
 	token_free(&slot->token);
 	if (slot->readers_open)
 		p11_readers_close(&slot->readers);
+	remote_free(&slot->remote);
 	mutex_destroy(&slot->lock);
 	free(slot);
 }
@@ -113,6 +123,8 @@ slot_find(struct p11_module *m, CK_SLOT_ID id)
 	struct p11_slot *slot = NULL;
 	bool listed;
 
+	if (id >= P11_REMOTE_ID)
+		return id - P11_REMOTE_ID < m->n_remote ? m->remote[id - P11_REMOTE_ID] : NULL;
 	mutex_lock(&m->table);
 	listed = m->listed;
 	mutex_unlock(&m->table);
@@ -156,6 +168,16 @@ slot_leave(struct p11_slot *slot, CK_RV rv)
 	return module_leave(m, rv);
 }
 
+static void
+slot_count(struct p11_slot *slot, CK_BBOOL present, CK_SLOT_ID *list, CK_ULONG cap, CK_ULONG *count)
+{
+	if (present && !atomic_load(&slot->present))
+		return;
+	if (list != NULL && *count < cap)
+		list[*count] = slot->id;
+	(*count)++;
+}
+
 CK_RV
 slot_list(struct p11_module *m, CK_BBOOL present, CK_SLOT_ID *list, CK_ULONG *n)
 {
@@ -169,15 +191,14 @@ slot_list(struct p11_module *m, CK_BBOOL present, CK_SLOT_ID *list, CK_ULONG *n)
 	mutex_unlock(&m->table);
 	if ((list == NULL || !listed) && slots_refresh(m, true) != E_OK)
 		log_info("slots", "error=\"%s\"", err_msg());
+	for (size_t i = 0; present && i < m->n_remote; i++)
+		remote_peek(m->remote[i]);
 	mutex_lock(&m->table);
-	for (size_t i = 0; i < m->n_slots; i++) {
-		if (present && !m->slot[i]->present)
-			continue;
-		if (list != NULL && count < *n)
-			list[count] = m->slot[i]->id;
-		count++;
-	}
+	for (size_t i = 0; i < m->n_slots; i++)
+		slot_count(m->slot[i], present, list, *n, &count);
 	mutex_unlock(&m->table);
+	for (size_t i = 0; i < m->n_remote; i++)
+		slot_count(m->remote[i], present, list, *n, &count);
 	if (list != NULL && count > *n) {
 		*n = count;
 		return CKR_BUFFER_TOO_SMALL;
@@ -195,7 +216,9 @@ slot_info(struct p11_module *m, CK_SLOT_ID id, CK_SLOT_INFO *info)
 		return CKR_SLOT_ID_INVALID;
 	if (info == NULL)
 		return CKR_ARGUMENTS_BAD;
-	if (slots_refresh(m, false) != E_OK)
+	if (slot->remote != NULL)
+		remote_peek(slot);
+	else if (slots_refresh(m, false) != E_OK)
 		log_info("slots", "error=\"%s\"", err_msg());
 	memset(info, 0, sizeof *info);
 	text_pad(info->slotDescription, sizeof info->slotDescription, slot->reader);

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "pkcs11/p11.h"
+#include "pkcs11/remote.h"
 
 void
 text_pad(unsigned char *out, size_t n, const char *text)
@@ -24,6 +25,14 @@ text_pad(unsigned char *out, size_t n, const char *text)
 
 	for (size_t i = 0; i < n; i++)
 		out[i] = i < len && text[i] >= 0x20 && text[i] < 0x7f ? (unsigned char)text[i] : ' ';
+}
+
+void
+text_clean(unsigned char *text, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (text[i] < 0x20 || text[i] == 0x7f)
+			text[i] = ' ';
 }
 
 /* --- identity --- */
@@ -132,6 +141,8 @@ stored_private(const struct p11_object *o, const void *arg)
 void
 token_logout(struct p11_token *t, bool tell_card)
 {
+	if (t->remote != NULL && (t->user || t->so != SO_NONE))
+		remote_logout(t, tell_card);
 	if (t->so != SO_NONE)
 		login_so_end(t, tell_card);
 	fresh_end(t);
@@ -159,7 +170,7 @@ token_detach(struct p11_slot *slot)
 	piv_close(&t->card);
 }
 
-static CK_RV
+CK_RV
 token_new(struct p11_slot *slot)
 {
 	static const CK_ULONG profiles[] = { CKP_BASELINE_PROVIDER, CKP_EXTENDED_PROVIDER, CKP_AUTHENTICATION_TOKEN,
@@ -249,6 +260,8 @@ token_look(struct p11_slot *slot)
 CK_RV
 token_attach(struct p11_slot *slot)
 {
+	if (slot->remote != NULL)
+		return remote_attach(slot);
 	if (slots_refresh(slot->module, false) != E_OK)
 		log_info("slots", "error=\"%s\"", err_msg());
 	token_look(slot);
@@ -263,6 +276,8 @@ token_check(struct p11_slot *slot)
 	unsigned before = slot->generation;
 	CK_RV rv;
 
+	if (slot->remote != NULL)
+		return remote_check(slot);
 	token_look(slot);
 	if (slot->token->card != NULL)
 		return CKR_OK;
@@ -321,6 +336,8 @@ token_tries(struct p11_token *t)
 	uint8_t ref;
 	enum err e;
 
+	if (t->remote != NULL)
+		return remote_tries(t);
 	if (t->tries_known)
 		return E_OK;
 	if ((e = piv_pin_primary(t->card, &ref)) != E_OK || (e = piv_pin_tries(t->card, ref, &t->tries)) != E_OK)
@@ -330,7 +347,7 @@ token_tries(struct p11_token *t)
 	return E_OK;
 }
 
-static CK_FLAGS
+CK_FLAGS
 token_pin_flags(struct p11_token *t)
 {
 	CK_FLAGS flags = 0;
@@ -345,7 +362,7 @@ token_pin_flags(struct p11_token *t)
 	return flags;
 }
 
-static void
+void
 token_counts(struct p11_slot *slot, CK_TOKEN_INFO *info)
 {
 	mutex_lock(&slot->module->table);
@@ -368,6 +385,8 @@ token_info(struct p11_slot *slot, CK_TOKEN_INFO *info)
 
 	if (info == NULL)
 		return CKR_ARGUMENTS_BAD;
+	if (slot->remote != NULL)
+		return remote_info(slot, info);
 	if ((rv = token_attach(slot)) != CKR_OK)
 		return rv;
 	/* Tries that the card will not tell are no reason to have no token. */

@@ -15,6 +15,8 @@ write_check(struct p11_session *s)
 {
 	if ((s->flags & CKF_RW_SESSION) == 0)
 		return CKR_SESSION_READ_ONLY;
+	if (s->slot->remote != NULL)
+		return CKR_TOKEN_WRITE_PROTECTED;
 	return s->slot->token->so == SO_ADMIN ? CKR_OK : CKR_USER_NOT_LOGGED_IN;
 }
 
