@@ -18,6 +18,30 @@
 #define BEGIN_LIMIT_MS	 20000 /* another program may wait for a touch (15 s) */
 #define CONNECT_LIMIT_MS 3000
 
+static _Atomic int contexts;
+
+LONG
+pcsc_context_new(SCARDCONTEXT *context)
+{
+	LONG rv = SCardEstablishContext(SCARD_SCOPE_SYSTEM, NULL, NULL, context);
+
+	contexts += rv == SCARD_S_SUCCESS;
+	return rv;
+}
+
+void
+pcsc_context_free(SCARDCONTEXT context)
+{
+	SCardReleaseContext(context);
+	contexts--;
+}
+
+int
+pcsc_contexts(void)
+{
+	return contexts;
+}
+
 /* --- connections --- */
 
 static void
@@ -26,7 +50,7 @@ conn_drop(struct pcsc_conn *c)
 	if (c->connected)
 		SCardDisconnect(c->card, SCARD_LEAVE_CARD);
 	if (c->have)
-		SCardReleaseContext(c->context);
+		pcsc_context_free(c->context);
 	c->have = c->connected = c->held = false;
 }
 
@@ -41,6 +65,19 @@ conn_status(struct pcsc_conn *c)
 		c->atr_len = atr_len <= sizeof c->atr ? atr_len : 0;
 }
 
+/* Connecting needs the reader to itself for a moment: who stands in line gets it. */
+static LONG
+card_connect(struct pcsc_conn *c)
+{
+	LONG rv;
+
+	pcsc_line_join(&c->turn);
+	rv = SCardConnect(
+	    c->context, c->name, SCARD_SHARE_SHARED, SCARD_PROTOCOL_T0 | SCARD_PROTOCOL_T1, &c->card, &c->protocol);
+	pcsc_line_leave(&c->turn);
+	return rv;
+}
+
 /* Context and card, from nothing. */
 static LONG
 conn_make(struct pcsc_conn *c)
@@ -49,11 +86,10 @@ conn_make(struct pcsc_conn *c)
 	LONG rv;
 
 	conn_drop(c);
-	rv = SCardEstablishContext(SCARD_SCOPE_SYSTEM, NULL, NULL, &c->context);
+	rv = pcsc_context_new(&c->context);
 	c->have = rv == SCARD_S_SUCCESS;
 	while (rv == SCARD_S_SUCCESS) {
-		rv = SCardConnect(c->context, c->name, SCARD_SHARE_SHARED, SCARD_PROTOCOL_T0 | SCARD_PROTOCOL_T1,
-		    &c->card, &c->protocol);
+		rv = card_connect(c);
 		if (pcsc_meaning(rv) != PCSC_HELD || pcsc_now() >= end)
 			break;
 		pcsc_nap(10 * PCSC_POLL_MS);
@@ -79,13 +115,14 @@ pcsc_connect(void *ctx, const char *name, void **out)
 	*out = NULL;
 	if ((c = calloc(1, sizeof *c)) == NULL)
 		return err_set(E_NOMEM, "%s: out of memory", name);
-	pcsc_turn_init(&c->turn);
+	pcsc_turn_init(&c->turn, name);
 	snprintf(c->name, sizeof c->name, "%s", name);
 	rv = conn_make(c);
 	if (rv == SCARD_S_SUCCESS) {
 		*out = c;
 		return E_OK;
 	}
+	pcsc_line_close(&c->turn);
 	free(c);
 	if (pcsc_meaning(rv) == PCSC_REMOVED)
 		return err_set(E_NOCARD, "%s: no card in the reader; insert it and try again", name);
@@ -100,13 +137,18 @@ pcsc_disconnect(void *conn)
 	struct pcsc_conn *c = conn;
 
 	conn_drop(c);
+	pcsc_line_close(&c->turn);
 	free(c);
 }
 
 static void
 pcsc_drop(void *conn)
 {
-	free(conn);
+	struct pcsc_conn *c = conn;
+
+	contexts -= c->have;
+	pcsc_line_close(&c->turn);
+	free(c);
 }
 
 static struct span
@@ -148,11 +190,10 @@ pcsc_begin(void *conn, bool *reset)
 	int i;
 
 	*reset = false;
-	pcsc_turn_gap(&c->turn);
 	for (i = 0; i < 3; i++) {
 		if (c->broken || !c->connected)
 			rv = conn_mend(c, SCARD_E_INVALID_HANDLE, reset);
-		if (rv == SCARD_S_SUCCESS && (rv = pcsc_turn_free(c, end)) == SCARD_S_SUCCESS)
+		if (rv == SCARD_S_SUCCESS && (rv = pcsc_turn_take(c, end)) == SCARD_S_SUCCESS)
 			rv = SCardBeginTransaction(c->card);
 		if (rv == SCARD_S_SUCCESS) {
 			c->held = true;
@@ -161,6 +202,7 @@ pcsc_begin(void *conn, bool *reset)
 		if ((rv = conn_mend(c, rv, reset)) != SCARD_S_SUCCESS)
 			break;
 	}
+	pcsc_turn_end(&c->turn);
 	if (rv == SCARD_S_SUCCESS)
 		return err_set(E_IO, "%s: the card is reset over and over", c->name);
 	c->broken = c->broken || pcsc_meaning(rv) != PCSC_HELD;
@@ -270,6 +312,9 @@ pcsc_close(struct readers *r)
 void
 pcsc_forget(struct readers *r)
 {
+	const struct pcsc *p = r->ctx;
+
+	contexts -= p != NULL && p->have;
 	free(r->ctx); /* the lock may be held by a thread that the child does not have */
 	*r = (struct readers){ 0 };
 }

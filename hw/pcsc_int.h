@@ -8,6 +8,7 @@
  *	pcsc.c		connections, transactions, commands
  *	pcsc_wait.c	the list of readers, and waiting for a change in it
  *	pcsc_turn.c	whose turn it is, where several programs use one card
+ *	pcsc_line.c	the line in which dpiv's processes wait
  *	pcsc_err.c	what PC/SC's codes mean; the clock
  */
 #include <pthread.h>
@@ -31,10 +32,18 @@ struct pcsc {
 	bool have, waiting, canceled;
 };
 
-/* When this connection and its neighbours had the card. */
+/* When this connection and its neighbours had the card, and its place in the line of dpiv's processes. Times in ms. */
 struct pcsc_turn {
-	int64_t ended, short_gap, long_gap;
+	int64_t ended;	   /* our last transaction */
 	int64_t neighbour; /* another program was last seen to hold the card */
+	int64_t gap, gap_each;
+	int64_t crowd_at; /* when it was found out whether */
+	bool crowd;	  /* there are others */
+	int line;	  /* where the line stands (a directory), -1 not open */
+	bool no_line;	  /* there is none */
+	int64_t first;	  /* of this reader's places */
+	int64_t place;	  /* ours, 0 none */
+	int64_t stuck;	  /* somebody stood in line and did nothing: not waited for until then */
 };
 
 struct pcsc_conn {
@@ -64,13 +73,30 @@ enum err pcsc_wait(void *ctx, const struct reader_list *known, int timeout_ms);
 void pcsc_cancel(void *ctx);
 void pcsc_context_drop(struct pcsc *p);
 
+/* --- pcsc.c --- */
+
+/* All contexts come from here and go back there, so that pcsc_contexts() is the number of this process's. */
+LONG pcsc_context_new(SCARDCONTEXT *context);
+void pcsc_context_free(SCARDCONTEXT context);
+int pcsc_contexts(void);
+
 /* --- pcsc_turn.c --- */
 
-void pcsc_turn_init(struct pcsc_turn *t);
-/* Before asking for the card: leave others a gap where they would find none. */
-void pcsc_turn_gap(struct pcsc_turn *t);
-/* Wait until nobody else holds the card, or until end. */
-LONG pcsc_turn_free(struct pcsc_conn *c, int64_t end);
+void pcsc_turn_init(struct pcsc_turn *t, const char *reader);
+/* Wait in line, then until nobody else holds the card, or until end. */
+LONG pcsc_turn_take(struct pcsc_conn *c, int64_t end);
+/* After the transaction, or when there is none. */
 void pcsc_turn_end(struct pcsc_turn *t);
+
+/* --- pcsc_line.c --- */
+
+/* This reader's line; nothing is opened yet. */
+void pcsc_line_init(struct pcsc_turn *t, const char *reader);
+void pcsc_line_close(struct pcsc_turn *t);
+/* Take a place, the last one; without a line nothing happens. */
+void pcsc_line_join(struct pcsc_turn *t);
+/* The place of somebody before us, 0 when it is our turn. */
+int64_t pcsc_line_ahead(const struct pcsc_turn *t);
+void pcsc_line_leave(struct pcsc_turn *t);
 
 #endif

@@ -33,7 +33,7 @@ void
 pcsc_context_drop(struct pcsc *p)
 {
 	if (p->have)
-		SCardReleaseContext(p->context);
+		pcsc_context_free(p->context);
 	p->have = false;
 }
 
@@ -44,7 +44,7 @@ context_need(struct pcsc *p)
 
 	if (p->have)
 		return SCARD_S_SUCCESS;
-	rv = SCardEstablishContext(SCARD_SCOPE_SYSTEM, NULL, NULL, &p->context);
+	rv = pcsc_context_new(&p->context);
 	p->have = rv == SCARD_S_SUCCESS;
 	return rv;
 }

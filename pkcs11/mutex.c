@@ -3,6 +3,9 @@
  * Locks: see mutex.h. PKCS#11 2.40, 5.4 (C_Initialize): with callbacks and without CKF_OS_LOCKING_OK the application's
  * locks must be used; in every other case this is a pthread mutex. An application lock that fails cannot be reported
  * from where it is taken; the system's lock beneath it, which is taken as well, still keeps the data consistent.
+ *
+ * A ticket lock: whoever comes takes a number, and waits until it is served. Waiters are woken all at once; there are
+ * as many as the program has threads in one slot, and the card takes a thousand times longer.
  */
 #include <string.h>
 
@@ -24,7 +27,10 @@ mutex_init(struct p11_mutex *m)
 	m->app = NULL;
 	if (pthread_mutex_init(&m->os, NULL) != 0)
 		return err_set(E_NOMEM, "no memory for a lock");
+	pthread_cond_init(&m->next, NULL);
+	m->taken = m->served = 0;
 	if (app.CreateMutex != NULL && app.CreateMutex(&m->app) != CKR_OK) {
+		pthread_cond_destroy(&m->next);
 		pthread_mutex_destroy(&m->os);
 		return err_set(E_NOMEM, "the application made no lock");
 	}
@@ -36,21 +42,34 @@ mutex_destroy(struct p11_mutex *m)
 {
 	if (app.DestroyMutex != NULL && m->app != NULL)
 		app.DestroyMutex(m->app);
+	pthread_cond_destroy(&m->next);
 	pthread_mutex_destroy(&m->os);
 }
 
 void
 mutex_lock(struct p11_mutex *m)
 {
+	uint64_t ticket;
+
 	if (app.LockMutex != NULL && m->app != NULL)
 		app.LockMutex(m->app);
 	pthread_mutex_lock(&m->os);
+	ticket = m->taken++;
+	while (m->served != ticket)
+		pthread_cond_wait(&m->next, &m->os);
+	pthread_mutex_unlock(&m->os);
 }
 
 void
 mutex_unlock(struct p11_mutex *m)
 {
+	bool wanted;
+
+	pthread_mutex_lock(&m->os);
+	wanted = ++m->served != m->taken;
 	pthread_mutex_unlock(&m->os);
+	if (wanted)
+		pthread_cond_broadcast(&m->next);
 	if (app.UnlockMutex != NULL && m->app != NULL)
 		app.UnlockMutex(m->app);
 }
@@ -67,5 +86,5 @@ mutex_try(struct p11_mutex *m)
 bool
 mutex_was_free(struct p11_mutex *m)
 {
-	return m->app == NULL && pthread_mutex_trylock(&m->os) == 0;
+	return m->app == NULL && pthread_mutex_trylock(&m->os) == 0 && m->taken == m->served;
 }

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "pkcs11/cryptoki3.h"
@@ -11,10 +12,13 @@
 /*
  * A lock of the operating system, or the application's own when C_Initialize insists on that (PKCS#11 2.40, 5.4:
  * callbacks without CKF_OS_LOCKING_OK). Locks are always taken, also after C_Initialize(NULL): programs that promised
- * a single thread call from several all the same.
+ * a single thread call from several all the same. Threads get it in the order in which they came: one that signs in a
+ * loop lets go of its slot only for a moment, in which those that sleep would never be awake.
  */
 struct p11_mutex {
-	pthread_mutex_t os;
+	pthread_mutex_t os; /* guards the two numbers; never held for long */
+	pthread_cond_t next;
+	uint64_t taken, served;
 	void *app;
 };
 

@@ -5,19 +5,11 @@
 . tests/lib/shell.sh
 . tests/lib/softhsm.sh
 . tests/lib/card.sh
+. tests/lib/p11_client.sh
 
-M=$BUILD/dpiv-pkcs11.so
-[ -e "$M" ] || { echo "not ok - the module is not built"; exit 1; }
-# shellcheck disable=SC2046
-gcc -std=c11 -D_GNU_SOURCE -o "$TMP/client" tests/faults/p11_client.c $(pkg-config --cflags p11-kit-1) -ldl || exit 1
+client_build tests/faults/p11_client.c "$TMP/client" || { fail "the client builds"; exit 1; }
 agency_make
 
-only() { # FILE RV...: no other return value than these
-	local bad
-	bad=$(grep '^rv' "$1" | grep -vE "^rv ($(IFS='|'; echo "${*:2}")):")
-	cat "$1"
-	[ -z "$bad" ] && grep -q '^last 0x0$' "$1"
-}
 two_processes() {
 	"$TMP/client" "$M" 1 5 >"$TMP/one" &
 	"$TMP/client" "$M" 2 5 >"$TMP/two"

@@ -10,6 +10,7 @@ struct vc_door {
 	const char *image;   /* for saving */
 	const char *control; /* path of the control socket */
 	bool save;
+	bool wire; /* as slow as a contact reader */
 };
 
 /* Be the card until SIGTERM or SIGINT. Returns an exit status. */
