@@ -47,6 +47,8 @@ static const struct conf_key dpiv_table[] = {
 	{ "issuer *", "protocol", 's', "est", "est, cmp or scep" },
 	{ "issuer *", "secret", 'p', NULL, "file with the shared secret (CMP) or the challenge (SCEP)" },
 	{ "issuer *", "reference", 's', NULL, "CMP: the name of the shared secret at the issuer" },
+	{ "issuer *", "signer", 'p', NULL, "CMP: PEM file with the certificate that signs the issuer's answers" },
+	{ "issuer *", "request", 's', NULL, "CMP: ir, cr or p10cr; default: ir with a secret, else cr" },
 	{ "issuer *", "fingerprint", 's', NULL, "SCEP: SHA-256 of the CA certificate, in hex" },
 	{ "issuer *", "weak_algorithms", 'b', "no", "SCEP: SHA-1 and Triple DES where the issuer has nothing better" },
 	{ "issuer *", "cafile", 'p', NULL, "PEM file with the trust anchors for its TLS and its certificates" },

@@ -249,6 +249,8 @@ issuer_section(const struct conf *conf, const char *name, struct options *o)
 	o->req.protocol = conf_str(conf, section, "protocol");
 	o->req.secret = conf_str(conf, section, "secret");
 	o->req.reference = conf_str(conf, section, "reference");
+	o->req.signer = conf_str(conf, section, "signer");
+	o->req.request = conf_str(conf, section, "request");
 	o->req.fingerprint = conf_str(conf, section, "fingerprint");
 	o->req.weak = conf_bool(conf, section, "weak_algorithms");
 	o->req.test_policies = conf_bool(conf, section, "test_policies");

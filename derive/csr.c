@@ -77,8 +77,7 @@ csr_old_names(const struct csr_in *in, STACK_OF(X509_EXTENSION) * list)
 	return at < 0 || csr_push(list, X509_EXTENSION_dup(X509_get_ext(in->old, at)));
 }
 
-static bool
-csr_extensions(const struct csr_in *in, X509_REQ *req)
+STACK_OF(X509_EXTENSION) * csr_extensions(const struct csr_in *in)
 {
 	const struct role_info *r = role_info(in->role);
 	STACK_OF(X509_EXTENSION) *list = sk_X509_EXTENSION_new_null();
@@ -91,7 +90,18 @@ csr_extensions(const struct csr_in *in, X509_REQ *req)
 		if (!csr_ext_is_ours(x, in->old != NULL))
 			ok = csr_push(list, X509_EXTENSION_dup(x));
 	}
-	ok = ok && X509_REQ_add_extensions(req, list) == 1;
+	if (ok)
+		return list;
+	sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
+	return NULL;
+}
+
+static bool
+csr_put_extensions(const struct csr_in *in, X509_REQ *req)
+{
+	STACK_OF(X509_EXTENSION) *list = csr_extensions(in);
+	bool ok = list != NULL && X509_REQ_add_extensions(req, list) == 1;
+
 	sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
 	return ok;
 }
@@ -124,7 +134,7 @@ csr_fill(const struct csr_in *in, X509_REQ *req)
 	} name = { in->old != NULL ? X509_get_subject_name(in->old) : in->subject };
 
 	return X509_REQ_set_version(req, X509_REQ_VERSION_1) == 1 && X509_REQ_set_subject_name(req, name.m) == 1 &&
-	    X509_REQ_set_pubkey(req, in->pub) == 1 && csr_password(in, req) && csr_extensions(in, req);
+	    X509_REQ_set_pubkey(req, in->pub) == 1 && csr_password(in, req) && csr_put_extensions(in, req);
 }
 
 enum err

@@ -25,6 +25,9 @@ struct csr_in {
 /* The DER request, signed and verified again. E_CRYPTO when signing failed: see token_failed(). */
 enum err csr_build(const struct csr_in *in, struct wbuf *out) MUST_CHECK;
 
+/* The extensions of a request alone, for protocols with a form of their own; NULL when memory is short. */
+STACK_OF(X509_EXTENSION) * csr_extensions(const struct csr_in *in);
+
 /* The algorithm to generate by: what the person chose (chosen), else what the issuer wants, else RSA-2048. E_POLICY
  * when the issuer wants something that the person did not choose or that no derived credential may have. */
 enum err

@@ -128,6 +128,8 @@ conn_conf(const struct derive *d)
 	struct proto_conf conf = { .url = r->issuer,
 		.secret = r->secret,
 		.reference = r->reference,
+		.signer = r->signer,
+		.request = r->request,
 		.fingerprint = r->fingerprint,
 		.weak = r->weak,
 		.anchors = d->anchors,

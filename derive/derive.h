@@ -22,6 +22,7 @@ struct derive_req {
 	const char *issuer;	       /* address */
 	const char *protocol;	       /* "est", "cmp" or "scep"; NULL: est */
 	const char *secret;	       /* file with CMP's shared secret or SCEP's challenge, or NULL */
+	const char *signer, *request;  /* CMP: see proto.h */
 	const char *reference;	       /* CMP: the name of that secret, or NULL */
 	const char *fingerprint;       /* SCEP: SHA-256 of the CA certificate, hex, or NULL */
 	bool weak;		       /* SCEP: SHA-1 and 3DES where the issuer has nothing better */

@@ -65,6 +65,9 @@ struct attempt {
 	X509 *cert; /* of issued */
 };
 
+/* derive_role.c: is this certificate the one that was wanted? arg is the attempt; more: what came with it. */
+enum err attempt_accept(void *arg, X509 *cert, STACK_OF(X509) * more) MUST_CHECK;
+
 /* derive_wait.c: an issuer that wants time */
 /* Before anybody is asked for a PIN: E_PENDING when the issuer does not want to be asked again yet and --wait does not
  * reach that far. *waits: there is a request of this role to go on with. */

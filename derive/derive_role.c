@@ -86,9 +86,21 @@ step_generate(struct attempt *a)
 	return e == E_OK ? token_pkey(d->to, a->e.id, a->e.id_len, &a->key) : e;
 }
 
-static enum err
-step_check(struct attempt *a)
+/* The issuer's certificates and what came with the answer: for the path, trusted by neither. */
+static STACK_OF(X509) * path_pool(struct attempt *a, STACK_OF(X509) * more)
 {
+	STACK_OF(X509) *all = a->d->cacerts != NULL ? X509_chain_up_ref(a->d->cacerts) : sk_X509_new_null();
+
+	for (int i = 0; all != NULL && i < sk_X509_num(more); i++)
+		if (X509_up_ref(sk_X509_value(more, i)) == 1 && sk_X509_push(all, sk_X509_value(more, i)) <= 0)
+			X509_free(sk_X509_value(more, i));
+	return all;
+}
+
+enum err
+attempt_accept(void *arg, X509 *cert, STACK_OF(X509) * more)
+{
+	struct attempt *a = arg;
 	struct derive *d = a->d;
 	struct cert_rules rules = { .role = a->e.role,
 		.pub = a->pub,
@@ -99,23 +111,27 @@ step_check(struct attempt *a)
 	char serial[64];
 	enum err e;
 
+	rules.others = path_pool(a, more);
+	e = rules.others != NULL ? cert_check(cert, &rules) : err_set(E_NOMEM, "out of memory");
+	sk_X509_pop_free(rules.others, X509_free);
+	if (e != E_OK)
+		log_warn("derive.refused", "serial=%s", cert_serial(cert, serial, sizeof serial));
+	return e == E_OK ? E_OK : err_up(e, "%s", d->proto->server(d->conn));
+}
+
+static enum err
+step_check(struct attempt *a)
+{
+	struct derive *d = a->d;
+	enum err e;
+
 	if (!d->proto->authenticated(d->conn))
 		return err_set(E_POLICY,
 		    "%s issued a certificate without asking for the %s; such an issuer cannot know whom it "
 		    "certifies, nothing was installed",
 		    d->proto->server(d->conn), d->old.cert != NULL ? "old one" : "card's");
-	rules.others = X509_chain_up_ref(d->cacerts);
-	for (int i = 0; rules.others != NULL && i < sk_X509_num(a->issued.certs); i++)
-		if (X509_up_ref(sk_X509_value(a->issued.certs, i)) == 1 &&
-		    sk_X509_push(rules.others, sk_X509_value(a->issued.certs, i)) <= 0)
-			X509_free(sk_X509_value(a->issued.certs, i));
-	e = rules.others != NULL ? cert_choose(a->issued.certs, a->pub, &a->cert) : err_set(E_NOMEM, "out of memory");
-	if (e == E_OK)
-		e = cert_check(a->cert, &rules);
-	sk_X509_pop_free(rules.others, X509_free);
-	if (e != E_OK && a->cert != NULL)
-		log_warn("derive.refused", "serial=%s", cert_serial(a->cert, serial, sizeof serial));
-	return e == E_OK ? E_OK : err_up(e, "%s", d->proto->server(d->conn));
+	e = cert_choose(a->issued.certs, a->pub, &a->cert);
+	return e == E_OK ? attempt_accept(a, a->cert, a->issued.certs) : err_up(e, "%s", d->proto->server(d->conn));
 }
 
 static enum err

@@ -125,7 +125,9 @@ wait_once(struct attempt *a, bool asked)
 		.key = a->key,
 		.attrs = &a->attrs,
 		.old = d->old.cert,
-		.asked = asked };
+		.asked = asked,
+		.accept = attempt_accept,
+		.arg = a };
 	enum err e;
 
 	proto_issued_free(&a->issued);

@@ -267,8 +267,16 @@ est_server(struct proto_conn *c)
 	return http_server(c->http);
 }
 
+/* The others are not for clientAuth. */
+static bool
+est_asks(enum role role)
+{
+	return role == ROLE_AUTH;
+}
+
 const struct proto proto_est = {
 	.name = "est",
+	.asks = est_asks,
 	.open = est_open,
 	.cacerts = est_cacerts,
 	.attrs = est_attrs,

@@ -11,7 +11,7 @@
 #include "derive/role.h"
 
 /*
- * An enrolment protocol: one row of functions. EST is a row; SCEP and CMP fit. A connection belongs to one issuer and
+ * An enrolment protocol: one row of functions. EST and CMP are rows. A connection belongs to one issuer and
  * one identity: the PIV card's, or that of the credential which is renewed or revoked; it is http.cert and http.key,
  * also where a protocol signs its messages instead of the TLS handshake. Roles are enrolled over it one after the
  * other.
@@ -21,6 +21,8 @@ struct proto_conf {
 	const char *label[ROLE_COUNT]; /* server-side name of the role's profile; NULL: the protocol's default */
 	const char *secret;	       /* file with SCEP's challenge or CMP's shared secret; NULL: none */
 	const char *reference;	       /* CMP: the name of that secret at the issuer */
+	const char *signer;	       /* CMP: PEM file with the one certificate that signs answers, or NULL */
+	const char *request;	       /* CMP: "ir", "cr", "p10cr"; NULL: ir with a secret, else cr */
 	const char *fingerprint;       /* SCEP: SHA-256 of the CA certificate in hex, or NULL */
 	bool weak;		       /* SCEP: SHA-1 and 3DES where the issuer offers nothing better */
 	STACK_OF(X509) * anchors;      /* to whom signed answers must lead; borrowed while open; NULL: none known */
@@ -46,6 +48,9 @@ struct proto_request {
 	const struct proto_attrs *attrs;
 	X509 *old;  /* renews this one, whose key is the connection's identity; NULL: a first certificate */
 	bool asked; /* the issuer has had this request before, from this run or an earlier one, and wanted time */
+	/* Is the certificate the one that was wanted? Asked before the issuer is told that it is (CMP certConf). */
+	enum err (*accept)(void *arg, X509 *cert, STACK_OF(X509) * more);
+	void *arg;
 };
 
 /* What the issuer answered. */
@@ -68,6 +73,8 @@ struct proto {
 	const char *name; /* as in dpiv.conf */
 	/* An RSA key must open the answer to its own request, so it is generated with the right to decrypt. */
 	bool opens_answers;
+	/* Can the certificate of this role ask for its own renewal: by TLS, by a signature, by a decryption? */
+	bool (*asks)(enum role role);
 	enum err (*open)(const struct proto_conf *conf, struct proto_conn **out) MUST_CHECK;
 	/* Certificates of the issuer: not trusted by having come from here. NULL: the protocol has no such request. */
 	enum err (*cacerts)(struct proto_conn *c, STACK_OF(X509) * *out) MUST_CHECK;
@@ -85,8 +92,8 @@ struct proto {
 	void (*close)(struct proto_conn **c);
 };
 
-extern const struct proto proto_est;
-/* "est"; NULL is est. E_CONF with the names that there are. */
+extern const struct proto proto_est, proto_cmp;
+/* "est", "cmp"; NULL is est. E_CONF with the names that there are. */
 enum err proto_find(const char *name, const struct proto **out) MUST_CHECK;
 
 #endif

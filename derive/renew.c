@@ -27,7 +27,7 @@ renew_identity(struct derive *d)
 {
 	struct credential c = { .row = 0 };
 	bool found = false;
-	enum err e = d->proto == &proto_est && d->old.role != ROLE_AUTH ? E_OK : E_NOTFOUND;
+	enum err e = d->proto->asks(d->old.role) ? E_NOTFOUND : E_OK;
 
 	for (size_t i = 0; e == E_OK && !found; i++) {
 		credential_clear(&c);

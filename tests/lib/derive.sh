@@ -115,3 +115,50 @@ shim() {
 	shift
 	P11_SHIM_RULE=$rule "$@"
 }
+
+# call_build: CALL, a program that renews and revokes (tests/interop/derive_call.c); call ACTION ROLE uses TO, ISSUER, PROTOCOL …
+call_build() {
+	CALL=$TMP/derive_call
+	# shellcheck disable=SC2046
+	gcc -O1 -Wall -D_GNU_SOURCE -I. -o "$CALL" tests/interop/derive_call.c "$BUILD/obj/derive.a" "$BUILD/obj/base.a" \
+		$(pkg-config --cflags --libs libcrypto libssl libcurl libp11 p11-kit-1 sqlite3 jansson) -lpthread
+}
+
+call() {
+	TO=$TO ISSUER=$ISSUER CAFILE=${CAFILE:-$DERIVE_DIR/agency/root.pem} "$CALL" "$@"
+}
+
+# issuer_conf LINE...: an [issuer peer] in dpiv.conf with these lines, and what derive_conf uses
+issuer_conf() {
+	mkdir -p "$XDG_CONFIG_HOME/dpiv"
+	printf '%s\n' '[issuer peer]' "url = $ISSUER" "cafile = ${CAFILE:-$DERIVE_DIR/agency/root.pem}" "$@" \
+		>"$XDG_CONFIG_HOME/dpiv/dpiv.conf"
+}
+
+derive_conf() {
+	"$BUILD/dpiv" derive --from "$CARD_URI" --to "$TO" --issuer peer "$@"
+}
+
+# token_pubkey ID FILE: the public key of this CKA_ID as PEM
+token_pubkey() {
+	pkcs11-tool --module "$SOFTHSM" --login --pin "$TOKEN_PIN" --read-object --type pubkey --id "$1" -o "$TMP/pub.der" \
+		>/dev/null 2>&1 && openssl pkey -pubin -inform DER -in "$TMP/pub.der" -out "$2"
+}
+
+# derived_cert PUB.pem SERIAL OUT.pem: a derived PIV Authentication certificate of the agency for this key and the card's name
+derived_cert() {
+	card_cert "$TMP/card.pem" && openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$TMP/dummy.key" 2>/dev/null &&
+		openssl x509 -x509toreq -in "$TMP/card.pem" -key "$TMP/dummy.key" -out "$TMP/dummy.csr" 2>/dev/null &&
+		openssl x509 -req -in "$TMP/dummy.csr" -force_pubkey "$1" -CA "$DERIVE_DIR/agency/ca.pem" \
+			-CAkey "$DERIVE_DIR/agency/private/ca.key" -set_serial "$2" -days 90 -sha256 -out "$3" -extfile <(
+				cat <<EXT
+basicConstraints = critical,CA:FALSE
+keyUsage = critical,digitalSignature
+extendedKeyUsage = clientAuth
+certificatePolicies = 2.16.840.1.101.3.2.1.3.40
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+subjectAltName = URI:urn:uuid:$(cat /proc/sys/kernel/random/uuid)
+EXT
+			) 2>"$TMP/x509.err" || { cat "$TMP/x509.err"; return 1; }
+}
