@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <reader.h> /* part 10 */
+
+#include "hw/atr.h"
 #include "hw/pcsc_int.h"
 
 #define BEGIN_LIMIT_MS	 20000 /* another program may wait for a touch (15 s) */
@@ -272,10 +275,34 @@ pcsc_transmit(void *conn, struct span cmd, struct wbuf *rsp, bool *reset)
 	return pcsc_failed(c->name, rv);
 }
 
+#define PROPERTY_MAX_DATA PCSCv2_PART10_PROPERTY_dwMaxAPDUDataSize
+
+/* PC/SC part 10, 2.6.14. Over T=0 there is no extended form without ENVELOPE. */
+static size_t
+pcsc_max_data(void *conn)
+{
+	struct pcsc_conn *c = conn;
+	uint8_t answer[256];
+	uint32_t code, max;
+	DWORD n = 0;
+
+	if (c->protocol == SCARD_PROTOCOL_T0)
+		return 256;
+	if (SCardControl(c->card, CM_IOCTL_GET_FEATURE_REQUEST, NULL, 0, answer, sizeof answer, &n) !=
+		SCARD_S_SUCCESS ||
+	    n > sizeof answer || !reader_feature(span_of(answer, n), FEATURE_GET_TLV_PROPERTIES, &code))
+		return 65536;
+	n = 0;
+	if (SCardControl(c->card, code, NULL, 0, answer, sizeof answer, &n) != SCARD_S_SUCCESS || n > sizeof answer ||
+	    !reader_property(span_of(answer, n), PROPERTY_MAX_DATA, &max))
+		return 65536;
+	return max < 256 ? 256 : max > 65536 ? 65536 : max; /* 0: short APDUs only */
+}
+
 /* --- opening --- */
 
 static const struct reader_ops ops = { pcsc_list, pcsc_wait, pcsc_cancel, pcsc_connect, pcsc_disconnect, pcsc_begin,
-	pcsc_end, pcsc_transmit, pcsc_atr, pcsc_drop };
+	pcsc_end, pcsc_transmit, pcsc_atr, pcsc_drop, pcsc_max_data };
 
 enum err
 pcsc_open(struct readers *out)

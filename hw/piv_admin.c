@@ -69,7 +69,9 @@ block_of(const struct piv_card *card, struct span answer, uint32_t tag, size_t b
 static enum err
 send_template(struct piv_card *card, const struct admin_io *io, struct wbuf *w, bool le, struct wbuf *answer)
 {
-	struct apdu a = { .ins = INS_AUTH, .p1 = (uint8_t)io->alg, .p2 = PIV_KEY_9B, .data = wbuf_view(w), .le = le };
+	struct apdu a = {
+		.ins = INS_AUTH, .p1 = (uint8_t)io->alg, .p2 = PIV_KEY_9B, .data = wbuf_view(w), .le = le, .brief = true
+	};
 
 	wbuf_clear(answer);
 	return w->bad ? err_set(E_NOMEM, "out of memory") : piv_send(card, &a, answer);
@@ -169,7 +171,7 @@ external_step(struct piv_card *card, void *arg)
 static enum err
 metadata_step(struct piv_card *card, void *arg)
 {
-	struct apdu a = { .ins = INS_METADATA, .p2 = PIV_KEY_9B, .le = true };
+	struct apdu a = { .ins = INS_METADATA, .p2 = PIV_KEY_9B, .le = true, .brief = true };
 	enum piv_alg *alg = arg;
 	struct span v;
 	WBUF_AUTO answer;
@@ -336,7 +338,8 @@ static enum err
 generate_step(struct piv_card *card, void *arg)
 {
 	struct generate_io *io = arg;
-	struct apdu a = { .ins = INS_GENERATE, .p2 = io->ref, .le = true };
+	/* Never worth a second try: that makes another key. */
+	struct apdu a = { .ins = INS_GENERATE, .p2 = io->ref, .le = true, .brief = true };
 	struct span answer, body;
 	WBUF_AUTO w;
 	WBUF_AUTO out;

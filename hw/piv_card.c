@@ -159,6 +159,22 @@ is_current(struct piv_card *card, bool *current)
 	return E_OK;
 }
 
+/* The reader failed on an extended command: a new transaction, and all of the step again in short form. */
+static enum err
+repeat_short(struct piv_card *card, piv_step *step, void *arg)
+{
+	bool reset = false;
+	enum err e;
+
+	card->link.unheard = false;
+	card->link.ops->end(card->link.conn, false);
+	if ((e = card->link.ops->begin(card->link.conn, &reset)) != E_OK || (e = restore(card)) != E_OK)
+		return e;
+	card->sw = 0;
+	card->link.reset = false;
+	return step(card, arg);
+}
+
 /*
  * A step failed with e and status word sw: restore what can be restored. *again: the step may be repeated. E_OK
  * without it: the failure stands.
@@ -213,6 +229,8 @@ piv_run(struct piv_card *card, piv_step *step, void *arg, bool kept)
 	card->sw = 0;
 	card->link.reset = false;
 	e = step(card, arg);
+	if (e == E_IO && card->link.unheard)
+		e = repeat_short(card, step, arg);
 	if (e != E_OK && e != E_NOMEM && e != E_ARG) {
 		snprintf(sentence, sizeof sentence, "%s", err_msg());
 		failure = e;
@@ -311,6 +329,8 @@ open_application(struct piv_card *card)
 	atr = card->link.ops->atr(card->link.conn);
 	card->id.atr_len = atr.n < sizeof card->id.atr ? atr.n : sizeof card->id.atr;
 	memcpy(card->id.atr, atr.p, card->id.atr_len);
+	if (e == E_OK)
+		piv_extended_use(card, false);
 	piv_end(card);
 	return e;
 }

@@ -37,6 +37,7 @@ struct piv_card {
 	bool aid_sure; /* id.aid was selected or read, not guessed from a CHUID that answered */
 	bool gone;     /* another card is in the reader: this handle is dead */
 	bool any_pin;  /* PINs may have other characters than SP 800-73-5 allows: see piv_pin.c */
+	bool extended; /* link.extended was turned on; not for ever */
 
 	unsigned depth; /* of piv_begin() */
 	bool stale;	/* the application may not be current, and nobody is logged in */
@@ -74,6 +75,13 @@ enum err piv_identify(struct piv_card *card, struct piv_id *id) MUST_CHECK;
 
 /* Without a CHUID: does the Discovery object name our application? E_OK with the answer; else no answer at all. */
 enum err piv_discover(struct piv_card *card, bool *ours) MUST_CHECK;
+
+/* --- piv_extended.c --- */
+
+/* Use extended length if the ATR says that the card can, or known does, and the reader can, too. */
+void piv_extended_use(struct piv_card *card, bool known);
+/* True once, when it turned out that it cannot be used. */
+bool piv_extended_failed(struct piv_card *card);
 
 /* --- piv_data.c, piv_sw.c --- */
 

@@ -176,7 +176,13 @@ static enum err
 use_step(struct piv_card *card, void *arg)
 {
 	struct key_io *io = arg;
-	struct apdu a = { .ins = INS_AUTH, .p1 = (uint8_t)io->alg, .p2 = io->ref, .data = io->cmd, .le = true };
+	struct apdu a = { .ins = INS_AUTH,
+		.p1 = (uint8_t)io->alg,
+		.p2 = io->ref,
+		.data = io->cmd,
+		.le = true,
+		.brief = !piv_alg_is_rsa(io->alg) };
+	bool extended = card->link.extended;
 	WBUF_AUTO answer;
 	enum err e;
 
@@ -185,6 +191,9 @@ use_step(struct piv_card *card, void *arg)
 		return e;
 	if ((e = piv_send(card, &a, &answer)) != E_OK)
 		return e;
+	/* Extended length was refused, and the refused command used the PIN up. */
+	if (io->pin != NULL && extended && !card->link.extended && card->sw == SW_NOT_LOGGED_IN)
+		return use_step(card, arg);
 	if (card->sw != SW_OK)
 		return use_refused(card, io);
 	return put_result(card, io->alg, io->op, wbuf_view(&answer), io->out);

@@ -82,6 +82,12 @@ get_step(struct piv_card *card, void *arg)
 	if ((e = get_data(card, io, 0, &out)) != E_OK)
 		return e;
 	e = piv_object_parse(io->tag, wbuf_view(&out), &contents);
+	if (e == E_PROTO && card->link.extended) { /* cut to what the card can say at once? */
+		card->link.extended = false;
+		e = get_step(card, arg);
+		card->link.extended = e == E_PROTO;
+		return e;
+	}
 	if (e == E_OK || e == E_NOTFOUND)
 		card->proven = true;
 	if (e != E_OK)

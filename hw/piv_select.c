@@ -42,7 +42,9 @@ template_aid(struct span answer, struct piv_id *id)
 static enum err
 select_row(struct piv_card *card, size_t i, struct piv_id *id)
 {
-	struct apdu a = { .ins = INS_SELECT, .p1 = 0x04, .data = span_of(applications[i].aid, AID_N), .le = true };
+	struct apdu a = {
+		.ins = INS_SELECT, .p1 = 0x04, .data = span_of(applications[i].aid, AID_N), .le = true, .brief = true
+	};
 	WBUF_AUTO out;
 	enum err e;
 
@@ -102,7 +104,7 @@ piv_application_is(struct piv_card *card, struct span aid)
 static enum err
 ask(struct piv_card *card, uint32_t tag, size_t first, struct wbuf *out)
 {
-	struct apdu a = { .ins = INS_GET, .p1 = 0x3F, .p2 = 0xFF, .le = true, .first = first };
+	struct apdu a = { .ins = INS_GET, .p1 = 0x3F, .p2 = 0xFF, .le = true, .first = first, .brief = true };
 	WBUF_AUTO list;
 
 	wbuf_init(&list, 16);

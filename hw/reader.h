@@ -52,6 +52,9 @@ struct reader_ops {
 	struct span (*atr)(void *conn);
 	/* As disconnect(), in a forked child: free memory, do not talk to anybody. May be NULL. */
 	void (*forget)(void *conn);
+	/* Data bytes that one command or answer can have in the extended form (ISO/IEC 7816-3, 12.1) on this
+	 * connection; 256: only short APDUs pass. Asks the reader, inside a transaction. NULL: 65536. */
+	size_t (*max_data)(void *conn);
 };
 
 struct readers {

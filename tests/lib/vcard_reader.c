@@ -16,6 +16,7 @@ struct conn {
 	struct vreaders *v;
 	size_t i;
 	uint32_t generation;
+	bool broken; /* failed in this transaction */
 	uint8_t atr[ATR_MAX];
 	size_t atr_len;
 };
@@ -31,6 +32,8 @@ struct slot {
 	bool fired;
 	vreaders_answer *answer;
 	void *answer_arg;
+	size_t max_data; /* 0: no limit */
+	bool chokes;
 };
 
 struct vreaders {
@@ -217,8 +220,9 @@ op_begin(void *conn, bool *reset)
 		e = err_set(E_BUSY, "%s: held by another program", s->name);
 	} else {
 		s->owner = c;
-		*reset = c->generation != s->generation;
+		*reset = c->generation != s->generation || c->broken;
 		c->generation = s->generation;
+		c->broken = false;
 		c->atr_len = vcard_atr(s->card, c->atr, sizeof c->atr);
 	}
 	pthread_mutex_unlock(&v->lock);
@@ -313,6 +317,9 @@ op_transmit(void *conn, struct span cmd, struct wbuf *rsp, bool *reset)
 		c->generation = s->generation;
 		*reset = true;
 		e = err_set(E_IO, "%s: the card was reset", s->name);
+	} else if (c->broken || (s->chokes && cmd.n >= 7 && cmd.p[4] == 0)) {
+		c->broken = true;
+		e = err_set(E_IO, "%s: the reader failed", s->name);
 	} else {
 		e = deliver(s, cmd, rsp);
 	}
@@ -335,8 +342,17 @@ op_forget(void *conn)
 	free(conn);
 }
 
+static size_t
+op_max_data(void *conn)
+{
+	struct conn *c = conn;
+	size_t max = c->v->slot[c->i].max_data;
+
+	return max != 0 ? max : 65536;
+}
+
 static const struct reader_ops ops = { op_list, op_wait, op_cancel, op_connect, op_disconnect, op_begin, op_end,
-	op_transmit, op_atr, op_forget };
+	op_transmit, op_atr, op_forget, op_max_data };
 
 /* --- the caller's side --- */
 
@@ -466,6 +482,13 @@ vreaders_answer_set(struct vreaders *v, size_t i, vreaders_answer *fn, void *arg
 {
 	v->slot[i].answer = fn;
 	v->slot[i].answer_arg = arg;
+}
+
+void
+vreaders_extended(struct vreaders *v, size_t i, size_t max_data, bool chokes)
+{
+	v->slot[i].max_data = max_data;
+	v->slot[i].chokes = chokes;
 }
 
 bool

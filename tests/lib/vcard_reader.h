@@ -47,6 +47,8 @@ void vreaders_plan(struct vreaders *v, size_t i, unsigned n, enum vreaders_event
 /* An answer other than the card's: called for every command; return true when *rsp (empty, bounded) was filled. */
 typedef bool vreaders_answer(void *arg, struct span cmd, struct wbuf *rsp);
 void vreaders_answer_set(struct vreaders *v, size_t i, vreaders_answer *fn, void *arg);
+/* What the reader says of its limit for extended commands (0: none), and whether it fails on every one of them. */
+void vreaders_extended(struct vreaders *v, size_t i, size_t max_data, bool chokes);
 /* The plan has fired. */
 bool vreaders_fired(struct vreaders *v, size_t i);
 /* Commands that reached the reader since vreaders_count_clear(), refused or not. */

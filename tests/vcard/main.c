@@ -31,6 +31,8 @@ static const char help[] =
     "    --gzip                   certificates compressed on the card\n"
     "    --no-history             no Key History object\n"
     "    --yubikey                answers Yubico's commands too\n"
+    "    --extended               takes extended-length APDUs, and says so in its ATR\n"
+    "    --extended-silent        takes them, and does not say so\n"
     "    --derived                a derived PIV application instead of a PIV card\n"
     "    --export-certs DIR       write the certificates as PEM into DIR\n"
     "\n"
@@ -103,6 +105,7 @@ cmd_make(int argc, char **argv)
 		{ "policy", &s.policy, NULL }, { "base-url", &s.base_url, NULL },
 		{ "export-certs", &s.export_dir, NULL }, { "retired", &retired, NULL }, { "gzip", NULL, &s.gzip },
 		{ "no-history", NULL, &s.no_history }, { "yubikey", NULL, &s.yubikey },
+		{ "extended", NULL, &s.extended }, { "extended-silent", NULL, &s.extended_silent },
 		{ "derived", NULL, &s.derived } };
 	int i = options(argc, argv, o, sizeof o / sizeof *o);
 	bool ok;

@@ -56,6 +56,8 @@ struct vcard_spec {
 	bool gzip;		/* certificates compressed on the card */
 	bool no_history;	/* no Key History object, even with retired keys */
 	bool yubikey;		/* answers the YubiKey extensions */
+	bool extended;		/* takes extended-length APDUs, and says so in its ATR */
+	bool extended_silent;	/* takes them, and does not say so */
 	bool derived;		/* a derived PIV application: its AID, policy 3.40 and its own UUID */
 };
 struct vcard *vcard_make(const struct vcard_spec *, char *why);
