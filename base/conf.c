@@ -34,6 +34,8 @@ static const struct conf_key dpiv_table[] = {
 	{ "module", "keep_pin", 'b', "yes",
 	    "hold the PIN while logged in, to verify again when another program reset the card" },
 	{ "module", "last_try", 'b', "no", "send a PIN although it is the last try and the program was not shown so" },
+	{ "module", "management_key_file", 'p', NULL,
+	    "a file with the management key in hexadecimal digits, with which a user who is logged in may write" },
 	{ "module", "derived_aid", 'b', "yes",
 	    "look for a derived PIV application (SP 800-157) where there is no PIV application" },
 	{ "module", "pin_helper", 'p', NULL,

@@ -68,6 +68,17 @@ secret_free(struct secret **s)
 	*s = NULL;
 }
 
+bool
+secret_put(struct secret *s, const void *p, size_t n)
+{
+	if (n > s->cap - s->n)
+		return false;
+	if (n > 0)
+		memcpy(s->v + s->n, p, n);
+	s->n += n;
+	return true;
+}
+
 struct span
 secret_view(const struct secret *s)
 {

@@ -21,6 +21,8 @@ struct secret {
 struct secret *secret_new(size_t cap);
 /* A secret holding a copy of these bytes. */
 struct secret *secret_copy(const void *p, size_t n);
+/* Behind what it holds; false, and nothing changes, when it does not fit. */
+bool secret_put(struct secret *s, const void *p, size_t n);
 /* Wipes, unmaps, clears the pointer. *s may be NULL. */
 void secret_free(struct secret **s);
 struct span secret_view(const struct secret *s); /* empty for NULL */

@@ -68,8 +68,11 @@ enum piv_ref {
 #define PIV_OBJ_HISTORY	  0x5FC10Cu
 #define PIV_OBJ_SECURITY  0x5FC106u
 #define PIV_OBJ_CCC	  0x5FC107u
+#define PIV_OBJ_PRINTED	  0x5FC109u
+#define PIV_OBJ_ATTESTER  0x5FFF01u   /* YubiKey: F9's certificate */
 #define PIV_OBJ_MAX	  (64 * 1024) /* what is read from a card at most, decompressed certificates included */
 
+#define PIV_KEY_ROWS 24
 /* Rows of the key table: everything that is fixed about a key reference. */
 struct piv_key_info {
 	uint8_t ref;
@@ -150,6 +153,8 @@ struct piv_history {
 	char url[119];		   /* "" when absent; printable ASCII, never used as a path */
 };
 enum err piv_history_parse(struct span contents, struct piv_history *out) MUST_CHECK;
+/* Contents of the object that says this: C1, C2, the URL unless there are no keys, FE. */
+void piv_history_build(const struct piv_history *h, struct wbuf *out);
 /* 70/71 container -> DER. */
 enum err piv_cert_parse(struct span contents, struct wbuf *der) MUST_CHECK;
 /* The algorithm that a certificate's (or SubjectPublicKeyInfo's) key needs; PIV_ALG_NONE when the card edge has none.
@@ -185,10 +190,11 @@ void piv_logout(struct piv_card *card);
 /*
  * One private-key operation. in: RSA: one block of modulus length (already padded; the answer is the raw result, also
  * modulus length); ECDSA: the digest, truncated or left-padded here to what the card wants, the answer is r||s of
- * fixed length; ECDH: the peer's point, uncompressed and on the curve (checked here), the answer is the X coordinate.
- * pin: for PIN-always keys, VERIFY goes immediately before the operation in the same transaction; SPAN_NONE otherwise.
- * E_AUTH, E_PIN, E_PINLOCKED (with *left), E_NOTFOUND no such key.
+ * fixed length; Ed25519: the message; ECDH: the peer's point, uncompressed and on the curve (checked here; X25519's is
+ * 32 bytes), the answer is the X coordinate. pin: for PIN-always keys, VERIFY goes immediately before the operation in
+ * the same transaction; SPAN_NONE otherwise. E_AUTH, E_PIN, E_PINLOCKED (with *left), E_NOTFOUND no such key.
  */
+#define PIV_EDDSA_MAX 2048 /* Ed25519 signs messages, not digests, and the card has to hold them */
 enum piv_op { PIV_OP_SIGN, PIV_OP_DECRYPT, PIV_OP_DERIVE };
 enum err piv_key_use(struct piv_card *card, uint8_t ref, enum piv_alg alg, enum piv_op op, struct span in,
     struct span pin, int *left, struct wbuf *out) MUST_CHECK;
@@ -200,7 +206,55 @@ enum err piv_key_use(struct piv_card *card, uint8_t ref, enum piv_alg alg, enum 
 enum err piv_admin_auth(struct piv_card *card, enum piv_alg alg, struct span key) MUST_CHECK;
 /* The end of that: PIV has no command for it, so the card is reset when the transaction ends. */
 void piv_admin_end(struct piv_card *card);
+/* When a key wants PIN and touch: YubiKey's numbers. 0: the card's own rule for the key. */
+enum piv_pin_policy { PIV_PIN_DEFAULT, PIV_PIN_NEVER, PIV_PIN_ONCE, PIV_PIN_ALWAYS, PIV_PIN_MATCH_ONCE, PIV_PIN_MATCH };
+enum piv_touch_policy { PIV_TOUCH_DEFAULT, PIV_TOUCH_NEVER, PIV_TOUCH_ALWAYS, PIV_TOUCH_CACHED };
+struct piv_policy {
+	uint8_t pin, touch;
+};
 /* GENERATE ASYMMETRIC KEY PAIR; the new public key as SubjectPublicKeyInfo DER. May take a minute. */
-enum err piv_key_generate(struct piv_card *card, uint8_t ref, enum piv_alg alg, struct wbuf *spki) MUST_CHECK;
+enum err piv_key_generate(
+    struct piv_card *card, uint8_t ref, enum piv_alg alg, struct piv_policy policy, struct wbuf *spki) MUST_CHECK;
+
+/*
+ * --- beyond the standard: commands of YubiKeys, and of other makers who have them ---
+ *
+ * Whether a card has one is learned by using it, never from a version or a name: a card that does not know the command
+ * (6D00) says E_UNSUP, which is remembered, so that it is asked once at most.
+ */
+enum piv_has { PIV_UNKNOWN, PIV_HAS, PIV_HAS_NOT };
+enum piv_extension { PIV_EXT_METADATA, PIV_EXT_ATTEST, PIV_EXT_IMPORT, PIV_EXT_MOVE, PIV_EXT_SET_9B, PIV_EXTENSIONS };
+enum piv_has piv_has(const struct piv_card *card, enum piv_extension what);
+
+#define PIV_METADATA_MAX 2048
+struct piv_metadata {
+	enum piv_alg alg; /* PIV_ALG_NONE: not told */
+	struct piv_policy policy;
+	uint8_t origin;		/* 1 made on the card, 2 imported, 0 not told */
+	struct span public_key; /* 81 82 or 86, a view into the answer; may be empty */
+};
+/* A pure function (fuzzed). */
+enum err piv_metadata_parse(struct span answer, struct piv_metadata *out) MUST_CHECK;
+/* Of a key, or of 9B. E_NOTFOUND there is none. answer: initialised by the caller with PIV_METADATA_MAX. */
+enum err piv_metadata_get(struct piv_card *card, uint8_t ref, struct wbuf *answer, struct piv_metadata *out) MUST_CHECK;
+/* The public key that metadata tell, as SubjectPublicKeyInfo. */
+enum err piv_metadata_spki(const struct piv_metadata *m, struct wbuf *spki) MUST_CHECK;
+/* What metadata said of a key on an earlier connection to the same card. */
+void piv_policy_note(struct piv_card *card, uint8_t ref, uint8_t pin_policy);
+
+/* The card's statement, signed with F9, that it made this key: one DER certificate. E_NOTFOUND. */
+enum err piv_attest(struct piv_card *card, uint8_t ref, struct wbuf *der) MUST_CHECK;
+
+/* The secret numbers of a private key: RSA p q dp dq qinv, or in part[0] a curve's scalar or seed. */
+struct piv_private {
+	enum piv_alg alg;
+	struct span part[5];
+};
+enum err
+piv_key_import(struct piv_card *card, uint8_t ref, const struct piv_private *key, struct piv_policy policy) MUST_CHECK;
+/* E_NOTFOUND there is none. */
+enum err piv_key_delete(struct piv_card *card, uint8_t ref) MUST_CHECK;
+/* A new management key; weak and wrong-length ones are E_ARG here. */
+enum err piv_admin_set(struct piv_card *card, enum piv_alg alg, struct span key) MUST_CHECK;
 
 #endif

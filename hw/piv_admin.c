@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Administration: authentication with the management key 9B (SP 800-73-5 part 2, 3.2.4 and appendix A.1; single block
- * ECB of 3TDEA or AES) and GENERATE ASYMMETRIC KEY PAIR (3.3.1).
+ * ECB of 3TDEA or AES).
  *
  * Mutual authentication is tried first: the host proves the key by decrypting the card's witness, the card by
  * encrypting the host's challenge, compared in constant time. A card that does not know the form gets the external one.
- * What the card is allowed to answer is bounded by the block length and, for a new key, by libcrypto's own checks.
+ * What the card is allowed to answer is bounded by the block length.
  */
 #include <string.h>
 
-#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/objects.h>
-#include <openssl/param_build.h>
 #include <openssl/rand.h>
-#include <openssl/x509.h>
 
 #include "hw/crypto.h"
 #include "hw/piv_int.h"
@@ -81,7 +78,7 @@ send_template(struct piv_card *card, const struct admin_io *io, struct wbuf *w, 
 static enum err
 first_step(struct piv_card *card, struct admin_io *io, uint32_t tag, struct wbuf *answer)
 {
-	WBUF_AUTO w;
+	WBUF_AUTO w = { 0 };
 	size_t m;
 	enum err e;
 
@@ -115,8 +112,8 @@ mutual_step(struct piv_card *card, void *arg)
 	struct admin_io *io = arg;
 	uint8_t plain[BLOCK_MAX], expected[BLOCK_MAX];
 	struct span v;
-	WBUF_AUTO w;
-	WBUF_AUTO answer;
+	WBUF_AUTO w = { 0 };
+	WBUF_AUTO answer = { 0 };
 	size_t m;
 	enum err e;
 
@@ -146,8 +143,8 @@ external_step(struct piv_card *card, void *arg)
 	struct admin_io *io = arg;
 	uint8_t secret[BLOCK_MAX];
 	struct span v;
-	WBUF_AUTO w;
-	WBUF_AUTO answer;
+	WBUF_AUTO w = { 0 };
+	WBUF_AUTO answer = { 0 };
 	size_t m;
 	enum err e;
 
@@ -166,24 +163,6 @@ external_step(struct piv_card *card, void *arg)
 }
 
 /* --- which algorithm --- */
-
-/* YubiKey's metadata name it; other cards do not know the command. */
-static enum err
-metadata_step(struct piv_card *card, void *arg)
-{
-	struct apdu a = { .ins = INS_METADATA, .p2 = PIV_KEY_9B, .le = true, .brief = true };
-	enum piv_alg *alg = arg;
-	struct span v;
-	WBUF_AUTO answer;
-	enum err e;
-
-	wbuf_init(&answer, 1024);
-	if ((e = piv_send(card, &a, &answer)) != E_OK)
-		return e;
-	if (card->sw == SW_OK && tlv_find(wbuf_view(&answer), 0x01, &v) == E_OK && v.n == 1)
-		*alg = (enum piv_alg)v.p[0];
-	return E_OK;
-}
 
 /* By the key's length, in the order of trying. */
 static const struct {
@@ -218,10 +197,16 @@ enum err
 piv_admin_auth(struct piv_card *card, enum piv_alg alg, struct span key)
 {
 	bool unknown, any = false;
+	struct piv_metadata meta;
+	WBUF_AUTO answer = { 0 };
 	enum err e = E_ARG;
 	size_t i;
 
-	if (alg == PIV_ALG_NONE && (e = piv_run(card, metadata_step, &alg, false)) != E_OK)
+	wbuf_init(&answer, PIV_METADATA_MAX);
+	/* Metadata name it where the card has them. */
+	if (alg == PIV_ALG_NONE && (e = piv_metadata_get(card, PIV_KEY_9B, &answer, &meta)) == E_OK)
+		alg = meta.alg;
+	else if (alg == PIV_ALG_NONE && e != E_UNSUP && e != E_NOTFOUND && e != E_PROTO && e != E_SW)
 		return e;
 	for (i = 0; i < sizeof ciphers / sizeof ciphers[0]; i++) {
 		if (ciphers[i].key != key.n || (alg != PIV_ALG_NONE && ciphers[i].alg != alg))
@@ -243,135 +228,4 @@ piv_admin_end(struct piv_card *card)
 		return; /* whoever was authenticated, is not any more, or the card is out */
 	card->reset_at_end = true;
 	piv_end(card);
-}
-
-/* --- new keys --- */
-
-struct generate_io {
-	uint8_t ref;
-	enum piv_alg alg;
-	struct wbuf *spki;
-};
-
-static bool
-rsa_params(OSSL_PARAM_BLD *b, enum piv_alg alg, struct span key, BIGNUM **n, BIGNUM **e)
-{
-	struct span mod, exp;
-
-	if (tlv_find(key, 0x81, &mod) != E_OK || tlv_find(key, 0x82, &exp) != E_OK || exp.n > 32 || mod.n > 1024)
-		return false;
-	*n = BN_bin2bn(mod.p, (int)mod.n, NULL);
-	*e = BN_bin2bn(exp.p, (int)exp.n, NULL);
-	return *n != NULL && *e != NULL && (size_t)BN_num_bits(*n) == 8 * piv_alg_len(alg) && BN_is_odd(*n) &&
-	    BN_is_odd(*e) && !BN_is_one(*e) && OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_N, *n) == 1 &&
-	    OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_E, *e) == 1;
-}
-
-static bool
-ec_params(OSSL_PARAM_BLD *b, enum piv_alg alg, struct span key)
-{
-	struct span point;
-
-	return tlv_find(key, 0x86, &point) == E_OK && point.n == 1 + 2 * piv_alg_len(alg) && point.p[0] == 0x04 &&
-	    OSSL_PARAM_BLD_push_utf8_string(b, OSSL_PKEY_PARAM_GROUP_NAME, OBJ_nid2sn(piv_alg_nid(alg)), 0) == 1 &&
-	    OSSL_PARAM_BLD_push_octet_string(b, OSSL_PKEY_PARAM_PUB_KEY, point.p, point.n) == 1;
-}
-
-static EVP_PKEY *
-make_key(const char *type, OSSL_PARAM_BLD *b)
-{
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(hw_crypto(), type, NULL);
-	OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(b);
-	EVP_PKEY *key = NULL;
-
-	if (ctx == NULL || params == NULL || EVP_PKEY_fromdata_init(ctx) != 1 ||
-	    EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
-		key = NULL;
-	OSSL_PARAM_free(params);
-	EVP_PKEY_CTX_free(ctx);
-	return key;
-}
-
-/* The contents of 7F49 as a key; NULL when they are none of this algorithm. */
-static EVP_PKEY *
-public_key(enum piv_alg alg, struct span body)
-{
-	OSSL_PARAM_BLD *b = OSSL_PARAM_BLD_new();
-	BIGNUM *n = NULL, *e = NULL;
-	EVP_PKEY *key = NULL;
-	struct span raw;
-
-	if (b == NULL)
-		return NULL;
-	if (piv_alg_is_rsa(alg) && rsa_params(b, alg, body, &n, &e))
-		key = make_key("RSA", b);
-	else if (piv_alg_is_ec(alg) && ec_params(b, alg, body))
-		key = make_key("EC", b);
-	else if (!piv_alg_is_rsa(alg) && !piv_alg_is_ec(alg) && tlv_find(body, 0x86, &raw) == E_OK)
-		key = EVP_PKEY_new_raw_public_key_ex(hw_crypto(), OBJ_nid2sn(piv_alg_nid(alg)), NULL, raw.p, raw.n);
-	OSSL_PARAM_BLD_free(b);
-	BN_free(n);
-	BN_free(e);
-	return key;
-}
-
-static enum err
-put_spki(const struct piv_card *card, enum piv_alg alg, struct span body, struct wbuf *spki)
-{
-	unsigned char *der = NULL;
-	EVP_PKEY *key;
-	int n;
-
-	if (hw_crypto() == NULL)
-		return err_set(E_NOMEM, "out of memory");
-	key = public_key(alg, body);
-	n = key != NULL ? i2d_PUBKEY(key, &der) : -1;
-	EVP_PKEY_free(key);
-	if (n <= 0)
-		return err_crypto(E_PROTO, "%s: the card's new public key is malformed", card->name);
-	wbuf_put(spki, der, (size_t)n);
-	OPENSSL_free(der);
-	return spki->bad ? err_set(E_NOMEM, "out of memory") : E_OK;
-}
-
-static enum err
-generate_step(struct piv_card *card, void *arg)
-{
-	struct generate_io *io = arg;
-	/* Never worth a second try: that makes another key. */
-	struct apdu a = { .ins = INS_GENERATE, .p2 = io->ref, .le = true, .brief = true };
-	struct span answer, body;
-	WBUF_AUTO w;
-	WBUF_AUTO out;
-	size_t m;
-	enum err e;
-
-	wbuf_init(&w, 64);
-	wbuf_init(&out, 2048);
-	m = tlv_open(&w, 0xAC);
-	tlv_put_u8(&w, 0x80, (uint8_t)io->alg);
-	tlv_close(&w, m);
-	a.data = wbuf_view(&w);
-	if ((e = piv_send(card, &a, &out)) != E_OK)
-		return e;
-	if (card->sw == SW_NOT_LOGGED_IN)
-		return err_set(E_AUTH, "%s: making a key needs the management key", card->name);
-	if (card->sw != SW_OK)
-		return piv_refused(card, "making a key");
-	answer = wbuf_view(&out);
-	if (tlv_get(&answer, 0x7F49, &body) != E_OK)
-		return err_set(E_PROTO, "%s: the card's new public key is malformed", card->name);
-	return put_spki(card, io->alg, body, io->spki);
-}
-
-enum err
-piv_key_generate(struct piv_card *card, uint8_t ref, enum piv_alg alg, struct wbuf *spki)
-{
-	struct generate_io io = { ref, alg, spki };
-
-	if (piv_key_find(ref) == NULL && ref != PIV_KEY_F9)
-		return err_set(E_ARG, "%s: no key reference %02X", card->name, ref);
-	if (piv_alg_len(alg) == 0)
-		return err_set(E_ARG, "%s: no key can be made of algorithm %02X", card->name, (unsigned)alg);
-	return piv_run(card, generate_step, &io, false);
 }

@@ -68,3 +68,15 @@ piv_history_parse(struct span contents, struct piv_history *out)
 	*out = h;
 	return E_OK;
 }
+
+void
+piv_history_build(const struct piv_history *h, struct wbuf *out)
+{
+	struct span url_text = span_str(h->url);
+
+	tlv_put_u8(out, TAG_ON_CARD, h->on_card);
+	tlv_put_u8(out, TAG_OFF_CARD, h->off_card);
+	if (url_text.n > 0 && h->on_card + h->off_card > 0)
+		tlv_put(out, TAG_URL, url_text.p, url_text.n);
+	tlv_put(out, 0xFE, NULL, 0);
+}

@@ -16,8 +16,12 @@
 #define INS_SELECT   0xA4
 #define INS_GET	     0xCB
 #define INS_PUT	     0xDB
-#define INS_METADATA 0xF7 /* YubiKey */
-#define INS_VERSION  0xFD /* YubiKey */
+#define INS_MOVE     0xF6 /* from here on: YubiKey */
+#define INS_METADATA 0xF7
+#define INS_ATTEST   0xF9
+#define INS_VERSION  0xFD
+#define INS_IMPORT   0xFE
+#define INS_SET_9B   0xFF
 
 #define SW_NOT_LOGGED_IN 0x6982
 #define SW_BLOCKED	 0x6983
@@ -51,6 +55,9 @@ struct piv_card {
 	uint8_t user_ref;   /* PIN reference that was verified last */
 	struct secret *pin; /* kept, padded; NULL */
 	uint8_t pin_ref;
+
+	enum piv_has has[PIV_EXTENSIONS];
+	uint8_t pin_policy[PIV_KEY_ROWS]; /* by row of the key table, as metadata told; 0 unknown */
 };
 
 /* --- piv_card.c --- */
@@ -101,6 +108,15 @@ enum err piv_object_parse(uint32_t tag, struct span answer, struct span *content
 void piv_tag_list(struct wbuf *w, uint32_t tag);
 /* As piv_chuid_parse(), of a CHUID whose end may be missing. */
 enum err piv_chuid_prefix(struct span answer, struct piv_chuid *out) MUST_CHECK;
+
+/* --- piv_public.c, piv_policy.c --- */
+
+/* 81 82 or 86 as SubjectPublicKeyInfo. E_PROTO. */
+enum err piv_public_spki(enum piv_alg alg, struct span body, struct wbuf *spki) MUST_CHECK;
+/* AA and AB, those that are not 0. */
+void piv_policy_put(struct piv_policy policy, struct wbuf *w);
+/* Does the card want a fresh PIN for every use of this key, as far as is known? */
+bool piv_policy_always(const struct piv_card *card, const struct piv_key_info *key);
 
 /* --- piv_pin.c --- */
 

@@ -18,8 +18,6 @@
 #define TAG_RESPONSE  0x82
 #define TAG_EXPONENT  0x85
 
-#define MESSAGE_MAX 2048 /* Ed25519 signs messages, not digests */
-
 /* --- what goes to the card --- */
 
 static enum err
@@ -72,7 +70,7 @@ put_input(const struct piv_card *card, enum piv_alg alg, enum piv_op op, struct 
 		put_digest(w, len, in);
 		return E_OK;
 	}
-	if (alg == PIV_ALG_ED25519 && op == PIV_OP_SIGN && in.n <= MESSAGE_MAX) {
+	if (alg == PIV_ALG_ED25519 && op == PIV_OP_SIGN && in.n <= PIV_EDDSA_MAX) {
 		tlv_put(w, TAG_CHALLENGE, in.p, in.n);
 		return E_OK;
 	}
@@ -219,9 +217,9 @@ piv_key_use(struct piv_card *card, uint8_t ref, enum piv_alg alg, enum piv_op op
 
 	*left = -1;
 	wbuf_init(&cmd, 4096);
-	if (key == NULL || (op == PIV_OP_DERIVE && !key->decrypt))
+	if (key == NULL || (op == PIV_OP_DERIVE && !key->decrypt && alg != PIV_ALG_X25519))
 		return err_set(E_UNSUP, "%s: key %02X cannot do that", card->name, ref);
-	if (key->pin_always && pin.n == 0)
+	if (piv_policy_always(card, key) && pin.n == 0)
 		return err_set(E_AUTH, "%s: key %s needs the PIN for every use", card->name, key->name);
 	if (pin.n > 0 && (e = piv_pin_field(card, io.pin_ref, pin, &field)) != E_OK)
 		return e;

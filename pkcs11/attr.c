@@ -144,14 +144,44 @@ static CK_RV
 get_always(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
 {
 	(void)t;
-	return put_bool(out, o->cred->row->pin_always);
+	return put_bool(out, cred_pin_always(o->cred));
+}
+
+/* Where the card is not known to have no command for it. */
+static CK_RV
+get_destroyable(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
+{
+	(void)o;
+	return put_bool(out, t->card != NULL && piv_has(t->card, PIV_EXT_MOVE) == PIV_HAS);
+}
+
+static CK_RV
+get_policy(const struct p11_cred *c, uint8_t policy, struct wbuf *out)
+{
+	return c->meta_known ? put_ulong(out, policy) : CKR_ATTRIBUTE_TYPE_INVALID;
+}
+
+static CK_RV
+get_pin_policy(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
+{
+	(void)t;
+	return get_policy(o->cred, o->cred->policy.pin, out);
+}
+
+static CK_RV
+get_touch_policy(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
+{
+	(void)t;
+	return get_policy(o->cred, o->cred->policy.touch, out);
 }
 
 static CK_RV
 get_local(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
 {
 	(void)t;
-	return put_bool(out, o->cred->remote != NULL ? o->cred->remote->local : !o->cred->row->decrypt);
+	if (o->cred->remote != NULL)
+		return put_bool(out, o->cred->remote->local);
+	return put_bool(out, o->cred->meta_known ? o->cred->origin == 1 : !o->cred->row->decrypt);
 }
 
 static CK_RV
@@ -184,14 +214,14 @@ static CK_RV
 get_key_type(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
 {
 	(void)t;
-	return put_ulong(out, piv_alg_is_rsa(o->cred->alg) ? CKK_RSA : CKK_EC);
+	return put_ulong(out, cred_key_type(o->cred));
 }
 
 static CK_RV
 get_sign(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
 {
 	(void)t;
-	return put_bool(out, o->cred->row->sign);
+	return put_bool(out, cred_signs(o->cred));
 }
 
 static CK_RV
@@ -205,21 +235,22 @@ static CK_RV
 get_derive(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
 {
 	(void)t;
-	return put_bool(out, o->kind == KIND_PRIVATE && o->cred->row->decrypt && piv_alg_is_ec(o->cred->alg));
+	return put_bool(out, o->kind == KIND_PRIVATE && cred_decrypts(o->cred) && cred_agrees(o->cred));
 }
 
 /* What this key can be used for in this module. */
 static CK_RV
 get_mechanisms(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
 {
-	CK_KEY_TYPE type = piv_alg_is_rsa(o->cred->alg) ? CKK_RSA : CKK_EC;
+	CK_KEY_TYPE type = cred_key_type(o->cred);
 	bool priv = o->kind == KIND_PRIVATE;
 	CK_FLAGS sign = priv ? CKF_SIGN : CKF_VERIFY, decrypt = priv ? CKF_DECRYPT | CKF_DERIVE : CKF_ENCRYPT, use;
 	const struct mech *m;
 
-	use = (o->cred->row->sign ? sign : 0) | (o->cred->row->decrypt ? decrypt : 0);
+	use = (cred_signs(o->cred) ? sign : 0) | (cred_decrypts(o->cred) ? decrypt : 0);
 	for (size_t i = 0; (m = mech_row(i)) != NULL; i++)
-		if (m->key == type && (mech_flags(t, m) & use) != 0)
+		if ((m->key == type || (type == CKK_EC_MONTGOMERY && m->scheme == SCHEME_ECDH)) &&
+		    (mech_flags(t, m) & use) != 0)
 			wbuf_put(out, &m->type, sizeof m->type);
 	return CKR_OK;
 }
@@ -252,10 +283,13 @@ static const struct attr_row table[] = {
 	ROW_GET(CKA_CLASS, ALL, S, get_class),
 	ROW_IS(CKA_TOKEN, ALL, IS_TRUE),
 	ROW_GET(CKA_PRIVATE, ALL, S, get_private),
-	ROW_IS(CKA_MODIFIABLE, ALL, IS_FALSE),
-	ROW_IS(CKA_COPYABLE, ALL, IS_FALSE),
-	ROW_IS(CKA_DESTROYABLE, KEYS | PROF, IS_FALSE),
-	ROW_IS(CKA_DESTROYABLE, CERT | DATA, IS_TRUE), /* by the security officer */
+	ROW_IS(CKA_MODIFIABLE, KEYS | PROF, IS_FALSE),
+	ROW_IS(CKA_MODIFIABLE, CERT | DATA, IS_TRUE), /* in their values, with the management key */
+	ROW_IS(CKA_COPYABLE, KEYS | PROF, IS_FALSE),
+	ROW_IS(CKA_COPYABLE, CERT | DATA, IS_TRUE), /* to session objects */
+	ROW_IS(CKA_DESTROYABLE, PUB | PROF, IS_FALSE),
+	ROW_IS(CKA_DESTROYABLE, CERT | DATA, IS_TRUE), /* with the management key */
+	ROW_GET(CKA_DESTROYABLE, PRIV, S, get_destroyable),
 	ROW_GET(CKA_LABEL, ALL, S, get_label),
 	ROW_GET(CKA_UNIQUE_ID, ALL, S, get_unique),
 	ROW_GET(CKA_PROFILE_ID, PROF, S, get_profile),
@@ -294,12 +328,12 @@ static const struct attr_row table[] = {
 	ROW_GET(CKA_EC_POINT, KEYS, L, attr_key_point),
 	ROW_GET(CKA_DERIVE, KEYS, L, get_derive),
 	/* public keys */
-	ROW_GET(CKA_VERIFY, PUB, S, get_sign),
+	ROW_GET(CKA_VERIFY, PUB, L, get_sign),
 	ROW_IS(CKA_VERIFY_RECOVER, PUB, IS_FALSE),
 	ROW_GET(CKA_ENCRYPT, PUB, L, get_decrypt),
 	ROW_IS(CKA_WRAP, PUB, IS_FALSE),
 	/* private keys */
-	ROW_GET(CKA_SIGN, PRIV, S, get_sign),
+	ROW_GET(CKA_SIGN, PRIV, L, get_sign),
 	ROW_IS(CKA_SIGN_RECOVER, PRIV, IS_FALSE),
 	ROW_GET(CKA_DECRYPT, PRIV, L, get_decrypt),
 	ROW_IS(CKA_UNWRAP, PRIV, IS_FALSE),
@@ -309,6 +343,10 @@ static const struct attr_row table[] = {
 	ROW_GET(CKA_NEVER_EXTRACTABLE, PRIV, S, get_never_extractable),
 	ROW_IS(CKA_WRAP_WITH_TRUSTED, PRIV, IS_FALSE),
 	ROW_GET(CKA_ALWAYS_AUTHENTICATE, PRIV, S, get_always),
+	ROW_GET(CKA_DPIV_PIN_POLICY, PRIV, S, get_pin_policy),
+	ROW_GET(CKA_YUBICO_PIN_POLICY, PRIV, S, get_pin_policy),
+	ROW_GET(CKA_DPIV_TOUCH_POLICY, PRIV, S, get_touch_policy),
+	ROW_GET(CKA_YUBICO_TOUCH_POLICY, PRIV, S, get_touch_policy),
 	ROW_IS(CKA_PRIVATE_EXPONENT, PRIV, SENSITIVE),
 	ROW_IS(CKA_PRIME_1, PRIV, SENSITIVE),
 	ROW_IS(CKA_PRIME_2, PRIV, SENSITIVE),
@@ -379,6 +417,9 @@ attr_matches(const struct p11_token *t, const struct p11_object *o, const CK_ATT
 
 	if (o->kind == KIND_DATA && a->type == CKA_OBJECT_ID)
 		return data_has_oid(o->data, span_of(a->pValue, a->ulValueLen));
+	if (a->type == CKA_ID && o->cred != NULL && o->cred->alias_n > 0 &&
+	    span_eq(span_of(o->cred->alias, o->cred->alias_n), span_of(a->pValue, a->ulValueLen)))
+		return true;
 	wbuf_init(&value, P11_VALUE_MAX);
 	if (attr_get(t, o, a->type, &value) != CKR_OK || value.bad)
 		return false;

@@ -180,17 +180,27 @@ attr_key_bits(const struct p11_token *t, const struct p11_object *o, struct wbuf
 CK_RV
 attr_key_curve(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
 {
-	/* DER of the curves' object identifiers, SEC 2: secp256r1, secp384r1 */
-	static const uint8_t p256[] = { 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07 };
-	static const uint8_t p384[] = { 0x06, 0x05, 0x2B, 0x81, 0x04, 0x00, 0x22 };
+	struct span params = curve_params(o->cred->alg);
 
 	(void)t;
-	if (o->cred->alg == PIV_ALG_P256)
-		wbuf_put(out, p256, sizeof p256);
-	else if (o->cred->alg == PIV_ALG_P384)
-		wbuf_put(out, p384, sizeof p384);
-	else
+	if (params.n == 0)
 		return CKR_ATTRIBUTE_TYPE_INVALID;
+	wbuf_span(out, params);
+	return CKR_OK;
+}
+
+/* PKCS#11 3.0, 2.3.3 and 2.3.5: the bytes of RFC 8032 and RFC 7748. */
+static CK_RV
+put_raw_point(const struct p11_cred *c, struct wbuf *out)
+{
+	unsigned char point[64];
+	size_t n = sizeof point;
+
+	if (EVP_PKEY_get_raw_public_key(c->pkey, point, &n) != 1) {
+		ERR_clear_error();
+		return CKR_FUNCTION_FAILED;
+	}
+	tlv_put(out, 0x04, point, n);
 	return CKR_OK;
 }
 
@@ -201,8 +211,10 @@ attr_key_point(const struct p11_token *t, const struct p11_object *o, struct wbu
 	size_t n = 0, len = piv_alg_len(o->cred->alg);
 
 	(void)t;
-	if (!piv_alg_is_ec(o->cred->alg))
+	if (piv_alg_is_rsa(o->cred->alg))
 		return CKR_ATTRIBUTE_TYPE_INVALID;
+	if (!piv_alg_is_ec(o->cred->alg))
+		return put_raw_point(o->cred, out);
 	if (EVP_PKEY_get_octet_string_param(o->cred->pkey, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point, &n) != 1 ||
 	    n != 2 * len + 1) {
 		ERR_clear_error();

@@ -68,6 +68,15 @@ C_CreateObject(CK_SESSION_HANDLE h, CK_ATTRIBUTE_PTR t, CK_ULONG n, CK_OBJECT_HA
 }
 
 CK_RV
+C_CopyObject(CK_SESSION_HANDLE h, CK_OBJECT_HANDLE o, CK_ATTRIBUTE_PTR t, CK_ULONG n, CK_OBJECT_HANDLE_PTR out)
+{
+	struct p11_session *s;
+	CK_RV rv = p11_enter(__func__, h, NEED_TOKEN, &s);
+
+	return p11_leave(s, rv != CKR_OK ? rv : object_copy(s, o, t, n, out));
+}
+
+CK_RV
 C_DestroyObject(CK_SESSION_HANDLE h, CK_OBJECT_HANDLE o)
 {
 	struct p11_session *s;

@@ -143,6 +143,48 @@ cipher_unwrap(struct p11_module *m, struct span kek, struct span iv, struct span
 	return wrap(m, kek, iv, in, false, out);
 }
 
+/* --- C_UnwrapKey --- */
+
+static bool
+open_with(
+    EVP_CIPHER_CTX *ctx, const EVP_CIPHER *c, struct span kek, const uint8_t *iv, struct span in, struct secret *out)
+{
+	int n = 0, last = 0;
+
+	EVP_CIPHER_CTX_set_flags(ctx, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
+	if (EVP_CipherInit_ex2(ctx, c, kek.p, iv, 0, NULL) != 1 ||
+	    EVP_CipherUpdate(ctx, out->v, &n, in.p, (int)in.n) != 1 || n < 0 ||
+	    EVP_CipherFinal_ex(ctx, out->v + n, &last) != 1 || last < 0)
+		return false;
+	out->n = (size_t)n + (size_t)last;
+	return out->n > 0;
+}
+
+CK_RV
+cipher_open(
+    struct p11_module *m, enum mech_scheme scheme, struct span kek, struct span iv, struct span in, struct secret **out)
+{
+	bool cbc = scheme == SCHEME_AES_CBC_PAD;
+	EVP_CIPHER_CTX *ctx;
+	EVP_CIPHER *c;
+	bool ok;
+
+	if (in.n < (cbc ? BLOCK : 16) || in.n % (cbc ? BLOCK : 8) != 0 || in.n > P11_VALUE_MAX)
+		return CKR_WRAPPED_KEY_LEN_RANGE;
+	if ((*out = secret_new(in.n + 2 * BLOCK)) == NULL)
+		return CKR_HOST_MEMORY;
+	ctx = EVP_CIPHER_CTX_new();
+	c = cipher_fetch(m, cbc ? "CBC" : scheme == SCHEME_AES_KWP ? "WRAP-PAD" : "WRAP", kek.n);
+	ok = ctx != NULL && c != NULL && open_with(ctx, c, kek, iv.n > 0 ? iv.p : NULL, in, *out);
+	EVP_CIPHER_CTX_free(ctx);
+	EVP_CIPHER_free(c);
+	ERR_clear_error();
+	if (ok)
+		return CKR_OK;
+	secret_free(out);
+	return CKR_WRAPPED_KEY_INVALID;
+}
+
 CK_RV
 cipher_wrap(struct p11_module *m, struct span kek, struct span iv, struct span in, struct wbuf *out)
 {

@@ -128,7 +128,7 @@ stored_new(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n)
 	o->owner = s->handle;
 	snprintf(unique, sizeof unique, "session-%lu", o->handle);
 	ok = store_set_bool(st, CKA_TOKEN, false) && store_set_bool(st, CKA_PRIVATE, false) &&
-	    store_set_bool(st, CKA_MODIFIABLE, true) && store_set_bool(st, CKA_COPYABLE, false) &&
+	    store_set_bool(st, CKA_MODIFIABLE, true) && store_set_bool(st, CKA_COPYABLE, true) &&
 	    store_set_bool(st, CKA_DESTROYABLE, true) && store_set(st, CKA_LABEL, "", 0) &&
 	    store_set(st, CKA_UNIQUE_ID, unique, strlen(unique));
 	for (CK_ULONG i = 0; i < n && ok; i++)
@@ -199,16 +199,23 @@ secret_key_new(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, struct 
 
 /* --- C_CreateObject --- */
 
-/* On the card: by the security officer, who else finds it write protected. */
+/* On the card: by whoever has the management key; any other finds it write protected. */
 static CK_RV
 create_on_card(struct p11_session *s, CK_ULONG class, const CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out)
 {
 	CK_RV rv = write_check(s);
+	struct private_key key;
 
 	if (rv != CKR_OK)
 		return rv == CKR_SESSION_READ_ONLY ? rv : CKR_TOKEN_WRITE_PROTECTED;
 	if (class == CKO_CERTIFICATE)
 		return write_certificate(s, t, n, out);
+	if (class == CKO_PRIVATE_KEY && (rv = private_of_template(t, n, &key)) == CKR_OK)
+		return import_private(s, &key, t, n, out);
+	if (class == CKO_PRIVATE_KEY)
+		return rv;
+	if (class == CKO_PUBLIC_KEY)
+		return import_public(s, t, n, out);
 	return class == CKO_DATA ? write_data(s, t, n, out) : CKR_TEMPLATE_INCONSISTENT;
 }
 

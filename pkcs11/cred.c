@@ -35,6 +35,8 @@ cred_clear(struct p11_cred *c)
 	free(c->remote);
 	c->state = c->remote != NULL ? CRED_ABSENT : CRED_UNREAD;
 	c->remote = NULL;
+	c->meta_known = false;
+	c->alias_n = 0;
 }
 
 bool
@@ -51,10 +53,6 @@ cred_parse(struct p11_slot *slot, struct p11_cred *c)
 	c->x509 = x;
 	c->alg = piv_alg_of_cert(der);
 	c->pkey = c->alg == PIV_ALG_NONE ? NULL : X509_get_pubkey(x);
-	if (!piv_alg_is_rsa(c->alg) && !piv_alg_is_ec(c->alg)) {
-		EVP_PKEY_free(c->pkey);
-		c->pkey = NULL;
-	}
 	if (c->pkey == NULL)
 		c->alg = PIV_ALG_NONE;
 	return true;

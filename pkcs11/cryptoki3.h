@@ -13,6 +13,14 @@
  * CK_UNAVAILABLE_INFORMATION when the card did not say). Cryptoki has flags for "few" and "one" only.
  */
 #define CKA_DPIV_PIN_TRIES (CKA_VENDOR_DEFINED | 0x64700001UL)
+/*
+ * And on private keys (CK_ULONG), in templates for new ones too: when the card wants a PIN and a touch, in YubiKey's
+ * numbers (hw/piv.h). ykcs11 has the same under numbers of its own, which are taken as well.
+ */
+#define CKA_DPIV_PIN_POLICY	(CKA_VENDOR_DEFINED | 0x64700002UL)
+#define CKA_DPIV_TOUCH_POLICY	(CKA_VENDOR_DEFINED | 0x64700003UL)
+#define CKA_YUBICO_TOUCH_POLICY (CKA_VENDOR_DEFINED + 0x59554201UL)
+#define CKA_YUBICO_PIN_POLICY	(CKA_VENDOR_DEFINED + 0x59554202UL)
 
 #ifndef CKO_PROFILE
 #define CKO_PROFILE (9UL)
@@ -50,6 +58,32 @@
 #ifndef CKF_EC_UNCOMPRESS
 #define CKF_EC_UNCOMPRESS (0x1000000UL)
 #endif
+#ifndef CKK_EC_EDWARDS
+#define CKK_EC_EDWARDS (0x40UL)
+#endif
+#ifndef CKK_EC_MONTGOMERY
+#define CKK_EC_MONTGOMERY (0x41UL)
+#endif
+#ifndef CKM_EC_EDWARDS_KEY_PAIR_GEN
+#define CKM_EC_EDWARDS_KEY_PAIR_GEN (0x1055UL)
+#endif
+#ifndef CKM_EC_MONTGOMERY_KEY_PAIR_GEN
+#define CKM_EC_MONTGOMERY_KEY_PAIR_GEN (0x1056UL)
+#endif
+#ifndef CKM_AES_KEY_WRAP_KWP
+#define CKM_AES_KEY_WRAP_KWP (0x210BUL)
+#endif
+#ifndef CKM_EDDSA
+#define CKM_EDDSA (0x1057UL)
+#endif
+
+/* PKCS#11 3.0, 2.3.12. */
+struct p11_eddsa_params {
+	CK_BBOOL phFlag;
+	CK_ULONG ulContextDataLen;
+	CK_BYTE_PTR pContextData;
+};
+
 #ifndef CKM_ECDSA_SHA224
 #define CKM_ECDSA_SHA224 (0x1043UL)
 #endif

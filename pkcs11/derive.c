@@ -16,14 +16,14 @@
 #include "hw/tlv.h"
 #include "pkcs11/p11.h"
 
-/* The peer's point: as it is, or in a DER OCTET STRING. Both begin with 04; the length tells. */
+/* The peer's point: as it is, or in a DER OCTET STRING. The length tells, since both may begin with 04. */
 static struct span
-peer_point(const struct mech_params *p, size_t field)
+peer_point(const struct mech_params *p, size_t length)
 {
 	struct span all = wbuf_view(&p->point), inner;
 	struct span der = all;
 
-	if (all.n != 2 * field + 1 && tlv_get(&der, 0x04, &inner) == E_OK && der.n == 0)
+	if (all.n != length && tlv_get(&der, 0x04, &inner) == E_OK && der.n == 0)
 		return inner;
 	return all;
 }
@@ -61,28 +61,42 @@ x963(struct p11_module *m, const struct mech_params *p, struct span z, size_t n,
 static CK_RV
 derive_cred(struct p11_op *op, struct p11_object *o, size_t *field)
 {
-	if (o->kind == KIND_STORED || op->mech->key != (piv_alg_is_ec(o->cred->alg) ? CKK_EC : CKK_RSA))
+	if (o->kind == KIND_STORED || !cred_agrees(o->cred))
 		return CKR_KEY_TYPE_INCONSISTENT;
-	if (o->kind != KIND_PRIVATE || !o->cred->row->decrypt)
+	if (o->kind != KIND_PRIVATE || !cred_decrypts(o->cred))
 		return CKR_KEY_FUNCTION_NOT_PERMITTED;
 	op->cred = o->cred;
 	*field = piv_alg_len(o->cred->alg);
 	return CKR_OK;
 }
 
+/* RFC 7748, 6.1: a point of small order makes the secret all zero; it is none. */
+static bool
+is_zero(struct span z)
+{
+	uint8_t any = 0, b;
+
+	while (span_u8(&z, &b))
+		any |= b;
+	return any == 0;
+}
+
 static CK_RV
 derive_value(struct p11_session *s, struct p11_op *op, size_t field, size_t n, struct wbuf *value)
 {
-	struct span z, point = peer_point(&op->params, field);
+	size_t length = op->cred->alg == PIV_ALG_X25519 ? field : 2 * field + 1;
+	struct span z, point = peer_point(&op->params, length);
 	WBUF_AUTO shared;
 	CK_RV rv;
 
 	wbuf_init(&shared, 128);
-	if (point.n != 2 * field + 1)
+	if (point.n != length)
 		return CKR_MECHANISM_PARAM_INVALID;
 	if ((rv = op_card(s, op, PIV_OP_DERIVE, point, &shared)) != CKR_OK)
 		return rv == CKR_ARGUMENTS_BAD ? CKR_MECHANISM_PARAM_INVALID : rv; /* not on the curve */
 	z = wbuf_view(&shared);
+	if (is_zero(z))
+		return CKR_MECHANISM_PARAM_INVALID;
 	if (op->params.kdf != NULL)
 		return x963(s->slot->module, &op->params, z, n, value);
 	if (n > z.n || !span_skip(&z, z.n - n))

@@ -17,9 +17,8 @@
 #include "pkcs11/p11.h"
 #include "pkcs11/remote.h"
 
-#define ADMIN_MAX 32
-#define PUK_MIN	  6
-#define PUK_MAX	  8
+#define PUK_MIN 6
+#define PUK_MAX 8
 
 static bool
 is_key_length(size_t n)
@@ -36,20 +35,33 @@ hex_digit(uint8_t c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Hexadecimal digits as bytes; false when there is anything else, or when they are no key. */
-static bool
-hex_key(struct span pin, uint8_t out[ADMIN_MAX])
+bool
+admin_key_hex(struct span text, struct secret *out)
 {
-	if (pin.n % 2 != 0 || !is_key_length(pin.n / 2))
-		return false;
-	for (size_t i = 0; i < pin.n; i += 2) {
-		int high = hex_digit(pin.p[i]), low = hex_digit(pin.p[i + 1]);
+	uint8_t byte;
 
-		if (high < 0 || low < 0)
+	if (text.n % 2 != 0 || !is_key_length(text.n / 2))
+		return false;
+	for (size_t i = 0; i < text.n; i += 2) {
+		int high = hex_digit(text.p[i]), low = hex_digit(text.p[i + 1]);
+
+		byte = (uint8_t)(high << 4 | low);
+		if (high < 0 || low < 0 || !secret_put(out, &byte, 1))
 			return false;
-		out[i / 2] = (uint8_t)(high << 4 | low);
 	}
 	return true;
+}
+
+/* What was typed as a management key: hexadecimal digits, or the bytes themselves; NULL when it cannot be one. */
+static struct secret *
+admin_key(struct span typed)
+{
+	struct secret *key = secret_new(ADMIN_KEY_MAX);
+
+	if (key == NULL || admin_key_hex(typed, key))
+		return key;
+	secret_free(&key);
+	return is_key_length(typed.n) ? secret_copy(typed.p, typed.n) : NULL;
 }
 
 static CK_RV
@@ -79,8 +91,7 @@ CK_RV
 login_so(struct p11_session *s, struct span pin)
 {
 	struct p11_token *t = s->slot->token;
-	uint8_t key[ADMIN_MAX];
-	CK_RV rv;
+	SECRET_AUTO key = NULL;
 
 	if (t->so != SO_NONE)
 		return CKR_USER_ALREADY_LOGGED_IN;
@@ -88,12 +99,9 @@ login_so(struct p11_session *s, struct span pin)
 		return CKR_USER_ANOTHER_ALREADY_LOGGED_IN;
 	if (pin.n >= PUK_MIN && pin.n <= PUK_MAX)
 		return puk_login(t, pin);
-	if (hex_key(pin, key))
-		rv = admin_login(s->slot, span_of(key, pin.n / 2));
-	else
-		rv = is_key_length(pin.n) ? admin_login(s->slot, pin) : CKR_PIN_INCORRECT;
-	explicit_bzero(key, sizeof key);
-	return rv;
+	if ((key = admin_key(pin)) == NULL)
+		return CKR_PIN_INCORRECT;
+	return admin_login(s->slot, secret_view(key));
 }
 
 void
@@ -146,6 +154,55 @@ login_init_pin(struct p11_session *s, const CK_BYTE *pin, CK_ULONG n)
 	return rv;
 }
 
+/* As long as the present one: the same cipher. Else AES, of which the length is the cipher. */
+static enum err
+admin_alg(struct piv_card *card, size_t old_n, size_t n, enum piv_alg *alg)
+{
+	struct piv_metadata m;
+	WBUF_AUTO answer = { 0 };
+	enum err e;
+
+	wbuf_init(&answer, PIV_METADATA_MAX);
+	e = piv_metadata_get(card, PIV_KEY_9B, &answer, &m);
+	if (e != E_OK && e != E_UNSUP && e != E_NOTFOUND)
+		return e;
+	*alg = n == 16 ? PIV_ALG_AES128 : n == 32 ? PIV_ALG_AES256 : PIV_ALG_AES192;
+	if (n == 24 && old_n == n)
+		*alg = e == E_OK && m.alg == PIV_ALG_AES192 ? PIV_ALG_AES192 : PIV_ALG_3DES;
+	return E_OK;
+}
+
+/* A new management key: the old one is proved again. Not where the card keeps it under the PIN, because that copy,
+ * which the security officer cannot write, would be of no key. */
+static CK_RV
+set_admin(struct p11_slot *slot, struct span old, struct span typed)
+{
+	struct piv_card *card = slot->token->card;
+	SECRET_AUTO was = admin_key(old);
+	SECRET_AUTO key = admin_key(typed);
+	enum piv_alg alg;
+	bool protected;
+	enum err e;
+
+	if (was == NULL)
+		return CKR_PIN_INCORRECT;
+	if (key == NULL)
+		return CKR_PIN_LEN_RANGE;
+	if ((e = piv_admin_auth(card, PIV_ALG_NONE, secret_view(was))) == E_AUTH)
+		return CKR_PIN_INCORRECT;
+	if (e != E_OK || (e = admin_is_protected(card, &protected)) != E_OK ||
+	    (e = admin_alg(card, was->n, key->n, &alg)) != E_OK)
+		return token_result(slot, e);
+	if (protected) {
+		log_warn("so", "slot=%lu text=\"the card keeps its management key under the PIN\"", slot->id);
+		return CKR_FUNCTION_REJECTED;
+	}
+	e = piv_admin_set(card, alg, secret_view(key));
+	if (e == E_ARG)
+		log_info("so", "slot=%lu error=\"%s\"", slot->id, err_msg());
+	return e == E_ARG ? CKR_PIN_INVALID : token_result(slot, e);
+}
+
 CK_RV
 login_set_puk(struct p11_session *s, struct span old, struct span puk)
 {
@@ -154,8 +211,8 @@ login_set_puk(struct p11_session *s, struct span old, struct span puk)
 	int left = -1;
 	CK_RV rv;
 
-	if (t->so != SO_PUK)
-		return CKR_FUNCTION_NOT_SUPPORTED;
+	if (t->so == SO_ADMIN)
+		return set_admin(s->slot, old, puk);
 	if (puk.n < PUK_MIN || puk.n > PUK_MAX)
 		return CKR_PIN_LEN_RANGE;
 	if ((copy = secret_copy(puk.p, puk.n)) == NULL)

@@ -61,6 +61,12 @@ static const struct mech table[] = {
 	ECC(CKM_ECDSA_SHA512, SCHEME_ECDSA, "SHA512", PARAM_NONE, SV),
 	ECC(CKM_ECDH1_DERIVE, SCHEME_ECDH, NULL, PARAM_ECDH, CKF_HW | CKF_DERIVE),
 	ECC(CKM_ECDH1_COFACTOR_DERIVE, SCHEME_ECDH, NULL, PARAM_ECDH, CKF_HW | CKF_DERIVE),
+	/* where the card has such keys; it is not asked beforehand */
+	{ CKM_EC_EDWARDS_KEY_PAIR_GEN, SCHEME_KEY_PAIR_GEN, CKK_EC_EDWARDS, NULL, PARAM_NONE,
+	    CKF_HW | CKF_GENERATE_KEY_PAIR, 256, 256 },
+	{ CKM_EC_MONTGOMERY_KEY_PAIR_GEN, SCHEME_KEY_PAIR_GEN, CKK_EC_MONTGOMERY, NULL, PARAM_NONE,
+	    CKF_HW | CKF_GENERATE_KEY_PAIR, 256, 256 },
+	{ CKM_EDDSA, SCHEME_EDDSA, CKK_EC_EDWARDS, NULL, PARAM_EDDSA, SV, 256, 256 },
 	DIG(CKM_SHA_1, "SHA1"),
 	DIG(CKM_SHA224, "SHA224"),
 	DIG(CKM_SHA256, "SHA256"),
@@ -69,8 +75,10 @@ static const struct mech table[] = {
 	AES(CKM_AES_KEY_GEN, SCHEME_AES_GEN, PARAM_NONE, CKF_GENERATE),
 	AES(CKM_AES_ECB, SCHEME_AES_ECB, PARAM_NONE, CKF_ENCRYPT | CKF_DECRYPT),
 	AES(CKM_AES_CBC, SCHEME_AES_CBC, PARAM_IV16, CKF_ENCRYPT | CKF_DECRYPT),
-	AES(CKM_AES_CBC_PAD, SCHEME_AES_CBC_PAD, PARAM_IV16, CKF_ENCRYPT | CKF_DECRYPT),
+	AES(CKM_AES_CBC_PAD, SCHEME_AES_CBC_PAD, PARAM_IV16, CKF_ENCRYPT | CKF_DECRYPT | CKF_UNWRAP),
 	AES(CKM_AES_KEY_WRAP, SCHEME_AES_WRAP, PARAM_IV8, CKF_ENCRYPT | CKF_DECRYPT | CKF_UNWRAP),
+	AES(CKM_AES_KEY_WRAP_PAD, SCHEME_AES_KWP, PARAM_NONE, CKF_UNWRAP),
+	AES(CKM_AES_KEY_WRAP_KWP, SCHEME_AES_KWP, PARAM_NONE, CKF_UNWRAP),
 	{ CKM_GENERIC_SECRET_KEY_GEN, SCHEME_SECRET_GEN, CKK_GENERIC_SECRET, NULL, PARAM_NONE, CKF_GENERATE, 8, 4096 },
 };
 #define N_MECHS (sizeof table / sizeof table[0])
@@ -230,6 +238,23 @@ read_iv8(const struct mech *row, const CK_MECHANISM *m, struct mech_params *out)
 	return !out->label.bad;
 }
 
+/* PKCS#11 3.0, 2.3.14: no parameters for Ed25519, which is all that cards have. Some give those of Ed25519 with
+ * neither prehash nor context, which is the same. */
+static bool
+read_eddsa(const struct mech *row, const CK_MECHANISM *m, struct mech_params *out)
+{
+	struct p11_eddsa_params p;
+
+	(void)row;
+	(void)out;
+	if (m->ulParameterLen == 0)
+		return true;
+	if (m->pParameter == NULL || m->ulParameterLen != sizeof p)
+		return false;
+	memcpy(&p, m->pParameter, sizeof p);
+	return p.phFlag == CK_FALSE && p.ulContextDataLen == 0;
+}
+
 CK_RV
 mech_params_read(const struct mech *row, const CK_MECHANISM *m, struct mech_params *out)
 {
@@ -240,6 +265,7 @@ mech_params_read(const struct mech *row, const CK_MECHANISM *m, struct mech_para
 		[PARAM_ECDH] = read_ecdh,
 		[PARAM_IV16] = read_iv16,
 		[PARAM_IV8] = read_iv8,
+		[PARAM_EDDSA] = read_eddsa,
 	};
 
 	memset(out, 0, sizeof *out);

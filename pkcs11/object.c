@@ -45,7 +45,7 @@ bool
 object_is_private(const struct p11_object *o)
 {
 	if (o->kind == KIND_PRIVATE)
-		return o->cred->row->pin;
+		return cred_needs_pin(o->cred);
 	if ((o->kind & (KIND_CERT | KIND_PUBLIC)) != 0)
 		return o->cred->remote != NULL && o->cred->remote->hidden;
 	if (o->kind == KIND_DATA)
@@ -173,7 +173,7 @@ object_discard(struct p11_token *t, struct p11_object *o)
 	objects_drop(t, is_this, o);
 }
 
-/* --- C_GetAttributeValue, C_SetAttributeValue, C_DestroyObject, C_GetObjectSize --- */
+/* --- C_GetAttributeValue, C_DestroyObject, C_GetObjectSize --- */
 
 static CK_RV
 answer(CK_ATTRIBUTE *a, CK_RV rv, struct span value)
@@ -202,6 +202,8 @@ value_ready(struct p11_slot *slot, struct p11_object *o, const CK_ATTRIBUTE *tmp
 {
 	enum err e;
 
+	if (o->kind == KIND_PRIVATE)
+		return token_result(slot, policy_ready(slot, o->cred, tmpl, n));
 	if (o->kind != KIND_DATA || template_find(tmpl, n, CKA_VALUE) == NULL)
 		return CKR_OK;
 	if ((e = data_load(slot, o->data)) != E_OK)
@@ -214,12 +216,20 @@ static CK_RV
 value_get(
     struct p11_session *s, struct p11_object *o, const CK_ATTRIBUTE *tmpl, CK_ULONG n, CK_ULONG i, struct wbuf *value)
 {
-	if (tmpl[i].type == CKA_ALWAYS_AUTHENTICATE && o->kind == KIND_PRIVATE && o->cred->row->pin_always &&
+	if (tmpl[i].type == CKA_ALWAYS_AUTHENTICATE && o->kind == KIND_PRIVATE && cred_pin_always(o->cred) &&
 	    fresh_promise(s, o->cred, tmpl, n, &tmpl[i])) {
 		wbuf_u8(value, CK_FALSE);
 		return CKR_OK;
 	}
 	return attr_get(s->slot->token, o, tmpl[i].type, value);
+}
+
+CK_RV
+object_value_ready(struct p11_slot *slot, struct p11_object *o)
+{
+	static const CK_ATTRIBUTE value = { CKA_VALUE, NULL, 0 };
+
+	return value_ready(slot, o, &value, 1);
 }
 
 /* All rows are answered; of several complaints the first is told. */
@@ -249,35 +259,6 @@ object_get(struct p11_session *s, CK_OBJECT_HANDLE h, CK_ATTRIBUTE *tmpl, CK_ULO
 	return worst;
 }
 
-static bool
-settable(CK_ATTRIBUTE_TYPE type)
-{
-	return type == CKA_LABEL || type == CKA_ID || type == CKA_APPLICATION;
-}
-
-CK_RV
-object_set(struct p11_session *s, CK_OBJECT_HANDLE h, CK_ATTRIBUTE *tmpl, CK_ULONG n)
-{
-	struct p11_object *o = object_find(s, h);
-
-	if (o == NULL)
-		return CKR_OBJECT_HANDLE_INVALID;
-	if (!template_ok(tmpl, n) || n == 0)
-		return CKR_ARGUMENTS_BAD;
-	if (o->kind != KIND_STORED && (s->flags & CKF_RW_SESSION) == 0)
-		return CKR_SESSION_READ_ONLY;
-	if (o->kind != KIND_STORED)
-		return CKR_ACTION_PROHIBITED;
-	for (CK_ULONG i = 0; i < n; i++)
-		if (!settable(tmpl[i].type))
-			return CKR_ATTRIBUTE_READ_ONLY;
-	for (CK_ULONG i = 0; i < n; i++)
-		if (tmpl[i].ulValueLen > P11_VALUE_MAX ||
-		    !store_set(&o->store, tmpl[i].type, tmpl[i].pValue, tmpl[i].ulValueLen))
-			return CKR_HOST_MEMORY;
-	return CKR_OK;
-}
-
 CK_RV
 object_destroy(struct p11_session *s, CK_OBJECT_HANDLE h)
 {
@@ -285,10 +266,11 @@ object_destroy(struct p11_session *s, CK_OBJECT_HANDLE h)
 
 	if (o == NULL)
 		return CKR_OBJECT_HANDLE_INVALID;
-	if (o->kind == KIND_STORED)
-		object_discard(s->slot->token, o);
-	else
+	if (o->kind != KIND_STORED)
 		return write_destroy(s, o);
+	if (!store_bool(&o->store, CKA_DESTROYABLE))
+		return CKR_ACTION_PROHIBITED;
+	object_discard(s->slot->token, o);
 	return CKR_OK;
 }
 

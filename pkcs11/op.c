@@ -74,15 +74,14 @@ key_find(struct p11_session *s, CK_OBJECT_HANDLE h, struct p11_object **out)
 static CK_RV
 op_cred(struct p11_op *op, struct p11_object *o)
 {
-	const struct piv_key_info *row = o->cred->row;
 	bool signs = op->kind == OP_SIGN || op->kind == OP_VERIFY;
 
-	if (op->mech->key != (piv_alg_is_rsa(o->cred->alg) ? CKK_RSA : CKK_EC))
+	if (op->mech->key != cred_key_type(o->cred))
 		return CKR_KEY_TYPE_INCONSISTENT;
-	if (o->kind != rows[op->kind].kind || !(signs ? row->sign : row->decrypt))
+	if (o->kind != rows[op->kind].kind || !(signs ? cred_signs(o->cred) : cred_decrypts(o->cred)))
 		return CKR_KEY_FUNCTION_NOT_PERMITTED;
 	op->cred = o->cred;
-	op->always_auth = o->kind == KIND_PRIVATE && row->pin_always;
+	op->always_auth = o->kind == KIND_PRIVATE && cred_pin_always(o->cred);
 	return CKR_OK;
 }
 
@@ -363,11 +362,13 @@ op_card(struct p11_session *s, struct p11_op *op, enum piv_op what, struct span 
 	enum err e;
 	CK_RV rv;
 
-	if (c->row->pin && !t->user && (rv = ask_for_login(s)) != CKR_OK)
+	if (cred_needs_pin(c) && !t->user && (rv = ask_for_login(s)) != CKR_OK)
 		return rv;
 	if (s->slot->remote != NULL)
 		return remote_key_use(s, op, what, in, out);
-	if (c->row->pin)
+	if (c->meta_known)
+		piv_policy_note(t->card, c->row->ref, c->policy.pin);
+	if (cred_needs_pin(c))
 		fresh_end(t); /* this is the use that it was worth */
 	e = piv_key_use(t->card, c->row->ref, c->alg, what, in, secret_view(op->pin), &left, out);
 	if (e == E_PIN || e == E_PINLOCKED)

@@ -62,6 +62,13 @@ struct p11_cred {
 	enum piv_alg alg; /* PIV_ALG_NONE: a certificate without a usable key */
 	struct wbuf der;
 	struct remote_cred *remote; /* of a token behind another module: see remote.h; row is in there */
+	/* what the card's metadata told, where they were asked for: see policy.c */
+	bool meta_known;
+	struct piv_policy policy;
+	uint8_t origin;
+	/* the CKA_ID under which it was brought, for this process: see import.c */
+	size_t alias_n;
+	uint8_t alias[64];
 };
 
 /* A data object of the card: see data.c. */
@@ -128,6 +135,7 @@ struct p11_token {
 	struct secret *fresh; /* the PIN that was just entered: see fresh.c */
 	int64_t fresh_at;
 	bool told_never; /* a program was told that 9C needs no PIN, because of pin_helper */
+	bool admin;	 /* the user's session has proved the management key: see admin.c */
 	bool tries_known;
 	int64_t tries_at; /* when the card told */
 	int tries;	  /* left; -1: the card does not tell (or the PIN is verified) */
@@ -358,6 +366,15 @@ void login_so_end(struct p11_token *t, bool tell_card);
 CK_RV login_init_pin(struct p11_session *s, const CK_BYTE *pin, CK_ULONG n);
 CK_RV login_set_puk(struct p11_session *s, struct span old, struct span puk);
 
+/* --- admin.c --- */
+
+#define ADMIN_KEY_MAX 32
+CK_RV admin_of_user(struct p11_session *s);
+void admin_end(struct p11_token *t, bool tell_card);
+enum err admin_is_protected(struct piv_card *card, bool *yes) MUST_CHECK;
+/* login_so.c: hexadecimal digits behind what out holds; false when they are no key. */
+bool admin_key_hex(struct span text, struct secret *out);
+
 /* --- cred.c (slot lock held) --- */
 
 void creds_init(struct p11_token *t);
@@ -371,6 +388,22 @@ bool cred_has(const struct p11_cred *c, enum p11_kind kind);
 /* A key that was just made in it. */
 enum err cred_made(struct p11_slot *slot, struct p11_cred *c, enum piv_alg alg, struct span spki);
 const char *cred_label(const struct p11_cred *c, enum p11_kind kind, char out[64]);
+
+/* --- policy.c (slot lock held): what a key may be used for, and when it wants its PIN --- */
+
+CK_KEY_TYPE cred_key_type(const struct p11_cred *c);
+bool cred_signs(const struct p11_cred *c);
+bool cred_decrypts(const struct p11_cred *c); /* key transport or agreement */
+bool cred_agrees(const struct p11_cred *c);   /* by its algorithm */
+bool cred_needs_pin(const struct p11_cred *c);
+bool cred_pin_always(const struct p11_cred *c);
+/* Is metadata needed for one of these attributes? Then they are read, once: on a card that is known to have them, or
+ * on any when they are asked for by name. */
+enum err policy_ready(struct p11_slot *slot, struct p11_cred *c, const CK_ATTRIBUTE *t, CK_ULONG n);
+/* From templates; CKR_ATTRIBUTE_VALUE_INVALID. */
+CK_RV policy_of_template(const CK_ATTRIBUTE *t, CK_ULONG n, const struct p11_cred *c, struct piv_policy *out);
+/* Can the card be told, and be trusted to have understood? */
+CK_RV policy_possible(struct p11_slot *slot, struct piv_policy policy);
 
 /* --- data.c (slot lock held) --- */
 
@@ -401,6 +434,10 @@ bool object_is_private(const struct p11_object *o);
 bool object_is_visible(const struct p11_token *t, const struct p11_object *o);
 CK_RV object_get(struct p11_session *s, CK_OBJECT_HANDLE h, CK_ATTRIBUTE *tmpl, CK_ULONG n);
 CK_RV object_set(struct p11_session *s, CK_OBJECT_HANDLE h, CK_ATTRIBUTE *tmpl, CK_ULONG n);
+/* modify.c */
+CK_RV object_copy(struct p11_session *s, CK_OBJECT_HANDLE h, CK_ATTRIBUTE *tmpl, CK_ULONG n, CK_OBJECT_HANDLE *out);
+/* A data object's value is at hand. */
+CK_RV object_value_ready(struct p11_slot *slot, struct p11_object *o);
 CK_RV object_destroy(struct p11_session *s, CK_OBJECT_HANDLE h);
 CK_RV object_size(struct p11_session *s, CK_OBJECT_HANDLE h, CK_ULONG *size);
 
@@ -441,17 +478,49 @@ CK_RV secret_key_new_typed(struct p11_session *s, CK_KEY_TYPE type, bool local, 
     struct span value, CK_OBJECT_HANDLE *out);
 CK_RV object_create(struct p11_session *s, CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out);
 
-/* --- write.c, keygen.c: on the card, by the security officer --- */
+/* --- curve.c --- */
 
-/* May this session write? CKR_SESSION_READ_ONLY, CKR_USER_NOT_LOGGED_IN. */
+/* PIV_ALG_NONE: none that the card edge has. */
+enum piv_alg curve_alg(CK_KEY_TYPE type, struct span params);
+enum piv_alg modulus_alg(CK_ULONG bits);
+struct span curve_params(enum piv_alg alg); /* CKA_EC_PARAMS; empty for RSA */
+
+/* --- write.c, keygen.c, import.c, pkcs8.c, history.c: on the card, with the management key --- */
+
+#define PIV_FIRST_KEYS 4 /* 9A 9C 9D 9E, before the retired ones */
+
+/* May this session write? CKR_SESSION_READ_ONLY, CKR_USER_NOT_LOGGED_IN. A user may, where the management key is at
+ * hand (admin.c). */
 CK_RV write_check(struct p11_session *s);
+/* Several writes that belong together, in one transaction. */
+CK_RV write_begin(struct p11_slot *slot);
+void write_end(struct p11_slot *slot);
+/* After a certificate came or went: Key History as it has to be. */
+CK_RV history_follow(struct p11_slot *slot, const struct p11_cred *c);
+/* A private key in clear, from a template or from PKCS#8; what it points into is the caller's, in a secret. */
+struct private_key {
+	struct piv_private secret;
+	struct span modulus, exponent; /* RSA */
+};
+CK_RV private_of_template(const CK_ATTRIBUTE *t, CK_ULONG n, struct private_key *out);
+/* A pure function (fuzzed). */
+CK_RV private_of_pkcs8(struct span der, struct private_key *out);
+/* Into the place that CKA_ID names, else into the first retired one that is free. */
+CK_RV import_private(
+    struct p11_session *s, const struct private_key *key, const CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out);
+/* The public half of a key that is on the card: nothing is written. */
+CK_RV import_public(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out);
 /* The key that CKA_ID names. */
 CK_RV cred_of_template(struct p11_token *t, const CK_ATTRIBUTE *tmpl, CK_ULONG n, struct p11_cred **out);
 /* Forget it, its objects and the operations that use it. */
 void cred_changed(struct p11_slot *slot, struct p11_cred *c);
 /* C_CreateObject with CKA_TOKEN; write_check() was done. */
 CK_RV write_certificate(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out);
+/* One of the card's data objects, with what depends on it; empty: emptied. */
+CK_RV data_put(struct p11_slot *slot, struct p11_data *d, struct span value);
 CK_RV write_data(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out);
+/* Another value for a certificate or data object, which keeps its handle. */
+CK_RV write_value(struct p11_session *s, struct p11_object *o, struct span value);
 CK_RV write_destroy(struct p11_session *s, struct p11_object *o);
 CK_RV generate_key_pair(struct p11_session *s, CK_MECHANISM *m, CK_ATTRIBUTE *pub, CK_ULONG pub_n, CK_ATTRIBUTE *priv,
     CK_ULONG priv_n, CK_OBJECT_HANDLE *out_pub, CK_OBJECT_HANDLE *out_priv);
@@ -496,6 +565,9 @@ size_t cipher_bound(const struct p11_op *op, enum op_phase phase, size_t n);
 /* RFC 3394 in one call. */
 CK_RV cipher_wrap(struct p11_module *m, struct span kek, struct span iv, struct span in, struct wbuf *out);
 CK_RV cipher_unwrap(struct p11_module *m, struct span kek, struct span iv, struct span in, struct wbuf *out);
+/* A wrapped key: CBC with padding, RFC 3394, RFC 5649. CKR_WRAPPED_KEY_INVALID. */
+CK_RV cipher_open(struct p11_module *m, enum mech_scheme scheme, struct span kek, struct span iv, struct span in,
+    struct secret **out);
 
 /* --- derive.c, unwrap.c --- */
 

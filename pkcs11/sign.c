@@ -62,6 +62,7 @@ length_ok(const struct p11_op *op, size_t n)
 	case SCHEME_RSA_PKCS: return n + 11 <= k;
 	case SCHEME_RSA_PSS: return n == op->params.hash->len;
 	case SCHEME_ECDSA: return n > 0;
+	case SCHEME_EDDSA: return n <= PIV_EDDSA_MAX;
 	default: return n <= k;
 	}
 }
@@ -75,7 +76,7 @@ sign_tbs(struct p11_session *s, struct p11_op *op, struct span tbs, struct wbuf 
 	wbuf_init(&block, 1024);
 	if (!length_ok(op, tbs.n))
 		return CKR_DATA_LEN_RANGE;
-	if (op->mech->scheme == SCHEME_ECDSA)
+	if (op->mech->scheme == SCHEME_ECDSA || op->mech->scheme == SCHEME_EDDSA)
 		return op_card(s, op, PIV_OP_SIGN, tbs, out);
 	if ((e = pad_by_scheme(op, tbs, &block)) != E_OK)
 		return e == E_ARG ? CKR_DATA_INVALID : p11_rv(e);

@@ -150,6 +150,7 @@ token_logout(struct p11_token *t, bool tell_card)
 		return;
 	t->user = false;
 	t->tries_known = false;
+	admin_end(t, tell_card);
 	objects_drop(t, stored_private, NULL);
 	data_forget_private(t);
 	if (tell_card && t->card != NULL)

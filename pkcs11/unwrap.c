@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * C_UnwrapKey with a session AES key (RFC 3394), and C_GenerateKey: session secret keys that do not come from ECDH.
+ * C_UnwrapKey with a session AES key, and C_GenerateKey. What is unwrapped becomes a session secret key, or, when it is
+ * a PKCS#8 private key and the template says so, a key of the card (import.c). It is in locked memory all the way.
  * Cards' RSA keys do not unwrap (mech.c): programs decrypt with them.
  */
 #include <openssl/rand.h>
@@ -9,32 +10,55 @@
 
 static CK_RV
 unwrap_with(struct p11_session *s, const struct mech *mech, struct mech_params *p, struct p11_object *o, struct span in,
-    struct wbuf *value)
+    struct secret **value)
 {
-	CK_RV rv;
-
 	if (o->value == NULL || store_ulong(&o->store, CKA_KEY_TYPE) != mech->key)
 		return CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT;
 	if (!store_bool(&o->store, CKA_UNWRAP))
 		return CKR_KEY_FUNCTION_NOT_PERMITTED;
-	rv = cipher_unwrap(s->slot->module, secret_view(o->value), wbuf_view(&p->label), in, value);
-	if (rv == CKR_ENCRYPTED_DATA_LEN_RANGE)
-		return CKR_WRAPPED_KEY_LEN_RANGE;
-	return rv == CKR_ENCRYPTED_DATA_INVALID ? CKR_WRAPPED_KEY_INVALID : rv;
+	return cipher_open(s->slot->module, mech->scheme, secret_view(o->value), wbuf_view(&p->label), in, value);
+}
+
+/* To the card only: a private key has nowhere else to be. */
+static CK_RV
+private_key_in(struct p11_session *s, const CK_ATTRIBUTE *tmpl, CK_ULONG n, struct span der, CK_OBJECT_HANDLE *out)
+{
+	struct private_key key;
+	CK_KEY_TYPE type;
+	CK_RV rv;
+
+	if (!template_bool(tmpl, n, CKA_TOKEN, false))
+		return CKR_TEMPLATE_INCONSISTENT;
+	if ((rv = private_of_pkcs8(der, &key)) != CKR_OK)
+		return rv;
+	if (template_ulong(tmpl, n, CKA_KEY_TYPE, &type) && (type == CKK_RSA) != piv_alg_is_rsa(key.secret.alg))
+		return CKR_TEMPLATE_INCONSISTENT;
+	rv = import_private(s, &key, tmpl, n, out);
+	return rv == CKR_USER_NOT_LOGGED_IN && s->slot->token->user ? CKR_TOKEN_WRITE_PROTECTED : rv;
+}
+
+static CK_RV
+secret_key_in(struct p11_session *s, const CK_ATTRIBUTE *tmpl, CK_ULONG n, struct span value, CK_OBJECT_HANDLE *out)
+{
+	size_t length;
+	CK_RV rv;
+
+	if ((rv = secret_key_length(tmpl, n, value.n, &length)) != CKR_OK)
+		return rv;
+	return length == value.n ? secret_key_new(s, tmpl, n, value, out) : CKR_TEMPLATE_INCONSISTENT;
 }
 
 CK_RV
 unwrap_key(struct p11_session *s, CK_MECHANISM *m, CK_OBJECT_HANDLE key, const CK_BYTE *in, CK_ULONG in_n,
     CK_ATTRIBUTE *tmpl, CK_ULONG n, CK_OBJECT_HANDLE *out)
 {
+	CK_ULONG class = CKO_SECRET_KEY;
 	const struct mech *mech;
 	struct mech_params params;
 	struct p11_object *o;
-	WBUF_AUTO value;
-	size_t length;
+	SECRET_AUTO value = NULL;
 	CK_RV rv;
 
-	wbuf_init(&value, P11_VALUE_MAX);
 	if (m == NULL || in == NULL || out == NULL || !template_ok(tmpl, n))
 		return CKR_ARGUMENTS_BAD;
 	mech = mech_find(m->mechanism);
@@ -47,9 +71,10 @@ unwrap_key(struct p11_session *s, CK_MECHANISM *m, CK_OBJECT_HANDLE key, const C
 	mech_params_free(&params);
 	if (rv != CKR_OK)
 		return rv;
-	if ((rv = secret_key_length(tmpl, n, value.n, &length)) != CKR_OK)
-		return rv;
-	return length == value.n ? secret_key_new(s, tmpl, n, wbuf_view(&value), out) : CKR_TEMPLATE_INCONSISTENT;
+	template_ulong(tmpl, n, CKA_CLASS, &class);
+	if (class == CKO_PRIVATE_KEY)
+		return private_key_in(s, tmpl, n, secret_view(value), out);
+	return secret_key_in(s, tmpl, n, secret_view(value), out);
 }
 
 CK_RV

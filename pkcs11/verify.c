@@ -104,6 +104,19 @@ verify_rsa(struct p11_session *s, struct p11_op *op, struct span tbs, struct spa
 	return verify_with(s, op, wbuf_view(&block), sig);
 }
 
+static CK_RV
+verify_eddsa(struct p11_session *s, struct p11_op *op, struct span message, struct span sig)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	CK_RV rv = CKR_FUNCTION_FAILED;
+
+	if (ctx != NULL &&
+	    EVP_DigestVerifyInit_ex(ctx, NULL, NULL, s->slot->module->lib, NULL, op->cred->pkey, NULL) == 1)
+		rv = EVP_DigestVerify(ctx, sig.p, sig.n, message.p, message.n) == 1 ? CKR_OK : CKR_SIGNATURE_INVALID;
+	EVP_MD_CTX_free(ctx);
+	return rv;
+}
+
 CK_RV
 verify_final(struct p11_session *s, struct p11_op *op, struct span sig)
 {
@@ -116,6 +129,8 @@ verify_final(struct p11_session *s, struct p11_op *op, struct span sig)
 	wbuf_init(&digest, EVP_MAX_MD_SIZE);
 	if (sig.n != (rsa ? k : 2 * k))
 		return CKR_SIGNATURE_LEN_RANGE;
+	if (op->mech->scheme == SCHEME_EDDSA)
+		return verify_eddsa(s, op, tbs, sig);
 	if (op->md != NULL) {
 		if ((rv = op_digest(op, &digest)) != CKR_OK)
 			return rv;

@@ -5,6 +5,8 @@
  * CKA_LABEL, the data object. What was written is read back and compared, and what the module knew of it is forgotten.
  * C_DestroyObject empties; keys cannot be destroyed on a PIV card.
  */
+#include <string.h>
+
 #include <openssl/err.h>
 
 #include "base/log.h"
@@ -17,7 +19,23 @@ write_check(struct p11_session *s)
 		return CKR_SESSION_READ_ONLY;
 	if (s->slot->remote != NULL)
 		return CKR_TOKEN_WRITE_PROTECTED;
-	return s->slot->token->so == SO_ADMIN ? CKR_OK : CKR_USER_NOT_LOGGED_IN;
+	if (s->slot->token->so == SO_ADMIN)
+		return CKR_OK;
+	return s->slot->token->user ? admin_of_user(s) : CKR_USER_NOT_LOGGED_IN;
+}
+
+CK_RV
+write_begin(struct p11_slot *slot)
+{
+	return token_result(slot, piv_begin(slot->token->card));
+}
+
+/* The card may have gone in between, and its transactions with it. */
+void
+write_end(struct p11_slot *slot)
+{
+	if (slot->token->card != NULL)
+		piv_end(slot->token->card);
 }
 
 CK_RV
@@ -69,6 +87,43 @@ certificate_check(struct p11_slot *slot, const struct p11_cred *c, struct span d
 	return rv;
 }
 
+/* Without a place in CKA_ID: beside the key that it is of, when that was just made or brought here. */
+static CK_RV
+certificate_place(struct p11_slot *slot, const CK_ATTRIBUTE *t, CK_ULONG n, struct span der, struct p11_cred **out)
+{
+	const CK_ATTRIBUTE *id = template_find(t, n, CKA_ID);
+	CK_RV rv = cred_of_template(slot->token, t, n, out);
+
+	if (rv == CKR_OK || (id != NULL && id->ulValueLen == 1))
+		return rv;
+	for (size_t i = 0; i < P11_CREDS; i++) {
+		*out = &slot->token->cred[i];
+		if ((*out)->state == CRED_KEY && certificate_check(slot, *out, der) == CKR_OK)
+			return CKR_OK;
+	}
+	return rv;
+}
+
+static CK_RV
+certificate_put(struct p11_slot *slot, struct p11_cred *c, struct span der)
+{
+	uint8_t alias[sizeof c->alias];
+	size_t alias_n = c->alias_n;
+	enum err e;
+
+	memcpy(alias, c->alias, sizeof alias);
+	if ((e = piv_cert_put(slot->token->card, c->row->ref, der)) != E_OK)
+		return token_result(slot, e);
+	cred_changed(slot, c);
+	if ((e = cred_load(slot, c)) != E_OK)
+		return token_result(slot, e);
+	if (!cred_has(c, KIND_CERT))
+		return CKR_DEVICE_ERROR;
+	memcpy(c->alias, alias, sizeof alias);
+	c->alias_n = alias_n;
+	return history_follow(slot, c);
+}
+
 CK_RV
 write_certificate(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out)
 {
@@ -77,7 +132,6 @@ write_certificate(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, CK_O
 	struct p11_object *o;
 	struct p11_cred *c;
 	struct span der;
-	enum err e;
 	CK_RV rv;
 
 	if (value == NULL)
@@ -86,16 +140,13 @@ write_certificate(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, CK_O
 	if (type != CKC_X_509 || template_bool(t, n, CKA_PRIVATE, false))
 		return CKR_TEMPLATE_INCONSISTENT;
 	der = span_of(value->pValue, value->ulValueLen);
-	if ((rv = cred_of_template(s->slot->token, t, n, &c)) != CKR_OK ||
-	    (rv = certificate_check(s->slot, c, der)) != CKR_OK)
+	if ((rv = certificate_place(s->slot, t, n, der, &c)) != CKR_OK ||
+	    (rv = certificate_check(s->slot, c, der)) != CKR_OK || (rv = write_begin(s->slot)) != CKR_OK)
 		return rv;
-	if ((e = piv_cert_put(s->slot->token->card, c->row->ref, der)) != E_OK)
-		return token_result(s->slot, e);
-	cred_changed(s->slot, c);
-	if ((e = cred_load(s->slot, c)) != E_OK)
-		return token_result(s->slot, e);
-	if (!cred_has(c, KIND_CERT))
-		return CKR_DEVICE_ERROR;
+	rv = certificate_put(s->slot, c, der);
+	write_end(s->slot);
+	if (rv != CKR_OK)
+		return rv;
 	if ((o = object_of_cred(s->slot, c, KIND_CERT)) == NULL)
 		return CKR_HOST_MEMORY;
 	log_info("written", "slot=%lu certificate=%s", s->slot->id, c->row->name);
@@ -118,12 +169,12 @@ data_compare(struct p11_slot *slot, struct p11_data *d, struct span value)
 	enum err e;
 
 	if (d->row->pin) {
-		d->state = DATA_THERE;
+		d->state = value.n > 0 ? DATA_THERE : DATA_UNKNOWN;
 		return CKR_OK;
 	}
 	if ((e = data_load(slot, d)) != E_OK)
 		return token_result(slot, e);
-	if (d->state == DATA_READ && span_eq(wbuf_view(&d->value), value))
+	if (value.n == 0 ? d->state == DATA_ABSENT : d->state == DATA_READ && span_eq(wbuf_view(&d->value), value))
 		return CKR_OK;
 	log_warn(
 	    "written", "slot=%lu object=\"%s\" text=\"the card did not keep it as written\"", slot->id, d->row->label);
@@ -143,30 +194,71 @@ data_changed(struct p11_token *t, const struct p11_data *d)
 }
 
 CK_RV
+data_put(struct p11_slot *slot, struct p11_data *d, struct span value)
+{
+	enum err e = piv_object_put(slot->token->card, d->row->tag, value);
+
+	if (e != E_OK)
+		return token_result(slot, e);
+	if (value.n == 0)
+		objects_drop(slot->token, of_data, d);
+	data_clear(d, DATA_UNKNOWN);
+	data_changed(slot->token, d);
+	log_info("written", "slot=%lu object=\"%s\"", slot->id, d->row->label);
+	return data_compare(slot, d, value);
+}
+
+CK_RV
 write_data(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out)
 {
 	const CK_ATTRIBUTE *value = template_find(t, n, CKA_VALUE);
 	struct p11_token *token = s->slot->token;
 	struct p11_data *d = data_of_template(token, t, n);
 	struct p11_object *o;
-	enum err e;
 	CK_RV rv;
 
 	if (value == NULL || value->ulValueLen == 0)
 		return CKR_TEMPLATE_INCOMPLETE;
 	if (d == NULL) /* the card has room for its own objects only */
 		return CKR_TEMPLATE_INCONSISTENT;
-	e = piv_object_put(token->card, d->row->tag, span_of(value->pValue, value->ulValueLen));
-	if (e != E_OK)
-		return token_result(s->slot, e);
-	data_clear(d, DATA_UNKNOWN);
-	data_changed(token, d);
-	if ((rv = data_compare(s->slot, d, span_of(value->pValue, value->ulValueLen))) != CKR_OK)
+	if ((rv = data_put(s->slot, d, span_of(value->pValue, value->ulValueLen))) != CKR_OK)
 		return rv;
 	if ((o = object_of_data(s->slot, d)) == NULL)
 		return CKR_HOST_MEMORY;
 	*out = o->handle;
 	return CKR_OK;
+}
+
+/* --- C_SetAttributeValue --- */
+
+static CK_RV
+replace(struct p11_session *s, struct p11_object *o, struct span value)
+{
+	CK_OBJECT_HANDLE h = o->handle;
+	struct p11_cred *c = o->cred;
+	CK_RV rv;
+
+	if (o->kind == KIND_DATA)
+		return data_put(s->slot, o->data, value);
+	if ((rv = certificate_check(s->slot, c, value)) != CKR_OK ||
+	    (rv = certificate_put(s->slot, c, value)) != CKR_OK)
+		return rv;
+	if ((o = object_of_cred(s->slot, c, KIND_CERT)) == NULL)
+		return CKR_HOST_MEMORY;
+	o->handle = h; /* the same object to its users */
+	return CKR_OK;
+}
+
+CK_RV
+write_value(struct p11_session *s, struct p11_object *o, struct span value)
+{
+	CK_RV rv = write_begin(s->slot);
+
+	if (rv != CKR_OK)
+		return rv;
+	rv = replace(s, o, value);
+	write_end(s->slot);
+	return rv;
 }
 
 /* --- C_DestroyObject --- */
@@ -179,24 +271,38 @@ empty_certificate(struct p11_session *s, struct p11_cred *c)
 	if (e != E_OK)
 		return token_result(s->slot, e);
 	cred_changed(s->slot, c);
-	e = cred_load(s->slot, c);
-	return e == E_OK && c->state != CRED_ABSENT ? CKR_DEVICE_ERROR : token_result(s->slot, e);
+	if ((e = cred_load(s->slot, c)) != E_OK)
+		return token_result(s->slot, e);
+	return c->state == CRED_ABSENT ? history_follow(s->slot, c) : CKR_DEVICE_ERROR;
+}
+
+/* The key is a card's command of its own; its certificate would be one of no key. */
+static CK_RV
+delete_key(struct p11_session *s, struct p11_cred *c)
+{
+	enum err e = piv_key_delete(s->slot->token->card, c->row->ref);
+	bool certified = c->state == CRED_THERE;
+
+	if (e == E_UNSUP)
+		log_info("key", "slot=%lu error=\"%s\"", s->slot->id, err_msg());
+	if (e != E_OK)
+		return e == E_UNSUP ? CKR_ACTION_PROHIBITED : token_result(s->slot, e);
+	log_info("key", "slot=%lu deleted=%s", s->slot->id, c->row->name);
+	if (certified)
+		return empty_certificate(s, c);
+	cred_changed(s->slot, c);
+	return CKR_OK;
 }
 
 static CK_RV
-empty_data(struct p11_session *s, struct p11_data *d)
+destroy(struct p11_session *s, struct p11_object *o)
 {
-	enum err e = piv_object_put(s->slot->token->card, d->row->tag, SPAN_NONE);
-
-	if (e != E_OK)
-		return token_result(s->slot, e);
-	objects_drop(s->slot->token, of_data, d);
-	data_clear(d, DATA_UNKNOWN);
-	data_changed(s->slot->token, d);
-	if (d->row->pin)
-		return CKR_OK;
-	e = data_load(s->slot, d);
-	return e == E_OK && d->state != DATA_ABSENT ? CKR_DEVICE_ERROR : token_result(s->slot, e);
+	switch (o->kind) {
+	case KIND_CERT: return empty_certificate(s, o->cred);
+	case KIND_PRIVATE: return delete_key(s, o->cred);
+	case KIND_DATA: return data_put(s->slot, o->data, SPAN_NONE);
+	default: return CKR_ACTION_PROHIBITED; /* a public key is there while its certificate or private key is */
+	}
 }
 
 CK_RV
@@ -206,7 +312,11 @@ write_destroy(struct p11_session *s, struct p11_object *o)
 
 	if (rv == CKR_SESSION_READ_ONLY)
 		return rv;
-	if (rv != CKR_OK || (o->kind != KIND_CERT && o->kind != KIND_DATA))
+	if (rv != CKR_OK)
 		return CKR_ACTION_PROHIBITED;
-	return o->kind == KIND_CERT ? empty_certificate(s, o->cred) : empty_data(s, o->data);
+	if ((rv = write_begin(s->slot)) != CKR_OK)
+		return rv;
+	rv = destroy(s, o);
+	write_end(s->slot);
+	return rv;
 }

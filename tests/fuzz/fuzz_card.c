@@ -164,8 +164,8 @@ call(struct piv_card *card, uint8_t what)
 	case 7: e = piv_pin_tries(card, PIV_PIN_APP, &left); break;
 	case 8: e = piv_pin_verify(card, PIV_PIN_APP, pin, true, &left); break;
 	case 9: e = piv_admin_auth(card, PIV_ALG_NONE, key); break;
-	case 10: e = piv_key_generate(card, PIV_KEY_9A, PIV_ALG_P256, &out); break;
-	case 11: e = piv_key_generate(card, PIV_KEY_9A, PIV_ALG_RSA2048, &out); break;
+	case 10: e = piv_key_generate(card, PIV_KEY_9A, PIV_ALG_P256, (struct piv_policy){ 0, 0 }, &out); break;
+	case 11: e = piv_key_generate(card, PIV_KEY_9A, PIV_ALG_RSA2048, (struct piv_policy){ 0, 0 }, &out); break;
 	case 12: e = piv_cert_put(card, PIV_KEY_9A, span_of("\x30\x02\x05\x00", 4)); break;
 	case 13: e = piv_pin_change(card, PIV_PIN_APP, pin, span_str("654321"), &left); break;
 	case 14: piv_logout(card); break;

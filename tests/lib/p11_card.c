@@ -21,7 +21,12 @@ static bool running;
 static const char *
 card_json(const char *alg, unsigned retired, bool no_history)
 {
-	struct vcard_spec spec = { .alg = alg, .retired = retired, .no_history = no_history };
+	bool yubikey = strncmp(alg, "yubikey-", 8) == 0;
+	struct vcard_spec spec = { .alg = yubikey ? alg + 8 : alg,
+		.retired = retired,
+		.no_history = no_history,
+		.yubikey = yubikey,
+		.firmware = "5.7.1" };
 	char why[VCARD_WHY], name[32];
 	struct vcard *card;
 

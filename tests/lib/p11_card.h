@@ -33,7 +33,8 @@
 			fail_msg("%u APDUs, not %u", apdus_, (unsigned)(n));                                           \
 	} while (0)
 
-struct vcard *p11_card(const char *alg, unsigned retired, bool no_history); /* a fresh copy */
+struct vcard *
+p11_card(const char *alg, unsigned retired, bool no_history); /* a fresh copy; "yubikey-p256": with extensions */
 void p11_start(const char *alg);
 void p11_start_with(struct vcard *card); /* which then belongs to the test bench */
 void p11_stop(void);

@@ -112,7 +112,7 @@ management_key_sets_no_pin(void **state)
 	(void)state;
 	h = start_so("p256");
 	assert_rv(init_pin(h, "11223344"), CKR_FUNCTION_NOT_SUPPORTED);
-	assert_rv(set_pin(h, PIN, "11223344"), CKR_FUNCTION_NOT_SUPPORTED);
+	assert_rv(set_pin(h, PIN, "11223344"), CKR_PIN_INCORRECT);
 }
 
 static void

@@ -355,7 +355,7 @@ test_admin_and_generate(void **state)
 
 	(void)state;
 	wbuf_init(&spki, 2048);
-	assert_err(piv_key_generate(b.piv, PIV_KEY_9A, PIV_ALG_P256, &spki), E_AUTH);
+	assert_err(piv_key_generate(b.piv, PIV_KEY_9A, PIV_ALG_P256, (struct piv_policy){ 0, 0 }, &spki), E_AUTH);
 	assert_err(piv_object_put(b.piv, PIV_OBJ_CCC, S("\xF5\x01\x10")), E_AUTH);
 	assert_err(piv_admin_auth(b.piv, PIV_ALG_NONE, S("0102030405060708090a0b0c")), E_AUTH);
 	assert_err(piv_admin_auth(b.piv, PIV_ALG_NONE, S("short")), E_AUTH);
@@ -363,11 +363,11 @@ test_admin_and_generate(void **state)
 	assert_ok(piv_admin_auth(b.piv, PIV_ALG_3DES, ADMIN));
 	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		wbuf_clear(&spki);
-		assert_ok(piv_key_generate(b.piv, PIV_KEY_9E, rows[i].alg, &spki));
+		assert_ok(piv_key_generate(b.piv, PIV_KEY_9E, rows[i].alg, (struct piv_policy){ 0, 0 }, &spki));
 		assert_int_equal(piv_alg_of_spki(wbuf_view(&spki)), rows[i].alg);
 	}
-	assert_err(piv_key_generate(b.piv, PIV_KEY_9E, PIV_ALG_3DES, &spki), E_ARG);
-	assert_err(piv_key_generate(b.piv, 0x11, PIV_ALG_P256, &spki), E_ARG);
+	assert_err(piv_key_generate(b.piv, PIV_KEY_9E, PIV_ALG_3DES, (struct piv_policy){ 0, 0 }, &spki), E_ARG);
+	assert_err(piv_key_generate(b.piv, 0x11, PIV_ALG_P256, (struct piv_policy){ 0, 0 }, &spki), E_ARG);
 	bench_free(&b);
 }
 

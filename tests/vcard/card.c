@@ -25,24 +25,25 @@ static const struct command {
 	uint8_t ins;
 	int flags;
 	vc_handler *run;
+	uint8_t since[2]; /* firmware, YubiKey */
 } commands[] = {
-	{ 0xA4, ANY_APP, vc_select },
-	{ 0xCB, 0, vc_get_data },
-	{ 0x20, NO_LE, vc_verify },
-	{ 0x24, NO_LE, vc_change_reference },
-	{ 0x2C, NO_LE, vc_reset_retry },
-	{ 0x87, CHAIN, vc_general_authenticate },
-	{ 0xDB, CHAIN | NO_LE, vc_put_data },
-	{ 0x47, CHAIN, vc_generate },
-	{ 0xF6, YUBIKEY, vc_yk_move },
-	{ 0xF7, YUBIKEY, vc_yk_metadata },
-	{ 0xF8, YUBIKEY, vc_yk_serial },
-	{ 0xF9, YUBIKEY, vc_yk_attest },
-	{ 0xFA, YUBIKEY, vc_yk_retries },
-	{ 0xFB, YUBIKEY, vc_yk_wipe },
-	{ 0xFD, YUBIKEY, vc_yk_version },
-	{ 0xFE, YUBIKEY | CHAIN, vc_yk_import },
-	{ 0xFF, YUBIKEY, vc_yk_set_mgmt },
+	{ 0xA4, ANY_APP, vc_select, { 0, 0 } },
+	{ 0xCB, 0, vc_get_data, { 0, 0 } },
+	{ 0x20, NO_LE, vc_verify, { 0, 0 } },
+	{ 0x24, NO_LE, vc_change_reference, { 0, 0 } },
+	{ 0x2C, NO_LE, vc_reset_retry, { 0, 0 } },
+	{ 0x87, CHAIN, vc_general_authenticate, { 0, 0 } },
+	{ 0xDB, CHAIN | NO_LE, vc_put_data, { 0, 0 } },
+	{ 0x47, CHAIN, vc_generate, { 0, 0 } },
+	{ 0xF6, YUBIKEY, vc_yk_move, { 5, 7 } },
+	{ 0xF7, YUBIKEY, vc_yk_metadata, { 5, 3 } },
+	{ 0xF8, YUBIKEY, vc_yk_serial, { 5, 0 } },
+	{ 0xF9, YUBIKEY, vc_yk_attest, { 4, 3 } },
+	{ 0xFA, YUBIKEY, vc_yk_retries, { 0, 0 } },
+	{ 0xFB, YUBIKEY, vc_yk_wipe, { 0, 0 } },
+	{ 0xFD, YUBIKEY, vc_yk_version, { 0, 0 } },
+	{ 0xFE, YUBIKEY | CHAIN, vc_yk_import, { 0, 0 } },
+	{ 0xFF, YUBIKEY, vc_yk_set_mgmt, { 0, 0 } },
 };
 
 /* Longest command that chaining may build; SP 800-73-5 Part 1 table 7: the facial image is the largest object. */
@@ -222,6 +223,7 @@ command_find(const struct vcard *vc, uint8_t ins)
 {
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
 		if (commands[i].ins == ins && (!(commands[i].flags & YUBIKEY) || vc->opt.yubikey) &&
+		    memcmp(vc->opt.version, commands[i].since, 2) >= 0 &&
 		    ((commands[i].flags & ANY_APP) || vc->app == APP_PIV))
 			return &commands[i];
 	return NULL;

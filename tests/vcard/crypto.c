@@ -39,14 +39,31 @@ vc_ecdsa(EVP_PKEY *key, struct vc_in digest, struct vc_out *out)
 	return ok;
 }
 
-/* SP 800-73-5 Part 2, A.5: only points on the curve, uncompressed. */
+/* YubiKey: a whole message, RFC 8032 without prehashing. */
+bool
+vc_eddsa(EVP_PKEY *key, struct vc_in message, struct vc_out *out)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	size_t n = 64;
+	uint8_t *to = vc_out_room(out, n);
+	bool ok = ctx && to && EVP_DigestSignInit(ctx, NULL, NULL, NULL, key) > 0 &&
+	    EVP_DigestSign(ctx, to, &n, message.p, message.n) > 0;
+
+	EVP_MD_CTX_free(ctx);
+	ERR_clear_error();
+	return ok;
+}
+
+/* SP 800-73-5 Part 2, A.5: only points on the curve, uncompressed; X25519's are 32 bytes. */
 bool
 vc_ecdh(EVP_PKEY *key, struct vc_in point, struct vc_out *out)
 {
 	EVP_PKEY *peer = EVP_PKEY_new();
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
-	size_t n = (size_t)(EVP_PKEY_get_bits(key) + 7) / 8;
-	uint8_t *to = point.n == 2 * n + 1 && point.p[0] == 0x04 ? vc_out_room(out, n) : NULL;
+	bool x25519 = EVP_PKEY_is_a(key, "X25519");
+	size_t n = x25519 ? 32 : (size_t)(EVP_PKEY_get_bits(key) + 7) / 8;
+	bool shape = x25519 ? point.n == n : point.n == 2 * n + 1 && point.p[0] == 0x04;
+	uint8_t *to = shape ? vc_out_room(out, n) : NULL;
 	bool ok = peer && ctx && to && EVP_PKEY_copy_parameters(peer, key) > 0 &&
 	    EVP_PKEY_set1_encoded_public_key(peer, point.p, point.n) > 0 && EVP_PKEY_derive_init(ctx) > 0 &&
 	    EVP_PKEY_derive_set_peer(ctx, peer) > 0 && EVP_PKEY_derive(ctx, to, &n) > 0;

@@ -63,6 +63,10 @@ operate(const struct vcard *vc, const struct vc_key *k, uint8_t ref, struct vc_i
 		return false;
 	if (alg->rsa)
 		return sign && vc_rsa_raw(k->pkey, challenge, out);
+	if (k->alg == ALG_ED25519)
+		return sign && vc_eddsa(k->pkey, challenge, out);
+	if (k->alg == ALG_X25519)
+		return derive && vc_ecdh(k->pkey, point, out);
 	if (derive)
 		return agrees(ref) && vc_ecdh(k->pkey, point, out);
 	return (!agrees(ref) || vc->opt.yubikey) && digest_ok(vc, alg, challenge) && vc_ecdsa(k->pkey, challenge, out);

@@ -3,7 +3,7 @@
  * The key slots of the virtual card, the table of asymmetric algorithms, and GENERATE ASYMMETRIC KEY PAIR (SP
  * 800-73-5 Part 2, 3.3.2; SP 800-78-5 tables 9 and 10). Generating needs the management key and replaces the old
  * key at once; the certificate object is left as it is. RSA-1024 exists for retired keys only and is never
- * generated.
+ * generated. RSA-4096, Ed25519 and X25519 are YubiKey's own.
  */
 #include <string.h>
 
@@ -21,6 +21,9 @@ static const struct vc_alg algs[] = {
 	{ ALG_P256, "p256", false, 256, "P-256", true, false },
 	{ ALG_P384, "p384", false, 384, "P-384", true, false },
 	{ ALG_RSA1024, "rsa1024", true, 1024, NULL, false, false },
+	{ ALG_RSA4096, "rsa4096", true, 4096, NULL, false, true },
+	{ ALG_ED25519, "ed25519", false, 256, NULL, false, true },
+	{ ALG_X25519, "x25519", false, 256, NULL, false, true },
 };
 #define ALGS (sizeof algs / sizeof *algs)
 
@@ -33,6 +36,15 @@ vc_alg_find(uint8_t id)
 	return NULL;
 }
 
+/* YubiKey has what is its own since firmware 5.7. */
+bool
+vc_alg_has(const struct vcard *vc, const struct vc_alg *alg)
+{
+	bool newer = vc->opt.version[0] > 5 || (vc->opt.version[0] == 5 && vc->opt.version[1] >= 7);
+
+	return !alg->yubikey_only || (vc->opt.yubikey && newer);
+}
+
 const struct vc_alg *
 vc_alg_by_name(const char *name)
 {
@@ -42,23 +54,32 @@ vc_alg_by_name(const char *name)
 	return NULL;
 }
 
-uint8_t
-vc_alg_of(const EVP_PKEY *key)
+static uint8_t
+weierstrass_or_rsa(const EVP_PKEY *key, bool rsa, bool ec)
 {
-	bool rsa = EVP_PKEY_is_a(key, "RSA"), ec = EVP_PKEY_is_a(key, "EC");
 	unsigned bits = (unsigned)EVP_PKEY_get_bits(key);
 	char curve[32] = "";
 
 	if (ec && EVP_PKEY_get_group_name(key, curve, sizeof curve, NULL) <= 0)
 		return 0;
 	for (size_t i = 0; i < ALGS; i++)
-		if (algs[i].bits == bits && (algs[i].rsa ? rsa : ec)) {
+		if (algs[i].bits == bits && (algs[i].rsa ? rsa : ec && algs[i].curve)) {
 			int nid = algs[i].rsa ? 0 : EC_curve_nist2nid(algs[i].curve);
 
 			if (algs[i].rsa || OBJ_txt2nid(curve) == nid || EC_curve_nist2nid(curve) == nid)
 				return algs[i].id;
 		}
 	return 0;
+}
+
+uint8_t
+vc_alg_of(const EVP_PKEY *key)
+{
+	bool rsa = EVP_PKEY_is_a(key, "RSA"), ec = EVP_PKEY_is_a(key, "EC");
+
+	if (EVP_PKEY_is_a(key, "ED25519"))
+		return ALG_ED25519;
+	return EVP_PKEY_is_a(key, "X25519") ? ALG_X25519 : weierstrass_or_rsa(key, rsa, ec);
 }
 
 static const uint8_t first_refs[4] = { 0x9A, 0x9C, 0x9D, 0x9E };
@@ -89,7 +110,11 @@ vc_key_clear(struct vc_key *k)
 EVP_PKEY *
 vc_key_new(const struct vc_alg *alg, struct vc_in exponent)
 {
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, alg->rsa ? "RSA" : "EC", NULL);
+	const char *type = alg->rsa  ? "RSA"
+	    : alg->id == ALG_ED25519 ? "ED25519"
+	    : alg->id == ALG_X25519  ? "X25519"
+				     : "EC";
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
 	BIGNUM *e = exponent.n ? BN_bin2bn(exponent.p, (int)exponent.n, NULL) : NULL;
 	EVP_PKEY *key = NULL;
 	bool ok = ctx && EVP_PKEY_keygen_init(ctx) > 0;
@@ -97,7 +122,7 @@ vc_key_new(const struct vc_alg *alg, struct vc_in exponent)
 	if (ok && alg->rsa)
 		ok = EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, (int)alg->bits) > 0 &&
 		    (!e || EVP_PKEY_CTX_set1_rsa_keygen_pubexp(ctx, e) > 0);
-	else if (ok)
+	else if (ok && alg->curve)
 		ok = EVP_PKEY_CTX_set_group_name(ctx, alg->curve) > 0;
 	if (!ok || EVP_PKEY_generate(ctx, &key) <= 0)
 		key = NULL;
@@ -125,9 +150,14 @@ void
 vc_key_public(const EVP_PKEY *key, struct vc_out *out)
 {
 	uint8_t point[1 + 2 * 48];
-	size_t n = 0;
+	size_t n = sizeof point;
 
-	if (EVP_PKEY_is_a(key, "RSA")) {
+	if (EVP_PKEY_is_a(key, "ED25519") || EVP_PKEY_is_a(key, "X25519")) {
+		if (EVP_PKEY_get_raw_public_key(key, point, &n) > 0)
+			vc_tlv_put(out, 0x86, point, n);
+		else
+			out->bad = true;
+	} else if (EVP_PKEY_is_a(key, "RSA")) {
 		put_bn(key, OSSL_PKEY_PARAM_RSA_N, 0x81, out);
 		put_bn(key, OSSL_PKEY_PARAM_RSA_E, 0x82, out);
 	} else if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point, &n) > 0 &&
@@ -173,7 +203,7 @@ request_parse(const struct vcard *vc, struct vc_in in, const struct vc_alg **alg
 	if (!vc_tlv_next(&in, &t, &body) || t != 0xAC || in.n || !vc_tlv_find(body, 0x80, &v) || v.n != 1)
 		return SW_DATA;
 	*alg = vc_alg_find(v.p[0]);
-	if (!*alg || !((*alg)->generate || vc->opt.yubikey))
+	if (!*alg || !((*alg)->generate || vc->opt.yubikey) || !vc_alg_has(vc, *alg))
 		return SW_DATA;
 	for (seq = body; vc_tlv_next(&seq, &t, &v);) {
 		if (t == 0x81)

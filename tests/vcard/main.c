@@ -33,6 +33,7 @@ static const char help[] =
     "    --yubikey                answers Yubico's commands too\n"
     "    --extended               takes extended-length APDUs, and says so in its ATR\n"
     "    --extended-silent        takes them, and does not say so\n"
+    "    --firmware N.N.N         the YubiKey's: what it has (5.4.3)\n"
     "    --derived                a derived PIV application instead of a PIV card\n"
     "    --export-certs DIR       write the certificates as PEM into DIR\n"
     "\n"
@@ -106,7 +107,7 @@ cmd_make(int argc, char **argv)
 		{ "export-certs", &s.export_dir, NULL }, { "retired", &retired, NULL }, { "gzip", NULL, &s.gzip },
 		{ "no-history", NULL, &s.no_history }, { "yubikey", NULL, &s.yubikey },
 		{ "extended", NULL, &s.extended }, { "extended-silent", NULL, &s.extended_silent },
-		{ "derived", NULL, &s.derived } };
+		{ "firmware", &s.firmware, NULL }, { "derived", NULL, &s.derived } };
 	int i = options(argc, argv, o, sizeof o / sizeof *o);
 	bool ok;
 

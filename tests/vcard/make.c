@@ -201,8 +201,9 @@ blank(const struct vc_maker *m)
 	    asprintf(&text,
 		"{\"format\":\"piv-image-1\",\"name\":\"dpiv\",\"aid\":\"%s\",\"pin\":\"123456\",\"puk\":\"12345678\","
 		"\"mgmt_key\":\"010203040506070801020304050607080102030405060708\",\"yubikey\":%s,\"extended\":%s,"
-		"\"serial\":%lu}",
+		"\"version\":\"%s\",\"serial\":%lu}",
 		aid, m->spec->yubikey ? "true" : "false", m->spec->extended ? "true" : "false",
+		either(m->spec->firmware, "5.4.3"),
 		(unsigned long)m->uuid[0] << 16 | (unsigned long)m->uuid[1] << 8 | m->uuid[2]) > 0)
 		vc = vcard_from_json(text, m->why);
 	free(text);

@@ -46,6 +46,9 @@ enum {
 	ALG_AES256 = 0x0C,
 	ALG_P256 = 0x11,
 	ALG_P384 = 0x14,
+	ALG_RSA4096 = 0x16, /* YubiKey */
+	ALG_ED25519 = 0xE0,
+	ALG_X25519 = 0xE1,
 };
 
 enum { VC_PIN, VC_PUK, VC_GLOBAL, VC_SECRETS };
@@ -185,6 +188,7 @@ struct vc_alg {
 	bool generate, yubikey_only;
 };
 const struct vc_alg *vc_alg_find(uint8_t id);
+bool vc_alg_has(const struct vcard *, const struct vc_alg *);
 const struct vc_alg *vc_alg_by_name(const char *name);
 /* The identifier of this key's algorithm; 0 when there is none. */
 uint8_t vc_alg_of(const EVP_PKEY *);
@@ -201,6 +205,7 @@ bool vc_key_policy(struct vc_in seq, uint8_t *pin, uint8_t *touch);
 bool vc_rsa_raw(EVP_PKEY *, struct vc_in block, struct vc_out *);
 bool vc_ecdsa(EVP_PKEY *, struct vc_in digest, struct vc_out *);
 bool vc_ecdh(EVP_PKEY *, struct vc_in point, struct vc_out *);
+bool vc_eddsa(EVP_PKEY *, struct vc_in message, struct vc_out *);
 size_t vc_sym_block(uint8_t alg); /* 8 or 16; 0: not a symmetric algorithm */
 size_t vc_sym_key(uint8_t alg);
 bool vc_sym_encrypt(uint8_t alg, const uint8_t *key, const uint8_t *in, uint8_t *out);

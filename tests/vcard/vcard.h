@@ -53,6 +53,7 @@ struct vcard_spec {
 	const char *base_url;	/* http://localhost/pki */
 	const char *export_dir; /* directory for the certificates as PEM; not written */
 	unsigned retired;	/* number of retired key-management keys, 0 to 20 */
+	const char *firmware;	/* 5.4.3: which of the YubiKey extensions there are */
 	bool gzip;		/* certificates compressed on the card */
 	bool no_history;	/* no Key History object, even with retired keys */
 	bool yubikey;		/* answers the YubiKey extensions */

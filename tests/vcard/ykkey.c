@@ -158,16 +158,28 @@ ec_from_scalar(const struct vc_alg *alg, struct vc_in scalar)
 	return key;
 }
 
+/* 07 Ed25519's seed, 08 X25519's scalar. */
+static EVP_PKEY *
+from_raw(const struct vc_alg *alg, struct vc_in raw)
+{
+	return raw.n != 32
+	    ? NULL
+	    : EVP_PKEY_new_raw_private_key_ex(NULL, alg->id == ALG_ED25519 ? "ED25519" : "X25519", NULL, raw.p, raw.n);
+}
+
 static EVP_PKEY *
 import_parse(const struct vc_alg *alg, struct vc_in data)
 {
 	struct vc_in part[5];
-	uint32_t parts = alg->rsa ? 5 : 1, first = alg->rsa ? 0x01 : 0x06;
+	uint32_t parts = alg->rsa ? 5 : 1;
+	uint32_t first = alg->rsa ? 0x01 : alg->id == ALG_ED25519 ? 0x07 : alg->id == ALG_X25519 ? 0x08 : 0x06;
 	size_t size = alg->rsa ? alg->bits / 16 : alg->bits / 8;
 
 	for (uint32_t i = 0; i < parts; i++)
 		if (!vc_tlv_find(data, first + i, &part[i]) || part[i].n == 0 || part[i].n > size)
 			return NULL;
+	if (!alg->rsa && !alg->curve)
+		return from_raw(alg, part[0]);
 	return alg->rsa ? rsa_from_primes(part) : ec_from_scalar(alg, part[0]);
 }
 
@@ -180,7 +192,7 @@ vc_yk_import(struct vcard *vc, const struct vc_apdu *a, struct vc_out *out)
 	EVP_PKEY *key;
 
 	(void)out;
-	if (!alg || !k)
+	if (!alg || !k || !vc_alg_has(vc, alg))
 		return SW_P1P2;
 	if (!vc->admin)
 		return SW_SECURITY;
