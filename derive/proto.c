@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "derive/proto.h"
 
-static const struct proto *const protos[] = { &proto_est, &proto_cmp };
+static const struct proto *const protos[] = { &proto_est, &proto_cmp, &proto_scep };
 
 enum err
 proto_find(const char *name, const struct proto **out)
@@ -25,7 +25,7 @@ proto_find(const char *name, const struct proto **out)
 			return E_OK;
 		}
 	}
-	return err_set(E_CONF, "there is no protocol '%s'; protocol in dpiv.conf is est or cmp",
+	return err_set(E_CONF, "there is no protocol '%s'; protocol in dpiv.conf is est, cmp or scep",
 	    text_safe(span_str(name), safe, sizeof safe));
 }
 

@@ -11,7 +11,7 @@
 #include "derive/role.h"
 
 /*
- * An enrolment protocol: one row of functions. EST and CMP are rows. A connection belongs to one issuer and
+ * An enrolment protocol: one row of functions. EST, CMP and SCEP are rows. A connection belongs to one issuer and
  * one identity: the PIV card's, or that of the credential which is renewed or revoked; it is http.cert and http.key,
  * also where a protocol signs its messages instead of the TLS handshake. Roles are enrolled over it one after the
  * other.
@@ -92,8 +92,8 @@ struct proto {
 	void (*close)(struct proto_conn **c);
 };
 
-extern const struct proto proto_est, proto_cmp;
-/* "est", "cmp"; NULL is est. E_CONF with the names that there are. */
+extern const struct proto proto_est, proto_cmp, proto_scep;
+/* "est", "cmp", "scep"; NULL is est. E_CONF with the names that there are. */
 enum err proto_find(const char *name, const struct proto **out) MUST_CHECK;
 
 #endif

@@ -57,8 +57,8 @@ static const char *const steps[] = {
 	"CREATE TRIGGER event_kept BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'events are kept'); END;"
 	"CREATE TRIGGER event_fixed BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'events are not changed'); END;",
 	"CREATE TABLE issuer_cert (der BLOB NOT NULL PRIMARY KEY, at INTEGER NOT NULL);",
-	"ALTER TABLE enrolment ADD COLUMN retry_at INTEGER NOT NULL DEFAULT 0;"
-	"ALTER TABLE enrolment ADD COLUMN renews INTEGER NOT NULL DEFAULT 0;",
+	("ALTER TABLE enrolment ADD COLUMN retry_at INTEGER NOT NULL DEFAULT 0;"
+	 "ALTER TABLE enrolment ADD COLUMN renews INTEGER NOT NULL DEFAULT 0;"),
 };
 
 static const struct db_schema schema = { "state store", 0x64506976, steps, sizeof steps / sizeof steps[0] };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * derive_call renew|revoke ROLE: what derive.h offers for the life of a credential, for tests that speak to foreign
- * issuers. From the environment: TO, ISSUER, CAFILE, PROTOCOL, and SECRET, REFERENCE, FINGERPRINT, WAIT where needed.
- * The credential is the newest active one of that role.
+ * issuers. From the environment: TO, ISSUER, CAFILE, PROTOCOL, and SECRET, REFERENCE, FINGERPRINT, WEAK, WAIT where
+ * needed. The credential is the newest active one of that role.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +39,7 @@ main(int argc, char **argv)
 		.secret = getenv("SECRET"),
 		.reference = getenv("REFERENCE"),
 		.fingerprint = getenv("FINGERPRINT"),
+		.weak = getenv("WEAK") != NULL,
 		.timeout = 5,
 		.wait = getenv("WAIT") != NULL ? atol(getenv("WAIT")) : 0 };
 	struct derive_result results[2 * ROLE_COUNT];
