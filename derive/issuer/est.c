@@ -17,6 +17,7 @@
 #include "derive/issuer/note.h"
 #include "derive/issuer/pkiauth.h"
 #include "derive/issuer/refuse.h"
+#include "derive/issuer/renewal.h"
 #include "derive/issuer/x509io.h"
 
 #define WELL_KNOWN "/.well-known/est/"
@@ -131,12 +132,43 @@ op_simpleenroll(struct call *c, struct est_reply *out)
 	return e;
 }
 
+/* The old derived credential asks instead of the card. */
+static enum err
+op_simplereenroll(struct call *c, struct est_reply *out)
+{
+	struct issue_request r = { .profile = c->profile, .peer = c->rq->from };
+	struct renewal old = { .card = NULL };
+	struct csr csr = { 0 };
+	X509 *cert = NULL;
+	enum err e;
+
+	if (!media_is(c->rq->media_type, "application/pkcs10"))
+		return refuse(REFUSE_MEDIA_TYPE, "simplereenroll takes application/pkcs10");
+	if ((e = csr_read(c->rq->body, &csr)) == E_OK &&
+	    (e = renewal_check(c->i, c->rq->peer, c->profile, &csr, c->now, &old)) == E_OK)
+		e = binding_check(c->rq->binding, csr.challenge, c->i->config.require_binding);
+	c->id = old.id;
+	if (e == E_OK) {
+		r.piv = old.card;
+		r.id = &old.id;
+		r.csr = &csr;
+		r.renews = old.serial;
+		e = issue_certificate(c->i, &r, c->now, &cert);
+	}
+	if (e == E_OK)
+		e = put_certs(cert, NULL, true, out, "application/pkcs7-mime; smime-type=certs-only");
+	X509_free(cert);
+	csr_clear(&csr);
+	renewal_clear(&old);
+	return e;
+}
+
 static enum err
 op_not_offered(struct call *c, struct est_reply *out)
 {
 	(void)c;
 	(void)out;
-	return refuse(REFUSE_NOT_OFFERED, "this issuer offers cacerts, csrattrs and simpleenroll");
+	return refuse(REFUSE_NOT_OFFERED, "this issuer offers cacerts, csrattrs, simpleenroll and simplereenroll");
 }
 
 static enum err
@@ -189,7 +221,7 @@ static const struct op {
 	{ "cacerts", false, op_cacerts },
 	{ "csrattrs", false, op_csrattrs },
 	{ "simpleenroll", true, op_simpleenroll },
-	{ "simplereenroll", true, op_not_offered },
+	{ "simplereenroll", true, op_simplereenroll },
 	{ "serverkeygen", true, op_not_offered },
 	{ "fullcmc", true, op_not_offered },
 };
@@ -242,7 +274,7 @@ dispatch(struct call *c, struct est_reply *out)
 
 	if (op == NULL)
 		return refuse(REFUSE_NOT_FOUND,
-		    "no such path; EST is at " WELL_KNOWN "{cacerts,csrattrs,simpleenroll},"
+		    "no such path; EST is at " WELL_KNOWN "{cacerts,csrattrs,simpleenroll,simplereenroll},"
 		    " with auth, sign or encrypt before the operation");
 	if (op->post != c->rq->post) {
 		out->allow = op->post ? "POST" : "GET";

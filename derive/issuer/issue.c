@@ -177,7 +177,8 @@ record(struct issuer *i, const struct issue_request *r, const struct order *o, s
 	};
 	enum err e;
 
-	(void)snprintf(detail, sizeof detail, "%s for %s%s%s", r->profile->what, r->id->subject,
+	(void)snprintf(detail, sizeof detail, "%s for %s%s%s%s%s", r->profile->what, r->id->subject,
+	    r->renews ? "; asked for by the credential " : "", r->renews ? r->renews : "",
 	    o->account.new_card ? "; first time with this card" : "",
 	    r->csr->asks_extensions ? "; extensions asked for in the request were ignored" : "");
 	if ((e = ledger_issued(i->db, o->serial_text, der)) != E_OK)

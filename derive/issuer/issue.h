@@ -8,11 +8,12 @@
 #include "derive/issuer/profile.h"
 
 struct issue_request {
-	X509 *piv;		/* PKI-AUTH has succeeded with it */
+	X509 *piv;		/* PKI-AUTH has succeeded with it, now or when it bound the credential that asks */
 	const struct pivid *id; /* what it says */
 	const struct csr *csr;	/* read and sound */
 	const struct profile *profile;
-	const char *peer; /* network address, for the event */
+	const char *renews; /* serial number of the certificate that asked, or NULL: the card did */
+	const char *peer;   /* network address, for the event */
 };
 
 /* From a proven card and a proven key to a certificate in the ledger. E_POLICY with refuse_last(). */

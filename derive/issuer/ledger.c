@@ -4,6 +4,8 @@
  * 4.1.2.2; UUID unique per certificate, Common Policy CP 3.1.1.2), an event is never changed or removed, an issued
  * certificate has its DER. Schema steps are only ever added at the end.
  */
+#include <stdio.h>
+
 #include "derive/issuer/ledger.h"
 
 static const char schema_1[] =
@@ -134,6 +136,63 @@ ledger_key_free(struct db *db, const char *spki_sha256, int64_t account, const c
 	if (e == E_OK && n > 0)
 		e = err_set(E_EXISTS, "this key is already certified for another purpose or another person");
 	return e;
+}
+
+enum err
+ledger_find(struct db *db, const char *serial, struct ledger_found *out)
+{
+	struct db_rows *q = NULL;
+	bool row = false;
+	enum err e = db_query(db, &q,
+	    "SELECT account, profile, der, EXISTS (SELECT 1 FROM revocation r WHERE r.serial = c.serial)"
+	    " FROM certificate c WHERE serial = ? AND state = 'issued'",
+	    DB_ARGS(db_text(serial)));
+
+	if (e == E_OK)
+		e = db_next(q, &row);
+	if (e == E_OK && !row)
+		e = err_set(E_NOTFOUND, "no certificate with serial number %s in the ledger", serial);
+	if (e == E_OK) {
+		out->account = db_col_int(q, 0);
+		(void)snprintf(out->profile, sizeof out->profile, "%s", db_col_text(q, 1));
+		wbuf_span(&out->der, db_col_blob(q, 2));
+		out->revoked = db_col_int(q, 3) != 0;
+	}
+	db_done(&q);
+	return e;
+}
+
+static enum err
+first_blob(struct db *db, struct wbuf *out, const char *sql, const struct db_arg *args, size_t n)
+{
+	struct db_rows *q = NULL;
+	bool row = false;
+	enum err e = db_query(db, &q, sql, args, n);
+
+	if (e == E_OK)
+		e = db_next(q, &row);
+	if (e == E_OK && !row)
+		e = err_set(E_NOTFOUND, "nothing of that kind in the ledger");
+	if (e == E_OK)
+		wbuf_span(out, db_col_blob(q, 0));
+	db_done(&q);
+	return e == E_OK && out->bad ? err_set(E_NOMEM, "out of memory") : e;
+}
+
+enum err
+ledger_newest(struct db *db, int64_t account, const char *profile, time_t now, struct wbuf *der)
+{
+	return first_blob(db, der,
+	    "SELECT der FROM certificate WHERE account = ? AND profile = ? AND state = 'issued' AND not_after >= ?"
+	    " AND serial NOT IN (SELECT serial FROM revocation) ORDER BY created DESC, rowid DESC LIMIT 1",
+	    DB_ARGS(db_int(account), db_text(profile), db_int(now)));
+}
+
+enum err
+ledger_card(struct db *db, int64_t account, struct wbuf *der)
+{
+	return first_blob(db, der, "SELECT der FROM card WHERE account = ? ORDER BY last_seen DESC, id DESC LIMIT 1",
+	    DB_ARGS(db_int(account)));
 }
 
 enum err

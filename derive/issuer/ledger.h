@@ -2,6 +2,7 @@
 #ifndef DPIV_ISSUER_LEDGER_H
 #define DPIV_ISSUER_LEDGER_H
 
+#include <stdbool.h>
 #include <time.h>
 
 #include "base/bytes.h"
@@ -28,6 +29,18 @@ enum err ledger_issued(struct db *db, const char *serial, struct span der) MUST_
 enum err ledger_abandon(struct db *db, const char *serial) MUST_CHECK;
 /* Pending rows of a process that died: abandoned. */
 enum err ledger_recover(struct db *db, time_t now) MUST_CHECK;
+/* An issued certificate. der is initialised and freed by the caller. E_NOTFOUND. */
+struct ledger_found {
+	int64_t account;
+	char profile[16];
+	bool revoked;
+	struct wbuf der;
+};
+enum err ledger_find(struct db *db, const char *serial, struct ledger_found *out) MUST_CHECK;
+/* The newest issued certificate of this account and profile that is in its time and not revoked. E_NOTFOUND. */
+enum err ledger_newest(struct db *db, int64_t account, const char *profile, time_t now, struct wbuf *der) MUST_CHECK;
+/* The account's card that was seen last. */
+enum err ledger_card(struct db *db, int64_t account, struct wbuf *der) MUST_CHECK;
 /* E_EXISTS: this key is certified for another account or another profile. */
 enum err ledger_key_free(struct db *db, const char *spki_sha256, int64_t account, const char *profile) MUST_CHECK;
 

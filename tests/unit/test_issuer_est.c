@@ -422,7 +422,7 @@ paths_and_methods(void **state)
 		{ false, "/.well-known/est/0123456789012345678901234567890123456789/cacerts", NULL, 404, "not-found" },
 		{ false, "/.well-known/est/simpleenroll", NULL, 405, "method" },
 		{ true, "/.well-known/est/cacerts", NULL, 405, "method" },
-		{ true, "/.well-known/est/simplereenroll", NULL, 501, "not-offered" },
+		{ true, "/.well-known/est/simplereenroll", NULL, 415, "media-type" },
 		{ true, "/.well-known/est/simpleenroll", NULL, 415, "media-type" },
 		{ true, "/.well-known/est/simpleenroll", "application/pkcs10x", 415, "media-type" },
 		{ true, "/.well-known/est/simpleenroll", "Application/PKCS10;charset=x", 400, "bad-csr" },
