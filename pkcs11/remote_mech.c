@@ -4,7 +4,11 @@
  * do over what it has: PKCS#1 signatures over raw RSA, PSS and OAEP too, hashing before a signature, key derivation
  * after ECDH, and all that needs no private key.
  */
+#include <string.h>
+
 #include "pkcs11/remote.h"
+
+#define LIST_MAX 512
 
 /* The mechanisms under which software can do the others: to be known before. */
 bool
@@ -15,19 +19,24 @@ remote_mech_native(const struct remote *r, CK_MECHANISM_TYPE type, CK_FLAGS use)
 	return row != NULL && (r->have[mech_index(row)] & use) == use;
 }
 
+/* From the list and the flags: modules have flags for mechanisms that are not listed. */
 void
 remote_mechs_read(struct remote *r)
 {
-	const struct mech *row;
+	CK_MECHANISM_TYPE list[LIST_MAX];
+	CK_ULONG n = LIST_MAX;
 	CK_MECHANISM_INFO info;
+	const struct mech *row;
 
-	for (size_t i = 0; (row = mech_row(i)) != NULL && i < REMOTE_MECHS; i++) {
-		r->have[i] = 0;
-		if (row->key != CKK_RSA && row->key != CKK_EC)
+	memset(r->have, 0, sizeof r->have);
+	if (r->f->C_GetMechanismList(r->id, list, &n) != CKR_OK || n > LIST_MAX)
+		return;
+	for (CK_ULONG i = 0; i < n; i++) {
+		if ((row = mech_find(list[i])) == NULL || (row->key != CKK_RSA && row->key != CKK_EC))
 			continue;
 		info = (CK_MECHANISM_INFO){ 0, 0, 0 };
 		if (r->f->C_GetMechanismInfo(r->id, row->type, &info) == CKR_OK)
-			r->have[i] = info.flags & (CKF_SIGN | CKF_DECRYPT | CKF_DERIVE);
+			r->have[mech_index(row)] = info.flags & (CKF_SIGN | CKF_DECRYPT | CKF_DERIVE);
 	}
 }
 

@@ -110,7 +110,7 @@ remote_start(struct p11_session *s, struct p11_op *op, CK_MECHANISM *m)
 {
 	const struct remote *r = s->slot->remote;
 	CK_FLAGS use = op->kind == OP_SIGN ? CKF_SIGN : CKF_DECRYPT;
-	bool native = remote_mech_native(r, op->mech->type, use);
+	bool native = (r->have[mech_index(op->mech)] & use) != 0;
 	CK_RV rv = CKR_MECHANISM_INVALID;
 
 	if (op->cred->remote->key == CK_INVALID_HANDLE)
