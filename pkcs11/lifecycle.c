@@ -2,9 +2,9 @@
 /*
  * C_Initialize, C_Finalize, and what lies between (PKCS#11 2.40, 5.4 and 6.6.1).
  *
- * One module object a process. It is found through `current` under the boot lock, and every call counts itself in and
- * out, so that C_Finalize can wait for calls in other threads instead of pulling the ground from under them; a call
- * that waits for slot events is woken. All else is bounded by the card.
+ * One module object a process. It is found at the entrance, and every call counts itself in and out, so that
+ * C_Finalize, which closes the entrance, can wait for calls in other threads instead of pulling the ground from under
+ * them; a call that waits for slot events is woken. All else is bounded by the card.
  *
  * Fork: the pid is compared, nothing is registered with the host. In a child every call says
  * CKR_CRYPTOKI_NOT_INITIALIZED until the child's own C_Initialize, which drops what it inherited without a word to the
@@ -26,6 +26,8 @@
 static pthread_mutex_t boot = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic pid_t owner; /* process that initialised, 0 none */
 static struct p11_module *current;
+static _Atomic(struct p11_module *) entrance; /* current, as long as calls may come in */
+static _Atomic unsigned inflight;	      /* calls inside the module */
 static struct readers injected;
 
 void
@@ -59,13 +61,11 @@ module_enter(struct p11_module **out)
 	*out = NULL;
 	if (atomic_load(&owner) != getpid())
 		return rv;
-	pthread_mutex_lock(&boot);
-	if (current != NULL && !current->closing) {
-		current->inflight++;
-		*out = current;
-		rv = CKR_OK;
-	}
-	pthread_mutex_unlock(&boot);
+	/* First counted, then looked: C_Finalize closes the entrance, then looks at the count. */
+	atomic_fetch_add(&inflight, 1);
+	if ((*out = atomic_load(&entrance)) != NULL)
+		return CKR_OK;
+	atomic_fetch_sub(&inflight, 1);
 	return rv;
 }
 
@@ -74,21 +74,14 @@ module_leave(struct p11_module *m, CK_RV rv)
 {
 	if (m == NULL)
 		return rv;
-	pthread_mutex_lock(&boot);
-	m->inflight--;
-	pthread_mutex_unlock(&boot);
+	atomic_fetch_sub(&inflight, 1);
 	return rv;
 }
 
 bool
 module_closing(struct p11_module *m)
 {
-	bool closing;
-
-	pthread_mutex_lock(&boot);
-	closing = m->closing;
-	pthread_mutex_unlock(&boot);
-	return closing;
+	return atomic_load(&entrance) != m;
 }
 
 uint64_t
@@ -151,6 +144,8 @@ child_reset(void)
 		return;
 	boot = fresh;
 	current = NULL;
+	atomic_store(&entrance, NULL);
+	atomic_store(&inflight, 0);
 	module_forget(m);
 }
 
@@ -209,8 +204,10 @@ p11_initialize(void *args)
 		rv = CKR_CRYPTOKI_ALREADY_INITIALIZED;
 	} else {
 		mutex_use(args);
-		if ((rv = module_new(&current)) == CKR_OK)
+		if ((rv = module_new(&current)) == CKR_OK) {
+			atomic_store(&entrance, current);
 			atomic_store(&owner, getpid());
+		}
 	}
 	pthread_mutex_unlock(&boot);
 	log_debug("p11", "call=C_Initialize rv=0x%lx", rv);
@@ -225,18 +222,14 @@ module_drain(struct p11_module *m)
 	const struct timespec pause = { .tv_nsec = 2 * 1000 * 1000 };
 	bool cancel;
 
-	pthread_mutex_lock(&boot);
-	while (m->inflight > 0) {
-		pthread_mutex_unlock(&boot);
+	while (atomic_load(&inflight) > 0) {
 		mutex_lock(&m->table);
 		cancel = m->waiting && m->waiter_open;
 		mutex_unlock(&m->table);
 		if (cancel)
 			m->waiter.ops->cancel(m->waiter.ctx);
 		nanosleep(&pause, NULL);
-		pthread_mutex_lock(&boot);
 	}
-	pthread_mutex_unlock(&boot);
 }
 
 CK_RV
@@ -249,11 +242,11 @@ p11_finalize(void *reserved)
 	if (reserved != NULL)
 		return CKR_ARGUMENTS_BAD;
 	pthread_mutex_lock(&boot);
-	if ((m = current) == NULL || m->closing) {
+	if ((m = current) == NULL || module_closing(m)) {
 		pthread_mutex_unlock(&boot);
 		return CKR_CRYPTOKI_NOT_INITIALIZED;
 	}
-	m->closing = true;
+	atomic_store(&entrance, NULL);
 	pthread_mutex_unlock(&boot);
 	module_drain(m);
 	/* OpenSSL may be gone already when a program's exit handlers call this: then its objects are left alone. */

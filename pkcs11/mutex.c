@@ -4,8 +4,8 @@
  * locks must be used; in every other case this is a pthread mutex. An application lock that fails cannot be reported
  * from where it is taken; the system's lock beneath it, which is taken as well, still keeps the data consistent.
  *
- * A ticket lock: whoever comes takes a number, and waits until it is served. Waiters are woken all at once; there are
- * as many as the program has threads in one slot, and the card takes a thousand times longer.
+ * A fair one is a ticket lock: whoever comes takes a number, and waits until it is served. Waiters are woken all at
+ * once; there are as many as the program has threads in one slot, and the card takes a thousand times longer.
  */
 #include <string.h>
 
@@ -29,12 +29,19 @@ mutex_init(struct p11_mutex *m)
 		return err_set(E_NOMEM, "no memory for a lock");
 	pthread_cond_init(&m->next, NULL);
 	m->taken = m->served = 0;
+	m->fair = false;
 	if (app.CreateMutex != NULL && app.CreateMutex(&m->app) != CKR_OK) {
 		pthread_cond_destroy(&m->next);
 		pthread_mutex_destroy(&m->os);
 		return err_set(E_NOMEM, "the application made no lock");
 	}
 	return E_OK;
+}
+
+void
+mutex_make_fair(struct p11_mutex *m)
+{
+	m->fair = true;
 }
 
 void
@@ -54,14 +61,16 @@ mutex_lock(struct p11_mutex *m)
 	if (app.LockMutex != NULL && m->app != NULL)
 		app.LockMutex(m->app);
 	pthread_mutex_lock(&m->os);
+	if (!m->fair)
+		return;
 	ticket = m->taken++;
 	while (m->served != ticket)
 		pthread_cond_wait(&m->next, &m->os);
 	pthread_mutex_unlock(&m->os);
 }
 
-void
-mutex_unlock(struct p11_mutex *m)
+static void
+next_served(struct p11_mutex *m)
 {
 	bool wanted;
 
@@ -70,6 +79,15 @@ mutex_unlock(struct p11_mutex *m)
 	pthread_mutex_unlock(&m->os);
 	if (wanted)
 		pthread_cond_broadcast(&m->next);
+}
+
+void
+mutex_unlock(struct p11_mutex *m)
+{
+	if (m->fair)
+		next_served(m);
+	else
+		pthread_mutex_unlock(&m->os);
 	if (app.UnlockMutex != NULL && m->app != NULL)
 		app.UnlockMutex(m->app);
 }
@@ -77,10 +95,19 @@ mutex_unlock(struct p11_mutex *m)
 bool
 mutex_try(struct p11_mutex *m)
 {
-	if (m->app == NULL)
+	bool free;
+
+	if (m->app != NULL) {
+		mutex_lock(m);
+		return true;
+	}
+	if (!m->fair)
 		return pthread_mutex_trylock(&m->os) == 0;
-	mutex_lock(m);
-	return true;
+	pthread_mutex_lock(&m->os);
+	free = m->taken == m->served;
+	m->taken += free;
+	pthread_mutex_unlock(&m->os);
+	return free;
 }
 
 bool

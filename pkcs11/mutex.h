@@ -12,11 +12,13 @@
 /*
  * A lock of the operating system, or the application's own when C_Initialize insists on that (PKCS#11 2.40, 5.4:
  * callbacks without CKF_OS_LOCKING_OK). Locks are always taken, also after C_Initialize(NULL): programs that promised
- * a single thread call from several all the same. Threads get it in the order in which they came: one that signs in a
- * loop lets go of its slot only for a moment, in which those that sleep would never be awake.
+ * a single thread call from several all the same. Threads get a fair one in the order in which they came: one that
+ * signs in a loop lets go of its card only for a moment, in which those that sleep would never be awake. The others are
+ * held for moments only, and order would cost more than it gives.
  */
 struct p11_mutex {
-	pthread_mutex_t os; /* guards the two numbers; never held for long */
+	pthread_mutex_t os; /* of a fair one: guards the two numbers, and is never held for long */
+	bool fair;
 	pthread_cond_t next;
 	uint64_t taken, served;
 	void *app;
@@ -25,6 +27,7 @@ struct p11_mutex {
 /* From the next mutex_init() on; all NULL: the system's. Called only while there are no locks. */
 void mutex_use(const CK_C_INITIALIZE_ARGS *args);
 enum err mutex_init(struct p11_mutex *m) MUST_CHECK;
+void mutex_make_fair(struct p11_mutex *m); /* before it is first taken */
 void mutex_destroy(struct p11_mutex *m);
 void mutex_lock(struct p11_mutex *m);
 void mutex_unlock(struct p11_mutex *m);

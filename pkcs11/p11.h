@@ -238,8 +238,7 @@ struct p11_module {
 	size_t n_slots; /* under the table lock, as all below */
 	struct p11_session *bucket[P11_BUCKETS];
 	uint64_t next_handle;
-	unsigned inflight; /* calls inside the module */
-	bool closing, waiting;
+	bool waiting;
 	struct readers waiter; /* of the one call that waits for events */
 	bool waiter_open;
 };

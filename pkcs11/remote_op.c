@@ -36,9 +36,12 @@ call_init(struct p11_session *s, struct p11_op *op, CK_MECHANISM *m)
 {
 	const CK_FUNCTION_LIST *f = s->slot->remote->f;
 	CK_OBJECT_HANDLE key = op->cred->remote->key;
+	CK_RV rv;
 
-	return op->kind == OP_SIGN ? f->C_SignInit(s->remote.handle, m, key)
-				   : f->C_DecryptInit(s->remote.handle, m, key);
+	remote_go(s);
+	rv = op->kind == OP_SIGN ? f->C_SignInit(s->remote.handle, m, key) : f->C_DecryptInit(s->remote.handle, m, key);
+	remote_come_back(s);
+	return rv;
 }
 
 static CK_RV

@@ -35,6 +35,7 @@ slot_new(struct p11_module *m, const struct reader_state *r)
 
 	if (m->n_slots == P11_SLOTS_MAX || (slot = slot_make(m, m->n_slots)) == NULL)
 		return NULL;
+	mutex_make_fair(&slot->lock);
 	memcpy(slot->reader, r->name, sizeof slot->reader);
 	slot->reader[sizeof slot->reader - 1] = '\0';
 	/* The bits of C_WaitForSlotEvent start cleared: a card that is there from the start is no event, one in a
