@@ -241,11 +241,20 @@ proc_clients_text(const struct proc_clients *c, char *out, size_t cap)
 	return out;
 }
 
-const struct proc_who *
-proc_clients_named(const struct proc_clients *c, const char *name)
+const struct proc_remedy *
+proc_clients_remedy(const struct proc_clients *c)
 {
-	for (size_t i = 0; i < c->n; i++)
-		if (strcmp(c->who[i].name, name) == 0)
-			return &c->who[i];
+	static const struct proc_remedy known[] = {
+		{ "scdaemon", "'gpgconf --kill scdaemon' releases it; 'pcsc-shared' in scdaemon.conf keeps it shared",
+		    "gpgconf --kill scdaemon" },
+		{ "pivy-agent", "wait for it, or stop pivy-agent", NULL },
+		{ "authenticator", "close Yubico Authenticator", NULL },
+		{ "ykman", "wait for ykman to end", NULL },
+	};
+
+	for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
+		for (size_t i = 0; i < c->n; i++)
+			if (strcmp(c->who[i].name, known[k].name) == 0)
+				return &known[k];
 	return NULL;
 }

@@ -32,7 +32,10 @@ int proc_connections(const char *path);
 void proc_clients(const char *path, struct proc_clients *out);
 /* "scdaemon (pid 6790)", "one of firefox (pid 12), scdaemon (pid 6790)"; "" when nobody is known. Returns out. */
 char *proc_clients_text(const struct proc_clients *c, char *out, size_t cap);
-/* Among them, one of this name? */
-const struct proc_who *proc_clients_named(const struct proc_clients *c, const char *name);
+/* What to do about one of them, when a program is among them that is known for holding cards; or NULL. */
+struct proc_remedy {
+	const char *name, *hint, *command; /* command: NULL, none */
+};
+const struct proc_remedy *proc_clients_remedy(const struct proc_clients *c);
 
 #endif

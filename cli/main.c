@@ -26,6 +26,7 @@ const struct cli_verb cli_verbs[] = {
 	{ "verify", "verify a signed message or file", cmd_verify, help_verify },
 	{ "encrypt", "encrypt a message or file for recipients", cmd_encrypt, help_encrypt },
 	{ "decrypt", "decrypt a message or file with whichever token can", cmd_decrypt, help_decrypt },
+	{ "doctor", "find out why something does not work, and what to do", cmd_doctor, help_doctor },
 	{ "version", "print the version", cmd_version, help_version },
 	{ "help", "explain a verb, with examples", cmd_help, help_help },
 	{ NULL, NULL, NULL, NULL },

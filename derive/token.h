@@ -80,6 +80,16 @@ enum err token_count(
     struct token *t, const uint8_t *id, size_t id_len, const char *label, size_t *all, size_t *labelled) MUST_CHECK;
 /* Why a module (NULL: dpiv's own) has no token: E_NOREADER, E_NOCARD or E_NOTPIV with what to do. Always an error. */
 enum err token_absent(const char *module_path) MUST_CHECK;
+/* Every slot of a module (NULL: dpiv's own), with a token or without: e says why without, err_msg() too while fn runs.
+ */
+struct token_slot {
+	char name[65];	/* of the reader */
+	bool reader;	/* a reader, and not a token that lives elsewhere */
+	bool present;	/* there is something in it */
+	char label[33]; /* of the token, when e is E_OK */
+	enum err e;
+};
+enum err token_slots(const char *module_path, void (*fn)(void *arg, const struct token_slot *s), void *arg) MUST_CHECK;
 /* E_READONLY when the token cannot be written to, before anything is tried. */
 enum err token_writable(struct token *t) MUST_CHECK;
 

@@ -138,6 +138,43 @@ absent_slot(struct token_module *m, CK_SLOT_ID slot)
 	    reader, rv_name(rv, buf));
 }
 
+static void
+slot_look(struct token_module *m, CK_SLOT_ID id, struct token_slot *s)
+{
+	CK_SLOT_INFO si = { 0 };
+	CK_TOKEN_INFO ti = { 0 };
+
+	*s = (struct token_slot){ .e = absent_slot(m, id) };
+	if (m->f->C_GetSlotInfo(id, &si) != CKR_OK)
+		return;
+	find_text(si.slotDescription, sizeof si.slotDescription, s->name, sizeof s->name);
+	s->reader = (si.flags & CKF_REMOVABLE_DEVICE) != 0;
+	s->present = (si.flags & CKF_TOKEN_PRESENT) != 0;
+	if (s->e == E_OK && m->f->C_GetTokenInfo(id, &ti) == CKR_OK)
+		find_text(ti.label, sizeof ti.label, s->label, sizeof s->label);
+}
+
+enum err
+token_slots(const char *module_path, void (*fn)(void *arg, const struct token_slot *s), void *arg)
+{
+	struct token_module *m;
+	struct token_slot s;
+	CK_SLOT_ID *ids = NULL;
+	CK_ULONG n = 0;
+	enum err e = module_open(module_path, &m);
+
+	if (e != E_OK)
+		return e;
+	e = find_slots(m, CK_FALSE, &ids, &n);
+	for (CK_ULONG i = 0; e == E_OK && i < n; i++) {
+		slot_look(m, ids[i], &s);
+		fn(arg, &s);
+	}
+	free(ids);
+	module_close(&m);
+	return e;
+}
+
 static enum err
 absent_reader(void)
 {

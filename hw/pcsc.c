@@ -45,6 +45,12 @@ pcsc_contexts(void)
 	return contexts;
 }
 
+static enum err
+conn_failed(const char *reader, LONG rv)
+{
+	return pcsc_meaning(rv) == PCSC_HELD ? pcsc_holder(reader) : pcsc_failed(reader, rv);
+}
+
 /* --- connections --- */
 
 static void
@@ -57,18 +63,24 @@ conn_drop(struct pcsc_conn *c)
 	c->have = c->connected = c->held = false;
 }
 
+/* The ATR. SCardStatus() would wait without limit for another program's transaction to end. */
 static void
 conn_status(struct pcsc_conn *c)
 {
-	char name[READER_NAME_MAX + 1];
-	DWORD state, protocol, name_len = sizeof name, atr_len = sizeof c->atr;
+	SCARD_READERSTATE s = { .szReader = c->name };
+	LONG rv = SCardGetStatusChange(c->context, 0, &s, 1);
 
 	c->atr_len = 0;
-	if (SCardStatus(c->card, name, &name_len, &state, &protocol, c->atr, &atr_len) == SCARD_S_SUCCESS)
-		c->atr_len = atr_len <= sizeof c->atr ? atr_len : 0;
+	if ((rv == SCARD_S_SUCCESS || rv == SCARD_E_TIMEOUT) && s.cbAtr <= sizeof c->atr) {
+		memcpy(c->atr, s.rgbAtr, s.cbAtr);
+		c->atr_len = s.cbAtr;
+	}
 }
 
-/* Connecting needs the reader to itself for a moment: who stands in line gets it. */
+/*
+ * The service lets nobody connect during a transaction, and looks every 100 ms whether there is one; this wait has no
+ * limit either, and there is no way to know beforehand. Who stands in line gets the moment that it needs.
+ */
 static LONG
 card_connect(struct pcsc_conn *c)
 {
@@ -131,7 +143,7 @@ pcsc_connect(void *ctx, const char *name, void **out)
 		return err_set(E_NOCARD, "%s: no card in the reader; insert it and try again", name);
 	if (pcsc_meaning(rv) == PCSC_UNPLUGGED)
 		return err_set(E_NOREADER, "%s: the reader is not connected; plug it in and try again", name);
-	return pcsc_failed(name, rv);
+	return conn_failed(name, rv);
 }
 
 static void
@@ -162,13 +174,17 @@ pcsc_atr(void *conn)
 	return span_of(c->atr, c->atr_len);
 }
 
-/* Back to a usable connection after rv; *reset when that worked. */
+/* Back to a usable connection after rv, at the latest at end; *reset when that worked. */
 static LONG
-conn_mend(struct pcsc_conn *c, LONG rv, bool *reset)
+conn_mend(struct pcsc_conn *c, LONG rv, int64_t end, bool *reset)
 {
 	enum pcsc_meaning m = pcsc_meaning(rv);
+	LONG held;
 	DWORD both = SCARD_PROTOCOL_T0 | SCARD_PROTOCOL_T1;
 
+	/* SCardReconnect() waits without limit for another program's transaction to end. */
+	if (m == PCSC_RESET && !c->held && (held = pcsc_turn_take(c, end)) != SCARD_S_SUCCESS)
+		return held;
 	if (m == PCSC_RESET)
 		rv = SCardReconnect(c->card, SCARD_SHARE_SHARED, both, SCARD_LEAVE_CARD, &c->protocol);
 	else if (m == PCSC_REMOVED || m == PCSC_SERVICE || m == PCSC_UNPLUGGED)
@@ -195,21 +211,21 @@ pcsc_begin(void *conn, bool *reset)
 	*reset = false;
 	for (i = 0; i < 3; i++) {
 		if (c->broken || !c->connected)
-			rv = conn_mend(c, SCARD_E_INVALID_HANDLE, reset);
+			rv = conn_mend(c, SCARD_E_INVALID_HANDLE, end, reset);
 		if (rv == SCARD_S_SUCCESS && (rv = pcsc_turn_take(c, end)) == SCARD_S_SUCCESS)
 			rv = SCardBeginTransaction(c->card);
 		if (rv == SCARD_S_SUCCESS) {
 			c->held = true;
 			return E_OK;
 		}
-		if ((rv = conn_mend(c, rv, reset)) != SCARD_S_SUCCESS)
+		if ((rv = conn_mend(c, rv, end, reset)) != SCARD_S_SUCCESS)
 			break;
 	}
 	pcsc_turn_end(&c->turn);
 	if (rv == SCARD_S_SUCCESS)
 		return err_set(E_IO, "%s: the card is reset over and over", c->name);
 	c->broken = c->broken || pcsc_meaning(rv) != PCSC_HELD;
-	return pcsc_failed(c->name, rv);
+	return conn_failed(c->name, rv);
 }
 
 static void
@@ -269,7 +285,7 @@ pcsc_transmit(void *conn, struct span cmd, struct wbuf *rsp, bool *reset)
 	}
 	if ((rv = send(c, cmd, rsp)) == SCARD_S_SUCCESS)
 		return E_OK;
-	if (pcsc_meaning(rv) == PCSC_RESET && conn_mend(c, rv, reset) == SCARD_S_SUCCESS)
+	if (pcsc_meaning(rv) == PCSC_RESET && conn_mend(c, rv, pcsc_now(), reset) == SCARD_S_SUCCESS)
 		return pcsc_failed(c->name, rv);
 	c->broken = true; /* whether the card got the command, nobody knows: connect anew */
 	return pcsc_failed(c->name, rv);

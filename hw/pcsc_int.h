@@ -9,6 +9,7 @@
  *	pcsc_wait.c	the list of readers, and waiting for a change in it
  *	pcsc_turn.c	whose turn it is, where several programs use one card
  *	pcsc_line.c	the line in which dpiv's processes wait
+ *	pcsc_holder.c	who else is at it
  *	pcsc_err.c	what PC/SC's codes mean; the clock
  */
 #include <pthread.h>
@@ -79,6 +80,12 @@ void pcsc_context_drop(struct pcsc *p);
 LONG pcsc_context_new(SCARDCONTEXT *context);
 void pcsc_context_free(SCARDCONTEXT context);
 int pcsc_contexts(void);
+
+/* --- pcsc_holder.c --- */
+
+/* E_BUSY, naming the programs that may hold the card. */
+enum err pcsc_holder(const char *reader) MUST_CHECK;
+void pcsc_holder_log(const char *reader);
 
 /* --- pcsc_turn.c --- */
 

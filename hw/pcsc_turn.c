@@ -17,6 +17,7 @@
 
 #define CONFIRM_MS    1	   /* asking whether it is really free */
 #define NEIGHBOUR_MS  3000 /* so long another program counts as busy with the card */
+#define TELL_MS	      2000 /* then the log says who holds the card */
 #define PAUSE_MS      20   /* so long between two transactions: others had their chance */
 #define GAP_MS	      110  /* for those who leave it to SCardBeginTransaction() */
 #define GAP_EACH_MIN  150
@@ -120,7 +121,7 @@ leave_gap(struct pcsc_conn *c)
 static LONG
 wait_free(struct pcsc_conn *c, int64_t end)
 {
-	int64_t start = pcsc_now();
+	int64_t start = pcsc_now(), told = start + TELL_MS;
 	bool free_once = start - c->turn.neighbour > NEIGHBOUR_MS || start - c->turn.ended < PCSC_POLL_MS;
 	LONG rv;
 
@@ -132,6 +133,10 @@ wait_free(struct pcsc_conn *c, int64_t end)
 		free_once = !held;
 		if (held && pcsc_now() >= end)
 			return rv;
+		if (held && pcsc_now() >= told) {
+			pcsc_holder_log(c->name);
+			told = end;
+		}
 		pcsc_nap(free_once ? CONFIRM_MS : PCSC_POLL_MS);
 	}
 }
