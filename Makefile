@@ -31,6 +31,7 @@ endif
 
 libdir     ?= $(prefix)/lib
 moduledir  ?= $(libdir)/pkcs11
+mandir     ?= $(prefix)/share/man
 enginesdir ?= $(shell pkg-config --variable=enginesdir libcrypto)
 # where other PKCS#11 modules are that are named without a path
 p11moddir  ?= $(shell pkg-config --variable=p11_module_path p11-kit-1)
@@ -188,6 +189,10 @@ install: all
 	install -D -m 755 $(BUILD)/dpiv-vcard $(DESTDIR)$(prefix)/bin/dpiv-vcard
 	install -D -m 644 $(BUILD)/dpiv-pkcs11.so $(DESTDIR)$(moduledir)/dpiv-pkcs11.so
 	install -D -m 644 $(BUILD)/dpiv.so $(DESTDIR)$(enginesdir)/dpiv.so
+	install -d $(DESTDIR)$(modconfdir)
+	sed 's|@module@|$(moduledir)/dpiv-pkcs11.so|' docs/dpiv-pkcs11.module >$(DESTDIR)$(modconfdir)/dpiv-pkcs11.module
+	chmod 644 $(DESTDIR)$(modconfdir)/dpiv-pkcs11.module
+	install -D -m 644 docs/dpiv-pkcs11.7 $(DESTDIR)$(mandir)/man7/dpiv-pkcs11.7
 
 help:
 	@echo "make          build everything into $(BUILD)/"
