@@ -38,6 +38,10 @@ static const struct conf_key dpiv_table[] = {
 	    "a file with the management key in hexadecimal digits, with which a user who is logged in may write" },
 	{ "module", "derived_aid", 'b', "yes",
 	    "look for a derived PIV application (SP 800-157) where there is no PIV application" },
+	{ "module", "derived_slot", 's', "ask",
+	    "slot of a derived PIV application beside a PIV application: ask (look when a program asks about the "
+	    "slot), "
+	    "always (look whenever slots are listed), no" },
 	{ "module", "pin_helper", 'p', NULL,
 	    "program that asks for a PIN which the calling program did not give: a pinentry or an askpass" },
 	{ "module", "pin_helper_protocol", 's', NULL, "pinentry or askpass; by the program's name when it is not set" },

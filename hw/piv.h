@@ -105,6 +105,12 @@ struct piv_id {
  * and one more for a derived application. A card without a CHUID is known by its ATR alone. E_NOCARD, E_NOTPIV.
  */
 enum err piv_open(const struct readers *readers, const char *reader, struct piv_card **out) MUST_CHECK;
+/*
+ * The derived application of a card that has a PIV application, too. One APDU when there is none, and then nothing on
+ * the card has changed; otherwise the PIV application is logged out. Every transaction selects it and puts the PIV
+ * application back, so that both may be open, here and in other programs. E_NOCARD, E_NOTPIV not both.
+ */
+enum err piv_open_second(const struct readers *readers, const char *reader, struct piv_card **out) MUST_CHECK;
 void piv_close(struct piv_card **card);
 /* In a forked child: free memory and wipe secrets, do not talk to the reader. */
 void piv_forget(struct piv_card **card);

@@ -211,8 +211,9 @@ piv_admin_auth(struct piv_card *card, enum piv_alg alg, struct span key)
 	for (i = 0; i < sizeof ciphers / sizeof ciphers[0]; i++) {
 		if (ciphers[i].key != key.n || (alg != PIV_ALG_NONE && ciphers[i].alg != alg))
 			continue;
-		any = true;
+		any = card->stay = true;
 		e = auth_with(card, i, key, &unknown);
+		card->stay = e == E_OK;
 		if (!unknown) /* the card knows the algorithm: its answer stands */
 			return e;
 	}
@@ -224,6 +225,7 @@ piv_admin_auth(struct piv_card *card, enum piv_alg alg, struct span key)
 void
 piv_admin_end(struct piv_card *card)
 {
+	card->stay = false;
 	if (card->gone || piv_begin(card) != E_OK)
 		return; /* whoever was authenticated, is not any more, or the card is out */
 	card->reset_at_end = true;

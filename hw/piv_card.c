@@ -88,6 +88,12 @@ select_same(struct piv_card *card)
 
 	if (!same_atr(card))
 		return other_card(card);
+	if (card->guest) {
+		bool same;
+
+		e = piv_second_same(card, &same);
+		return e == E_OK && !same ? other_card(card) : e;
+	}
 	if ((e = piv_select(card)) == E_NOTPIV)
 		return err_set(E_CARDGONE, "%s: the card no longer answers as a PIV card", card->name);
 	if (e != E_OK)
@@ -251,6 +257,17 @@ piv_run(struct piv_card *card, piv_step *step, void *arg, bool kept)
 
 /* --- transactions --- */
 
+/* As any first command of a transaction: the card may be reset under it. */
+static enum err
+enter_guest(struct piv_card *card)
+{
+	enum err e;
+
+	card->link.reset = false;
+	e = piv_second_enter(card);
+	return e != E_OK && card->link.reset ? restore(card) : e;
+}
+
 enum err
 piv_begin(struct piv_card *card)
 {
@@ -269,7 +286,11 @@ piv_begin(struct piv_card *card)
 	card->proven = card->fresh = false;
 	if (reset)
 		card->stale = true;
-	if (card->stale && (e = restore(card)) != E_OK)
+	if (card->stale)
+		e = restore(card);
+	else if (card->guest)
+		e = enter_guest(card);
+	if (e != E_OK)
 		piv_end(card);
 	return e;
 }
@@ -281,6 +302,8 @@ piv_end(struct piv_card *card)
 
 	if (card->depth == 0 || --card->depth > 0)
 		return;
+	if (card->guest)
+		piv_second_leave(card);
 	card->link.ops->end(card->link.conn, reset);
 	card->reset_at_end = false;
 	if (reset) /* our own reset is reported to everybody but us */
@@ -322,7 +345,7 @@ open_application(struct piv_card *card)
 	card->depth = 1;
 	for (i = 0; i < RECOVERY_TRIES; i++) {
 		card->link.reset = false;
-		e = find_application(card);
+		e = card->guest ? piv_second_find(card) : find_application(card);
 		if (e == E_OK || !card->link.reset)
 			break;
 	}
@@ -331,7 +354,9 @@ open_application(struct piv_card *card)
 	memcpy(card->id.atr, atr.p, card->id.atr_len);
 	if (e == E_OK)
 		piv_extended_use(card, false);
+	card->stay = card->guest; /* the PIV application is selected already, or was never left */
 	piv_end(card);
+	card->stay = false;
 	return e;
 }
 
@@ -355,8 +380,8 @@ look(const struct piv_card *card, bool *present, uint32_t *event)
 	return E_OK;
 }
 
-enum err
-piv_open(const struct readers *readers, const char *reader, struct piv_card **out)
+static enum err
+card_open(const struct readers *readers, const char *reader, bool guest, struct piv_card **out)
 {
 	struct piv_card *card;
 	bool present;
@@ -368,6 +393,7 @@ piv_open(const struct readers *readers, const char *reader, struct piv_card **ou
 	if ((card = calloc(1, sizeof *card)) == NULL)
 		return err_set(E_NOMEM, "out of memory");
 	card->readers = *readers;
+	card->guest = guest;
 	snprintf(card->reader, sizeof card->reader, "%s", reader);
 	snprintf(card->name, sizeof card->name, "%s", reader);
 	card->link.ops = readers->ops;
@@ -384,6 +410,18 @@ piv_open(const struct readers *readers, const char *reader, struct piv_card **ou
 	snprintf(card->name, sizeof card->name, "%s: %s", reader, card->id.derived ? "derived PIV" : "PIV card");
 	*out = card;
 	return E_OK;
+}
+
+enum err
+piv_open(const struct readers *readers, const char *reader, struct piv_card **out)
+{
+	return card_open(readers, reader, false, out);
+}
+
+enum err
+piv_open_second(const struct readers *readers, const char *reader, struct piv_card **out)
+{
+	return card_open(readers, reader, true, out);
 }
 
 void

@@ -38,10 +38,13 @@ struct piv_card {
 	struct apdu_link link;
 	uint32_t event; /* of the reader, when the card was last known to be this one */
 	struct piv_id id;
-	bool aid_sure; /* id.aid was selected or read, not guessed from a CHUID that answered */
-	bool gone;     /* another card is in the reader: this handle is dead */
-	bool any_pin;  /* PINs may have other characters than SP 800-73-5 allows: see piv_pin.c */
-	bool extended; /* link.extended was turned on; not for ever */
+	bool guest;		 /* a second application: see piv_second.c */
+	bool stay;		 /* ... that is not left at the end of a transaction */
+	struct piv_id host, own; /* ... CHUIDs of the PIV application and of this one */
+	bool aid_sure;		 /* id.aid was selected or read, not guessed from a CHUID that answered */
+	bool gone;		 /* another card is in the reader: this handle is dead */
+	bool any_pin;		 /* PINs may have other characters than SP 800-73-5 allows: see piv_pin.c */
+	bool extended;		 /* link.extended was turned on; not for ever */
 
 	unsigned depth; /* of piv_begin() */
 	bool stale;	/* the application may not be current, and nobody is logged in */
@@ -74,6 +77,8 @@ enum err piv_run(struct piv_card *card, piv_step *step, void *arg, bool kept) MU
 
 /* Select the application: sets id.aid, id.derived. E_NOTPIV when the card refuses. */
 enum err piv_select(struct piv_card *card) MUST_CHECK;
+/* Select one of the two applications by its row; id.aid and id.derived. E_NOTPIV. */
+enum err piv_select_one(struct piv_card *card, bool derived, struct piv_id *id) MUST_CHECK;
 /* What the Discovery object says that the current application is: settles a guess of piv_open(). */
 void piv_application_is(struct piv_card *card, struct span aid);
 /* Read FASC-N and GUID from the first block of the CHUID. E_NOTFOUND when none answers; E_OK with neither is not
@@ -89,6 +94,16 @@ enum err piv_discover(struct piv_card *card, bool *ours) MUST_CHECK;
 void piv_extended_use(struct piv_card *card, bool known);
 /* True once, when it turned out that it cannot be used. */
 bool piv_extended_failed(struct piv_card *card);
+
+/* --- piv_second.c: the derived application beside a PIV application, inside a transaction --- */
+
+/* Is there one, with the PIV application beside it, which is then selected again? E_NOTPIV. */
+enum err piv_second_find(struct piv_card *card) MUST_CHECK;
+/* At the beginning and end of every transaction. */
+enum err piv_second_enter(struct piv_card *card) MUST_CHECK;
+void piv_second_leave(struct piv_card *card);
+/* After a reset: enter it, if it is the same card. */
+enum err piv_second_same(struct piv_card *card, bool *same) MUST_CHECK;
 
 /* --- piv_data.c, piv_sw.c --- */
 

@@ -203,7 +203,9 @@ piv_pin_verify(struct piv_card *card, uint8_t ref, struct span pin, bool keep, i
 	if ((e = piv_pin_field(card, ref, pin, &field)) != E_OK)
 		return e;
 	io.field = field;
+	card->stay = card->stay || !keep;
 	e = piv_run(card, verify_step, &io, false);
+	card->stay = card->stay && (keep || e == E_OK);
 	*left = io.left;
 	if (e == E_OK && keep) {
 		secret_free(&card->pin);
@@ -354,6 +356,7 @@ void
 piv_logout(struct piv_card *card)
 {
 	forget_kept(card);
+	card->stay = false;
 	if (card->gone || piv_begin(card) != E_OK)
 		return; /* whoever was logged in, is not any more, or the card is out */
 	if (piv_run(card, logout_step, NULL, false) != E_OK)

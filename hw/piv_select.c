@@ -64,6 +64,12 @@ select_row(struct piv_card *card, size_t i, struct piv_id *id)
 }
 
 enum err
+piv_select_one(struct piv_card *card, bool derived, struct piv_id *id)
+{
+	return select_row(card, derived ? 1 : 0, id);
+}
+
+enum err
 piv_select(struct piv_card *card)
 {
 	struct piv_id id = card->id;

@@ -33,7 +33,8 @@
 #include "pkcs11/mech.h"
 #include "pkcs11/mutex.h"
 
-#define P11_SLOTS_MAX	64
+#define P11_SLOTS_MAX	128
+#define P11_SECOND_ID	0x800 /* slot id of a reader's second application: this, and the reader's slot id */
 #define P11_REMOTE_MAX	16
 #define P11_REMOTE_ID	0x1000 /* slot ids of [token NAME] sections, in the order of the file */
 #define P11_BUCKETS	256
@@ -165,6 +166,8 @@ struct p11_slot {
 	bool readers_open;
 	struct p11_token *token;
 	unsigned generation; /* counts the tokens that another one took the place of */
+	bool second;	     /* the derived application beside the PIV application of the card in this reader */
+	_Atomic bool known;  /* ... is there, as far as anybody asked */
 	bool foreign;	     /* what is in the reader at foreign_event is not a PIV card */
 	uint32_t foreign_event;
 	_Atomic bool present;	/* as listed last */
@@ -268,6 +271,9 @@ struct p11_slot *slot_find(struct p11_module *m, CK_SLOT_ID id);
 /* Empty, with its lock; NULL when memory is short. */
 struct p11_slot *slot_make(struct p11_module *m, CK_SLOT_ID id);
 void slot_free(struct p11_slot *slot);
+/* Of a second slot: the card was looked at. What a slot shows to C_GetSlotList and C_WaitForSlotEvent: */
+void slot_known(struct p11_slot *slot, bool there);
+bool slot_shown(const struct p11_slot *slot);
 CK_RV slot_list(struct p11_module *m, CK_BBOOL present, CK_SLOT_ID *list, CK_ULONG *n);
 CK_RV slot_info(struct p11_module *m, CK_SLOT_ID id, CK_SLOT_INFO *info);
 

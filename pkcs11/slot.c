@@ -4,9 +4,15 @@
  * leaves keeps its slot, empty, and a reader of the same name that comes (back) gets it. New slots appear only in
  * C_GetSlotList with a NULL list, as the standard wants.
  *
+ * Every reader has a second slot, for a derived PIV application beside the PIV application of one card. Cards that have
+ * both are rare, and to look for it costs a command, so that it is looked for only when somebody asks about that slot
+ * (C_GetSlotInfo, C_GetTokenInfo, C_OpenSession); until then C_GetSlotList takes it for empty. With derived_slot =
+ * always, C_GetSlotList looks by itself.
+ *
  * Listing is I/O with the PC/SC service over a connection of its own, so that it never waits for a card: libpcsclite
  * serialises all that goes over one connection. For the same reason each slot has its own.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,13 +34,32 @@ slot_make(struct p11_module *m, CK_SLOT_ID id)
 	return slot;
 }
 
-static struct p11_slot *
-slot_new(struct p11_module *m, const struct reader_state *r)
+static const char *
+second_wanted(const struct p11_module *m)
+{
+	const char *v = conf_str(m->conf, "module", "derived_slot");
+
+	return v != NULL && conf_bool(m->conf, "module", "derived_aid") ? v : "no";
+}
+
+static CK_SLOT_ID
+reader_count(const struct p11_module *m)
+{
+	CK_SLOT_ID n = 0;
+
+	for (size_t i = 0; i < m->n_slots; i++)
+		n += !m->slot[i]->second;
+	return n;
+}
+
+static void
+slot_new(struct p11_module *m, const struct reader_state *r, CK_SLOT_ID id)
 {
 	struct p11_slot *slot;
 
-	if (m->n_slots == P11_SLOTS_MAX || (slot = slot_make(m, m->n_slots)) == NULL)
-		return NULL;
+	if (m->n_slots == P11_SLOTS_MAX || (slot = slot_make(m, id)) == NULL)
+		return;
+	slot->second = id >= P11_SECOND_ID;
 	mutex_make_fair(&slot->lock);
 	memcpy(slot->reader, r->name, sizeof slot->reader);
 	slot->reader[sizeof slot->reader - 1] = '\0';
@@ -43,10 +68,19 @@ slot_new(struct p11_module *m, const struct reader_state *r)
 	slot->present = r->present;
 	slot->event = 1;
 	slot->seen = r->event;
-	slot->reported = m->listed ? 0 : 1;
+	slot->reported = m->listed && !slot->second ? 0 : 1;
 	m->slot[m->n_slots++] = slot;
 	log_debug("slot", "id=%lu reader=\"%s\" present=%d", slot->id, slot->reader, r->present);
-	return slot;
+}
+
+static void
+reader_new(struct p11_module *m, const struct reader_state *r)
+{
+	CK_SLOT_ID id = reader_count(m);
+
+	slot_new(m, r, id);
+	if (strcmp(second_wanted(m), "no") != 0)
+		slot_new(m, r, P11_SECOND_ID + id);
 }
 
 void
@@ -89,7 +123,52 @@ slot_update(struct p11_slot *slot, const struct reader_state *r)
 		return;
 	slot->seen = seen;
 	atomic_store(&slot->present, present);
+	if (slot->second && !atomic_exchange(&slot->known, false))
+		slot->reported++; /* nobody was told that it is there */
 	atomic_fetch_add(&slot->event, 1);
+}
+
+void
+slot_known(struct p11_slot *slot, bool there)
+{
+	if (atomic_exchange(&slot->known, there) == there)
+		return;
+	mutex_lock(&slot->module->table);
+	slot->reported--; /* that is news */
+	mutex_unlock(&slot->module->table);
+}
+
+bool
+slot_shown(const struct p11_slot *slot)
+{
+	return atomic_load(&slot->present) && (!slot->second || atomic_load(&slot->known));
+}
+
+/* Look for it: CKR_OK there, or not; trouble with the card is no answer. */
+static void
+second_ask(CK_SLOT_ID id)
+{
+	struct p11_slot *slot;
+
+	if (slot_enter(__func__, id, &slot) != CKR_OK)
+		return;
+	(void)slot_leave(slot, token_attach(slot));
+}
+
+/* C_GetSlotList, when it is to look by itself. */
+static void
+seconds_ask(struct p11_module *m)
+{
+	CK_SLOT_ID ids[P11_SLOTS_MAX];
+	size_t n = 0;
+
+	mutex_lock(&m->table);
+	for (size_t i = 0; i < m->n_slots; i++)
+		if (m->slot[i]->second && atomic_load(&m->slot[i]->present))
+			ids[n++] = m->slot[i]->id;
+	mutex_unlock(&m->table);
+	for (size_t i = 0; i < n; i++)
+		second_ask(ids[i]);
 }
 
 enum err
@@ -111,7 +190,7 @@ slots_refresh(struct p11_module *m, bool grow)
 		slot_update(m->slot[i], reader_named(&list, m->slot[i]->reader));
 	for (size_t i = 0; (grow || !m->listed) && i < list.n && i < READER_MAX; i++)
 		if (!slot_named(m, list.r[i].name))
-			slot_new(m, &list.r[i]);
+			reader_new(m, &list.r[i]);
 	m->listed = true;
 	mutex_unlock(&m->table);
 	mutex_unlock(&m->listing);
@@ -132,8 +211,9 @@ slot_find(struct p11_module *m, CK_SLOT_ID id)
 	if (!listed && slots_refresh(m, true) != E_OK)
 		log_info("slots", "error=\"%s\"", err_msg());
 	mutex_lock(&m->table);
-	if (id < m->n_slots)
-		slot = m->slot[id];
+	for (size_t i = 0; i < m->n_slots && slot == NULL; i++)
+		if (m->slot[i]->id == id)
+			slot = m->slot[i];
 	mutex_unlock(&m->table);
 	return slot;
 }
@@ -172,7 +252,7 @@ slot_leave(struct p11_slot *slot, CK_RV rv)
 static void
 slot_count(struct p11_slot *slot, CK_BBOOL present, CK_SLOT_ID *list, CK_ULONG cap, CK_ULONG *count)
 {
-	if (present && !atomic_load(&slot->present))
+	if (present && !slot_shown(slot))
 		return;
 	if (list != NULL && *count < cap)
 		list[*count] = slot->id;
@@ -192,6 +272,8 @@ slot_list(struct p11_module *m, CK_BBOOL present, CK_SLOT_ID *list, CK_ULONG *n)
 	mutex_unlock(&m->table);
 	if ((list == NULL || !listed) && slots_refresh(m, true) != E_OK)
 		log_info("slots", "error=\"%s\"", err_msg());
+	if (present && strcmp(second_wanted(m), "always") == 0)
+		seconds_ask(m);
 	for (size_t i = 0; present && i < m->n_remote; i++)
 		remote_peek(m->remote[i]);
 	mutex_lock(&m->table);
@@ -212,6 +294,7 @@ CK_RV
 slot_info(struct p11_module *m, CK_SLOT_ID id, CK_SLOT_INFO *info)
 {
 	struct p11_slot *slot = slot_find(m, id);
+	char text[READER_NAME_MAX + 16];
 
 	if (slot == NULL)
 		return CKR_SLOT_ID_INVALID;
@@ -221,9 +304,12 @@ slot_info(struct p11_module *m, CK_SLOT_ID id, CK_SLOT_INFO *info)
 		remote_peek(slot);
 	else if (slots_refresh(m, false) != E_OK)
 		log_info("slots", "error=\"%s\"", err_msg());
+	if (slot->second && atomic_load(&slot->present))
+		second_ask(id);
 	memset(info, 0, sizeof *info);
-	text_pad(info->slotDescription, sizeof info->slotDescription, slot->reader);
+	snprintf(text, sizeof text, "%s%s", slot->second ? "Derived PIV in " : "", slot->reader);
+	text_pad(info->slotDescription, sizeof info->slotDescription, text);
 	text_pad(info->manufacturerID, sizeof info->manufacturerID, "dpiv");
-	info->flags = CKF_REMOVABLE_DEVICE | CKF_HW_SLOT | (atomic_load(&slot->present) ? CKF_TOKEN_PRESENT : 0);
+	info->flags = CKF_REMOVABLE_DEVICE | CKF_HW_SLOT | (slot_shown(slot) ? CKF_TOKEN_PRESENT : 0);
 	return CKR_OK;
 }

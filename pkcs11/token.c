@@ -231,15 +231,19 @@ token_open(struct p11_slot *slot)
 	if (!atomic_load(&slot->present))
 		return CKR_TOKEN_NOT_PRESENT;
 	if (slot->foreign && slot->foreign_event == event)
-		return CKR_TOKEN_NOT_RECOGNIZED;
+		return slot->second ? CKR_TOKEN_NOT_PRESENT : CKR_TOKEN_NOT_RECOGNIZED;
 	if (!slot->readers_open && (e = p11_readers_open(&slot->readers)) != E_OK)
 		return p11_rv(e);
 	slot->readers_open = true;
-	e = piv_open(&slot->readers, slot->reader, &card);
+	e = (slot->second ? piv_open_second : piv_open)(&slot->readers, slot->reader, &card);
+	if (slot->second)
+		slot_known(slot, e == E_OK);
 	slot->foreign = e == E_NOTPIV;
 	slot->foreign_event = event;
 	if (e == E_CARDGONE || e == E_NOREADER)
 		e = E_NOCARD;
+	if (e == E_NOTPIV && slot->second)
+		return CKR_TOKEN_NOT_PRESENT;
 	return e == E_OK ? token_adopt(slot, card, event) : p11_rv(e);
 }
 

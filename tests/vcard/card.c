@@ -94,6 +94,7 @@ vcard_free(struct vcard *vc)
 {
 	if (!vc)
 		return;
+	vcard_free(vc->second);
 	for (size_t i = 0; i < VC_KEYS; i++)
 		EVP_PKEY_free(vc->key[i].pkey);
 	for (size_t i = 0; i < vc->objects; i++)
@@ -138,6 +139,10 @@ vcard_reset(struct vcard *vc)
 	vc_security_clear(vc);
 	vc_transfer_clear(vc);
 	vc->app = vc->opt.select_default ? APP_PIV : APP_NONE;
+	if (vc->second) {
+		vcard_reset(vc->second);
+		vc->second->app = APP_NONE;
+	}
 	vc->stats.resets++;
 }
 
@@ -268,6 +273,20 @@ run(struct vcard *vc, const struct command *c, struct vc_apdu *a, struct vc_out 
 	return respond(vc, a->le, out);
 }
 
+/* The card at which a command arrives: all but SELECT belong to the application that is selected. */
+static struct vcard *
+addressee(struct vcard *vc, const struct vc_apdu *a)
+{
+	struct vcard *now = vc_current(vc);
+
+	if (now == vc || a->ins != 0xA4)
+		return now;
+	now->fresh = false;
+	now->nonce_kind = 0;
+	vc_transfer_clear(now);
+	return vc;
+}
+
 static uint16_t
 execute(struct vcard *vc, struct vc_in cmd, struct vc_out *out)
 {
@@ -275,6 +294,7 @@ execute(struct vcard *vc, struct vc_in cmd, struct vc_out *out)
 	const struct command *c;
 	uint16_t sw = vc_apdu_parse(cmd, vc->opt.extended, &a);
 
+	vc = addressee(vc, &a);
 	if (sw == SW_OK && a.ins == 0xC0 && (a.cla & 0xEF) == 0) {
 		vc->fresh = false;
 		vc->nonce_kind = 0;
@@ -407,4 +427,10 @@ const char *
 vcard_name(const struct vcard *vc)
 {
 	return vc->name;
+}
+
+struct vcard *
+vcard_second(struct vcard *vc)
+{
+	return vc->second;
 }

@@ -13,7 +13,7 @@
  *	keys     { reference: { alg, pem, pin_policy, touch_policy, origin } }     ("mgmt" data: see above)
  *	extended select_default format_costs_try le_required yubikey     true or false
  *	max_object memory serial            numbers             version   "5.4.3"
- *	notes    anything; kept
+ *	notes    anything; kept             second    an image: another application on the card, under another AID
  *
  * Unknown keys are refused: a misspelt option would make a test pass for the wrong reason.
  */
@@ -44,7 +44,7 @@ const struct vc_image_option vc_image_options[] = {
 const char *const vc_image_secrets[VC_SECRETS] = { "pin", "puk", "global_pin" };
 
 static const char *const plain_keys[] = { "format", "name", "atr", "aid", "mgmt_key", "mgmt_alg", "objects", "read_pin",
-	"keys", "serial", "version", "notes", NULL };
+	"keys", "serial", "version", "notes", "second", NULL };
 
 /* Historical bytes: card capabilities "command chaining", pre-issuing data "dpiv1". T=1. */
 static const uint8_t default_atr[] = { 0x3B, 0x8B, 0x80, 0x01, 0x80, 0x73, 0x00, 0x00, 0x80, 0x65, 'd', 'p', 'i', 'v',
@@ -351,6 +351,25 @@ check_keys(json_t *root, char *why)
 	return true;
 }
 
+static struct vcard *from_root(json_t *root, char *why);
+
+/* Not a card of its own: it has no second application, and it is not selected by a reset. */
+static bool
+load_second(struct vcard *vc, json_t *root, char *why)
+{
+	json_t *v = json_object_get(root, "second");
+
+	if (!v)
+		return true;
+	if (json_object_get(v, "second") || !(vc->second = from_root(v, why)) ||
+	    (vc->second->aid_n == vc->aid_n && memcmp(vc->second->aid, vc->aid, vc->aid_n) == 0)) {
+		vc_say(why, "image: second is not an application under another AID");
+		return false;
+	}
+	vc->second->opt.select_default = false;
+	return true;
+}
+
 static struct vcard *
 from_root(json_t *root, char *why)
 {
@@ -358,7 +377,7 @@ from_root(json_t *root, char *why)
 
 	if (!vc || !check_keys(root, why) || !load_options(vc, root, why) || !load_names(vc, root, why) ||
 	    !load_secrets(vc, root, why) || !load_mgmt(vc, root, why) || !load_objects(vc, root, why) ||
-	    !load_read_pin(vc, root, why) || !load_keys(vc, root, why)) {
+	    !load_read_pin(vc, root, why) || !load_keys(vc, root, why) || !load_second(vc, root, why)) {
 		vcard_free(vc);
 		return NULL;
 	}

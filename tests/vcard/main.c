@@ -35,6 +35,7 @@ static const char help[] =
     "    --extended-silent        takes them, and does not say so\n"
     "    --firmware N.N.N         the YubiKey's: what it has (5.4.3)\n"
     "    --derived                a derived PIV application instead of a PIV card\n"
+    "    --with-derived           a derived PIV application beside that of the PIV card\n"
     "    --export-certs DIR       write the certificates as PEM into DIR\n"
     "\n"
     "  dpiv-vcard serve [OPTION]... IMAGE.json   connect to vpcd and be the card; changes are saved into IMAGE\n"
@@ -107,7 +108,8 @@ cmd_make(int argc, char **argv)
 		{ "export-certs", &s.export_dir, NULL }, { "retired", &retired, NULL }, { "gzip", NULL, &s.gzip },
 		{ "no-history", NULL, &s.no_history }, { "yubikey", NULL, &s.yubikey },
 		{ "extended", NULL, &s.extended }, { "extended-silent", NULL, &s.extended_silent },
-		{ "firmware", &s.firmware, NULL }, { "derived", NULL, &s.derived } };
+		{ "firmware", &s.firmware, NULL }, { "derived", NULL, &s.derived },
+		{ "with-derived", NULL, &s.with_derived } };
 	int i = options(argc, argv, o, sizeof o / sizeof *o);
 	bool ok;
 

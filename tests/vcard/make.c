@@ -230,6 +230,25 @@ maker_clear(struct vc_maker *m)
 	vcard_free(m->vc);
 }
 
+/* A derived PIV application beside the card's own: other keys, another UUID; its certificates are not exported. */
+static bool
+second_make(struct vc_maker *m)
+{
+	struct vcard_spec spec = *m->spec;
+
+	if (!spec.with_derived)
+		return true;
+	spec.with_derived = spec.yubikey = false;
+	spec.derived = true;
+	spec.uuid = spec.serial = spec.policy = spec.export_dir = NULL;
+	spec.retired = 0;
+	if (!(m->vc->second = vcard_make(&spec, m->why)))
+		return false;
+	m->vc->second->opt.select_default = false;
+	vcard_reset(m->vc);
+	return true;
+}
+
 struct vcard *
 vcard_make(const struct vcard_spec *spec, char *why)
 {
@@ -239,8 +258,8 @@ vcard_make(const struct vcard_spec *spec, char *why)
 
 	if (spec_read(&m) && directory_make(&m) && vc_ca_open(&m) && dates_set(&m) && (m.vc = blank(&m)) &&
 	    credentials_make(&m) && attestor_make(&m) && signer_make(&m) && vc_fill(&m) &&
-	    (spec->derived || vc_chuid(&m)) && vc_security_object(&m) && export_pem(&m, "ca", m.ca) &&
-	    export_pem(&m, "root", m.root)) {
+	    (spec->derived || vc_chuid(&m)) && vc_security_object(&m) && second_make(&m) &&
+	    export_pem(&m, "ca", m.ca) && export_pem(&m, "root", m.root)) {
 		vc = m.vc;
 		m.vc = NULL;
 	} else {

@@ -107,7 +107,8 @@ struct vcard {
 	struct vc_key key[VC_KEYS];
 	struct vc_object *object;
 	size_t objects;
-	char *notes; /* the image's notes, JSON text */
+	char *notes;	      /* the image's notes, JSON text */
+	struct vcard *second; /* another application on the same card: see select.c; NULL */
 	bool dirty;
 
 	/* since the last reset */
@@ -165,6 +166,7 @@ void vc_wait(struct vcard *, unsigned ms);
 /* select.c */
 extern const uint8_t vc_aid_piv[11], vc_aid_derived[11];
 bool vc_is_derived(const struct vcard *);
+struct vcard *vc_current(struct vcard *); /* itself, or its second application when that is selected */
 
 /* objects.c */
 struct vc_object *vc_object_find(struct vcard *, uint32_t tag);

@@ -153,11 +153,10 @@ put_options(json_t *root, const struct vcard *vc)
 	json_object_set_new(root, "serial", json_integer(vc->opt.serial));
 }
 
-char *
-vcard_to_json(const struct vcard *vc)
+static json_t *
+image_of(const struct vcard *vc)
 {
 	json_t *root = json_object();
-	char *text;
 
 	json_object_set_new(root, "format", json_string("piv-image-1"));
 	json_object_set_new(root, "name", json_string(vc->name));
@@ -172,6 +171,17 @@ vcard_to_json(const struct vcard *vc)
 	put_keys(root, vc);
 	if (vc->notes)
 		json_object_set_new(root, "notes", json_loads(vc->notes, JSON_DECODE_ANY, NULL));
+	if (vc->second)
+		json_object_set_new(root, "second", image_of(vc->second));
+	return root;
+}
+
+char *
+vcard_to_json(const struct vcard *vc)
+{
+	json_t *root = image_of(vc);
+	char *text;
+
 	text = json_dumps(root, JSON_INDENT(1));
 	json_decref(root);
 	return text;
@@ -210,6 +220,8 @@ vcard_save(struct vcard *vc, const char *path, char *why)
 		ok = rename(temp, path) == 0;
 	if (ok) {
 		vc->dirty = false;
+		if (vc->second)
+			vc->second->dirty = false;
 	} else {
 		vc_say(why, "%.150s: %s", path, strerror(errno));
 		if (fd >= 0)
@@ -223,5 +235,5 @@ vcard_save(struct vcard *vc, const char *path, char *why)
 bool
 vcard_dirty(const struct vcard *vc)
 {
-	return vc->dirty;
+	return vc->dirty || (vc->second && vc->second->dirty);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * SELECT (SP 800-73-5 Part 2, 3.1.1). The card carries one PIV application, under the PIV AID or the derived AID,
- * and a second applet that stands for every other program's interest in the card.
+ * perhaps another one with its own keys, PINs and objects under the other AID (vc->second), and an applet that stands
+ * for every other program's interest in the card.
  *
  *  - full AID, or the AID without its two version bytes; nothing else matches (a YubiKey also knows the bare RID);
  *  - the application that is selected already keeps its security status;
@@ -62,6 +63,31 @@ enter(struct vcard *vc, int app)
 	vc->app = app;
 }
 
+/* One of the two applications, and not the other. */
+static void
+enter_piv(struct vcard *vc, struct vcard *which, struct vc_out *out)
+{
+	if (vc->second)
+		enter(which == vc ? vc->second : vc, APP_NONE);
+	enter(which, APP_PIV);
+	property_template(which, out);
+}
+
+static void
+enter_other(struct vcard *vc)
+{
+	vc->stats.selects_other++;
+	enter(vc, APP_OTHER);
+	if (vc->second)
+		enter(vc->second, APP_NONE);
+}
+
+struct vcard *
+vc_current(struct vcard *vc)
+{
+	return vc->second && vc->second->app == APP_PIV ? vc->second : vc;
+}
+
 uint16_t
 vc_select(struct vcard *vc, const struct vc_apdu *a, struct vc_out *out)
 {
@@ -70,13 +96,15 @@ vc_select(struct vcard *vc, const struct vc_apdu *a, struct vc_out *out)
 	if (a->data.n < RID_LEN || a->data.n > 16)
 		return SW_LENGTH;
 	if (names_piv(vc, a->data)) {
-		enter(vc, APP_PIV);
-		property_template(vc, out);
+		enter_piv(vc, vc, out);
+		return SW_OK;
+	}
+	if (vc->second && names_piv(vc->second, a->data)) {
+		enter_piv(vc, vc->second, out);
 		return SW_OK;
 	}
 	if (names_other(a->data)) {
-		vc->stats.selects_other++;
-		enter(vc, APP_OTHER);
+		enter_other(vc);
 		return SW_OK;
 	}
 	return SW_NOT_FOUND;
@@ -86,6 +114,7 @@ void
 vcard_other_program(struct vcard *vc)
 {
 	vc_transfer_clear(vc);
-	vc->stats.selects_other++;
-	enter(vc, APP_OTHER);
+	if (vc->second)
+		vc_transfer_clear(vc->second);
+	enter_other(vc);
 }

@@ -60,6 +60,7 @@ struct vcard_spec {
 	bool extended;		/* takes extended-length APDUs, and says so in its ATR */
 	bool extended_silent;	/* takes them, and does not say so */
 	bool derived;		/* a derived PIV application: its AID, policy 3.40 and its own UUID */
+	bool with_derived;	/* both: a PIV card with a derived PIV application beside its own */
 };
 struct vcard *vcard_make(const struct vcard_spec *, char *why);
 
@@ -114,6 +115,8 @@ void vcard_stats_clear(struct vcard *);
 /* One line an APDU: INS, P1, P2, lengths, status word; never data. NULL: none (the default). */
 void vcard_log(struct vcard *, FILE *);
 const char *vcard_name(const struct vcard *);
+/* Its second application, for assertions; NULL. */
+struct vcard *vcard_second(struct vcard *);
 
 /* For assertions: tries left and verified state of key reference 80, 81 or 00; -1 for another reference. */
 int vcard_tries(const struct vcard *, uint8_t ref);
