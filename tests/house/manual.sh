@@ -19,7 +19,7 @@ keys() { grep -oP "^\t\{ \"$1\", \"\K[a-z_0-9]+" base/conf.c; }
 same "mechanisms" \
     "$(sed -n '/^static const struct mech table/,/^};/p' pkcs11/mech.c | grep -oE '\bCKM_[A-Z0-9_]+')" \
     "$(grep -oE '\bCKM_[A-Z0-9_]+' $page)"
-same "vendor attributes" "$(grep -rhoE '\bCKA_DPIV_[A-Z0-9_]+' pkcs11 base hw)" "$(grep -oE '\bCKA_DPIV_[A-Z0-9_]+' $page)"
+same "vendor attributes" "$(grep -rhoE '\bCKA_(DPIV|YUBICO)_[A-Z0-9_]+' pkcs11 base hw)" "$(grep -oE '\bCKA_(DPIV|YUBICO)_[A-Z0-9_]+' $page)"
 same "environment" \
     "$(grep -rhoP '(getenv\(|file_xdg\()"\K[A-Z0-9_]+' base/log.c base/conf.c base/proc.c base/file.c hw pkcs11 | grep -vx DPIV_MODULE)" \
     "$(section ENVIRONMENT | grep -E '^\.It Ev' | grep -oE '\b[A-Z][A-Z0-9_]+\b')"
