@@ -65,6 +65,36 @@ for tls in 1.2 1.3; do
 	done
 	check_stop "SIGTERM ends it cleanly, TLS $tls"
 done
+# --- simplereenroll ------------------------------------------------------------------------------------------------------
+renew_csr() { # NAME OLD: a request of the key NAME with the names of the certificate OLD
+	openssl x509 -x509toreq -copy_extensions copyall -in "$TMP/$2.pem" -key "$TMP/$1.key" -out "$TMP/$1.req" 2>"$TMP/openssl.err" &&
+		openssl req -in "$TMP/$1.req" -outform DER | base64 >"$TMP/$1.b64"
+}
+reenroll() { # WITH NAME
+	est "$1" /.well-known/est/simplereenroll -H 'Content-Type: application/pkcs10' --data-binary "@$TMP/$2.b64"
+}
+check_start 'serve'
+file_key next p256
+check 'a request with the old names' renew_csr next auth1
+reenroll auth1 next >"$TMP/next.answer"
+base64 -di "$TMP/next.answer" | openssl pkcs7 -inform der -print_certs | openssl x509 -out "$TMP/next.pem"
+check 'a derived credential renews itself' verify_policy 40 next
+check '  for the same person' same_subject next auth1
+check '  with another UUID' test "$(ext next subjectAltName | grep -o 'urn:uuid:.*')" != "$(ext auth1 subjectAltName | grep -o 'urn:uuid:.*')"
+says 'dpiv-issuer: untrusted: ' 'the card itself is not renewed' reenroll ec next
+says 'dpiv-issuer: no-certificate: ' 'nobody is not renewed' reenroll - next
+file_key other p256
+csr other
+says 'dpiv-issuer: bad-csr: ' 'another name is not given' reenroll auth1 other
+renew_csr auth1 auth1
+says 'dpiv-issuer: key-reused: ' 'the old key is not certified again' reenroll auth1 auth1
+says 'dpiv-issuer: media-type: ' 'simplereenroll takes requests only' est auth1 /.well-known/est/simplereenroll -d x
+"$ISSUER" revoke --dir "$AGENCY" --cert "$TMP/next.pem" >/dev/null
+file_key after p256
+renew_csr after next
+says 'dpiv-issuer: revoked: ' 'a revoked credential is not renewed' reenroll next after
+check_stop 'stop'
+
 says 'Digital Signature' 'key usage' ext auth1 keyUsage
 check 'digitalSignature alone, critical' test "$(ext auth1 keyUsage | tr -d '\n ')" = 'X509v3KeyUsage:criticalDigitalSignature'
 says 'TLS Web Client Authentication' 'extended key usage' ext auth1 extendedKeyUsage

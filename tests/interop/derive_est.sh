@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# EST with a server that is not ours: Apache's mod_ssl and a CGI program (tests/interop/est_apache). Enrol, wait for a 202
+# within a run and across runs, and renew keys in SoftHSM2, RSA and EC, under TLS 1.2 and 1.3; the client's certificate asked
+# for in the first handshake or late.
+. tests/lib/derive.sh
+derive_inside "--alg p256" "--alg rsa2048"
+. tests/lib/shell.sh
+at_end apache_stop
+AGENCY=$DERIVE_DIR/agency
+ISSUER=https://localhost:10443
+HERE=$TMP/www RUN=$TMP/run PORT=10443
+export HERE RUN PORT
+# the workers are nobody when this is root: they get copies in a place that they can reach
+chmod 711 "$TMP"
+mkdir -p "$HERE" "$RUN"
+chmod 755 "$HERE"
+cp tests/interop/est_apache/* "$HERE"
+cp "$AGENCY/ca.pem" "$AGENCY/root.pem" "$AGENCY/crls.pem" "$AGENCY/private/ca.key" "$AGENCY/private/tls.key" "$RUN"
+cat "$AGENCY/tls.pem" "$AGENCY/ca.pem" >"$RUN/tls.pem"
+cat "$AGENCY/ca.pem" "$AGENCY/root.pem" >"$RUN/trust.pem"
+chmod -R a+rX "$RUN"
+
+apache_start() { # DEFINE...
+	local options=() d
+	for d in "$@"; do options+=("-D$d"); done
+	/usr/sbin/apache2 -f "$HERE/httpd.conf" -DFOREGROUND "${options[@]}" >"$TMP/apache.log" 2>&1 &
+	APACHE=$!
+	for _ in $(seq 100); do (: </dev/tcp/127.0.0.1/$PORT) 2>/dev/null && return 0; sleep 0.05; done
+	fail 'Apache starts' "$(cat "$TMP/apache.log" "$RUN/error.log")"
+}
+apache_stop() {
+	[ -z "${APACHE-}" ] || { kill "$APACHE"; wait "$APACHE"; } 2>/dev/null
+	APACHE=
+}
+keys() { token_objects | grep -c '^Private Key'; }
+
+round() { # CARD ALG DEFINE...
+	local what="card $1, $2, ${*:3}" alg=$2
+	card "$1"
+	shift 2
+	apache_start "$@"
+	token_fresh laptop
+	check "$what: enrolled" derive --alg "$alg"
+	token_cert 01 "$TMP/old.pem"
+	check "$what: renewed with the old key" call renew auth
+	check "$what: one key" test "$(keys)" -eq 1
+	check "$what: renewed again" call renew auth
+	apache_stop
+}
+call_build || fail 'the program that renews is built'
+round 1 p256 ONLY12
+round 1 rsa2048 ONLY13
+round 2 p256 ONLY13 LATE
+round 2 rsa2048 ONLY12 LATE
+
+# --- an issuer that wants time -------------------------------------------------------------------------------------------
+apache_start
+for alg in rsa2048 p256; do
+	token_fresh laptop
+	: >"$RUN/wait"
+	status 6 "$alg: a 202 ends the run" derive --alg $alg
+	check "$alg: the key is kept" test "$(keys)" -eq 1
+	(sleep 3 && rm "$RUN/wait") &
+	check "$alg: the next run waits and gets the certificate" derive --alg $alg --wait 20
+	check "$alg: for that key" test "$(keys)" -eq 1
+	wait $!
+	: >"$RUN/wait"
+	status 6 "$alg: the renewal has to wait" call renew auth
+	check "$alg: two keys" test "$(keys)" -eq 2
+	rm "$RUN/wait"
+	sleep 1.1
+	check "$alg: renewed by the next run" call renew auth
+	check "$alg: the old key is gone" test "$(keys)" -eq 1
+done
