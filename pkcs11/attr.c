@@ -94,7 +94,8 @@ get_unique(const struct p11_token *t, const struct p11_object *o, struct wbuf *o
 		snprintf(text, sizeof text, "%s-data-%X", serial, (unsigned)o->data->row->tag);
 	else
 		snprintf(text, sizeof text, "%s-%s-%s", serial, o->cred->row->name,
-		    o->kind == KIND_CERT	 ? "certificate"
+		    is_attestation(o->cred)	 ? "attestation"
+			: o->kind == KIND_CERT	 ? "certificate"
 			: o->kind == KIND_PUBLIC ? "public"
 						 : "private");
 	wbuf_span(out, span_str(text));
@@ -147,7 +148,14 @@ get_always(const struct p11_token *t, const struct p11_object *o, struct wbuf *o
 	return put_bool(out, cred_pin_always(o->cred));
 }
 
-/* Where the card is not known to have no command for it. */
+static CK_RV
+get_changeable(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
+{
+	(void)t;
+	return put_bool(out, o->kind != KIND_CERT || !is_attestation(o->cred));
+}
+
+/* Where the card is known to have a command for it. */
 static CK_RV
 get_destroyable(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
 {
@@ -284,11 +292,11 @@ static const struct attr_row table[] = {
 	ROW_IS(CKA_TOKEN, ALL, IS_TRUE),
 	ROW_GET(CKA_PRIVATE, ALL, S, get_private),
 	ROW_IS(CKA_MODIFIABLE, KEYS | PROF, IS_FALSE),
-	ROW_IS(CKA_MODIFIABLE, CERT | DATA, IS_TRUE), /* in their values, with the management key */
+	ROW_GET(CKA_MODIFIABLE, CERT | DATA, S, get_changeable), /* in their values, with the management key */
 	ROW_IS(CKA_COPYABLE, KEYS | PROF, IS_FALSE),
 	ROW_IS(CKA_COPYABLE, CERT | DATA, IS_TRUE), /* to session objects */
 	ROW_IS(CKA_DESTROYABLE, PUB | PROF, IS_FALSE),
-	ROW_IS(CKA_DESTROYABLE, CERT | DATA, IS_TRUE), /* with the management key */
+	ROW_GET(CKA_DESTROYABLE, CERT | DATA, S, get_changeable),
 	ROW_GET(CKA_DESTROYABLE, PRIV, S, get_destroyable),
 	ROW_GET(CKA_LABEL, ALL, S, get_label),
 	ROW_GET(CKA_UNIQUE_ID, ALL, S, get_unique),

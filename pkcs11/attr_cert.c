@@ -49,8 +49,10 @@ attr_cert_subject(const struct p11_token *t, const struct p11_object *o, struct 
 	int n;
 
 	(void)t;
-	if (o->cred->x509 == NULL) /* a new key */
+	if (o->cred->x509 == NULL) { /* a new key */
+		wbuf_span(out, wbuf_view(&o->cred->subject));
 		return CKR_OK;
+	}
 	n = i2d_X509_NAME(X509_get_subject_name(o->cred->x509), &der);
 	return put_der(out, der, n);
 }

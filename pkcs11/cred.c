@@ -22,6 +22,7 @@ creds_init(struct p11_token *t)
 		t->cred[i].number = (unsigned)i + 1;
 		t->cred[i].alg = PIV_ALG_NONE;
 	}
+	attest_init(t);
 }
 
 void
@@ -37,6 +38,8 @@ cred_clear(struct p11_cred *c)
 	c->remote = NULL;
 	c->meta_known = false;
 	c->alias_n = 0;
+	wbuf_free(&c->subject);
+	c->nickname[0] = c->key_nickname[0] = '\0';
 }
 
 bool
@@ -115,7 +118,11 @@ cred_label(const struct p11_cred *c, enum p11_kind kind, char out[64])
 {
 	if (remote_label(c, kind) != NULL)
 		return remote_label(c, kind);
-	if (c->number <= 4 && kind == KIND_CERT)
+	if (is_attestation(c))
+		return attest_label(c, out);
+	if ((kind == KIND_CERT ? c->nickname : c->key_nickname)[0] != '\0')
+		snprintf(out, 64, "%s", kind == KIND_CERT ? c->nickname : c->key_nickname);
+	else if (c->number <= 4 && kind == KIND_CERT)
 		snprintf(out, 64, "Certificate for %s", cert_use[c->number - 1]);
 	else if (c->number <= 4)
 		snprintf(out, 64, "%s %s", key_use[c->number - 1], kind == KIND_PUBLIC ? "pubkey" : "key");

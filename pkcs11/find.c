@@ -149,6 +149,26 @@ find_cred(
 	return find_add(&s->find, object_of_cred(s->slot, c, kind)) ? E_OK : err_set(E_NOMEM, "out of memory");
 }
 
+/* Attestation certificates, for a search that means them. */
+static enum err
+find_attested(struct p11_session *s, struct p11_cred *c, const CK_ATTRIBUTE *tmpl, CK_ULONG n, bool *begun)
+{
+	struct p11_token *t = s->slot->token;
+	struct p11_object probe = { .kind = KIND_CERT, .cred = c };
+	enum err e;
+
+	if (!attest_wanted(s->slot, c, tmpl, n) || !matches(t, &probe, tmpl, n, true))
+		return E_OK;
+	if (c->state == CRED_UNREAD && !*begun) {
+		if ((e = piv_begin(t->card)) != E_OK)
+			return e;
+		*begun = true;
+	}
+	if ((e = attest_load(s->slot, c)) != E_OK || c->state != CRED_THERE || !matches(t, &probe, tmpl, n, false))
+		return e;
+	return find_add(&s->find, object_of_cred(s->slot, c, KIND_CERT)) ? E_OK : err_set(E_NOMEM, "out of memory");
+}
+
 /* All reading in one transaction: so an object that is missing needs no second look at the card (hw/piv_card.c). */
 static CK_RV
 find_creds(struct p11_session *s, const CK_ATTRIBUTE *tmpl, CK_ULONG n)
@@ -161,6 +181,8 @@ find_creds(struct p11_session *s, const CK_ATTRIBUTE *tmpl, CK_ULONG n)
 	for (size_t i = 0; i < P11_CREDS && e == E_OK; i++)
 		for (size_t k = 0; k < sizeof kinds / sizeof kinds[0] && e == E_OK; k++)
 			e = find_cred(s, &t->cred[i], kinds[k], tmpl, n, &begun);
+	for (size_t i = 0; i < P11_ATTESTS && e == E_OK && t->card != NULL; i++)
+		e = find_attested(s, &t->attest[i], tmpl, n, &begun);
 	if (begun)
 		piv_end(t->card);
 	if (e == E_OK)

@@ -5,9 +5,9 @@
  * command for it; cards that take keys do it with one of their own (hw/piv_vendor.c), others say so.
  *
  * CKA_ID with one byte names the place. Any other one has the first retired place that has neither a certificate nor,
- * where the card tells, a key; the object then says which in its CKA_ID, and in this process the given one finds it,
- * too. The key comes first, its certificate next, Key History last, so that what an interruption leaves behind is at
- * worst a key that nothing names.
+ * where the card tells, a key, unless the card has this very key already; the object then says which in its CKA_ID, and
+ * in this process the given one finds it, too. The key comes first, its certificate next, Key History last, so that
+ * what an interruption leaves behind is at worst a key that nothing names.
  */
 #include <string.h>
 
@@ -57,19 +57,39 @@ first_free(struct p11_slot *slot, struct p11_cred **out)
 	return CKR_DEVICE_MEMORY;
 }
 
+/* The same key, wherever it is: it need not come in twice. */
 static CK_RV
-place_for(struct p11_slot *slot, const CK_ATTRIBUTE *t, CK_ULONG n, struct p11_cred **out)
+already_in(struct p11_slot *slot, EVP_PKEY *pkey, struct p11_cred **out)
+{
+	enum err e = E_OK;
+
+	*out = NULL;
+	for (size_t i = 0; i < P11_CREDS && e == E_OK && *out == NULL; i++) {
+		struct p11_cred *c = &slot->token->cred[i];
+
+		e = cred_load(slot, c);
+		if (e == E_OK && c->pkey != NULL && EVP_PKEY_eq(c->pkey, pkey) == 1)
+			*out = c;
+	}
+	return token_result(slot, e);
+}
+
+static CK_RV
+place_for(
+    struct p11_slot *slot, const CK_ATTRIBUTE *t, CK_ULONG n, EVP_PKEY *pkey, struct p11_cred **out, bool *present)
 {
 	const CK_ATTRIBUTE *id = template_find(t, n, CKA_ID);
 	CK_RV rv;
 
+	*present = false;
 	if (id != NULL && id->ulValueLen == 1)
 		return cred_of_template(slot->token, t, n, out);
 	if (id != NULL && id->ulValueLen > sizeof(*out)->alias)
 		return CKR_ATTRIBUTE_VALUE_INVALID;
-	if ((rv = first_free(slot, out)) != CKR_OK || id == NULL || id->ulValueLen == 0)
+	if ((rv = already_in(slot, pkey, out)) != CKR_OK)
 		return rv;
-	return CKR_OK;
+	*present = *out != NULL;
+	return *present ? CKR_OK : first_free(slot, out);
 }
 
 /* --- the public half --- */
@@ -241,19 +261,22 @@ import_private(
 {
 	struct piv_policy policy;
 	struct p11_object *o;
-	struct p11_cred *c;
+	struct p11_cred *c = NULL;
 	EVP_PKEY *pkey;
+	bool present;
 	CK_RV rv;
 
 	if (template_bool(t, n, CKA_EXTRACTABLE, false))
 		return CKR_TEMPLATE_INCONSISTENT;
-	if ((rv = write_check(s)) != CKR_OK || (rv = place_for(s->slot, t, n, &c)) != CKR_OK ||
-	    (rv = policy_of_template(t, n, c, &policy)) != CKR_OK || (rv = policy_possible(s->slot, policy)) != CKR_OK)
+	if ((rv = write_check(s)) != CKR_OK)
 		return rv;
 	if ((pkey = public_of(s->slot->module->lib, key)) == NULL)
 		return CKR_ATTRIBUTE_VALUE_INVALID;
 	if ((rv = write_begin(s->slot)) == CKR_OK) {
-		rv = key_in(s->slot, c, key, policy, pkey);
+		if ((rv = place_for(s->slot, t, n, pkey, &c, &present)) == CKR_OK && !present &&
+		    (rv = policy_of_template(t, n, c, &policy)) == CKR_OK &&
+		    (rv = policy_possible(s->slot, policy)) == CKR_OK)
+			rv = key_in(s->slot, c, key, policy, pkey);
 		write_end(s->slot);
 	}
 	if (rv == CKR_OK)

@@ -2,7 +2,8 @@
 /*
  * C_SetAttributeValue and C_CopyObject (PKCS#11 2.40, 5.7). Session objects change in what the standard lets change,
  * and become more secret, never less. Of the card's objects a certificate and a data object take another value, with
- * the management key; every other attribute is what the card has, and may only be set to what it is. A copy is always a
+ * the management key, certificates and keys another label, for as long as this process has the token; every other
+ * attribute is what the card has, and may only be set to what it is. A copy is always a
  * session object: the card has no second place for the same thing.
  */
 #include <stdio.h>
@@ -128,10 +129,39 @@ card_check(const struct p11_token *t, const struct p11_object *o, const CK_ATTRI
 		wbuf_init(&present, P11_VALUE_MAX);
 		if ((valued && tmpl[i].type == CKA_VALUE && tmpl[i].ulValueLen > 0) || attr_matches(t, o, &tmpl[i]))
 			continue;
+		if (o->cred != NULL && o->cred->x509 == NULL && tmpl[i].type == CKA_SUBJECT)
+			continue;
+		if (o->cred != NULL && tmpl[i].type == CKA_LABEL && tmpl[i].ulValueLen < P11_NICKNAME)
+			continue;
 		return attr_get(t, o, tmpl[i].type, &present) == CKR_ATTRIBUTE_TYPE_INVALID ? CKR_ATTRIBUTE_TYPE_INVALID
 											    : CKR_ATTRIBUTE_READ_ONLY;
 	}
 	return CKR_OK;
+}
+
+/* A card has no room for a name, but programs that bring a key and a certificate look for them under theirs. */
+static void
+nickname(struct p11_object *o, const CK_ATTRIBUTE *label)
+{
+	char *name = o->kind == KIND_CERT ? o->cred->nickname : o->cred->key_nickname;
+
+	if (label == NULL)
+		return;
+	memset(name, 0, P11_NICKNAME);
+	if (label->ulValueLen > 0)
+		memcpy(name, label->pValue, label->ulValueLen);
+}
+
+/* Of a key without a certificate; afterwards the certificate says. */
+static bool
+subject(struct p11_cred *c, const CK_ATTRIBUTE *name)
+{
+	if (name == NULL || c->x509 != NULL)
+		return true;
+	wbuf_free(&c->subject);
+	wbuf_init(&c->subject, P11_VALUE_MAX);
+	wbuf_put(&c->subject, name->pValue, name->ulValueLen);
+	return !c->subject.bad;
 }
 
 static CK_RV
@@ -140,10 +170,16 @@ set_on_card(struct p11_session *s, struct p11_object *o, const CK_ATTRIBUTE *tmp
 	const CK_ATTRIBUTE *value = template_find(tmpl, n, CKA_VALUE);
 	CK_RV rv;
 
-	if (write_check(s) != CKR_OK)
+	if (write_check(s) != CKR_OK || (o->kind == KIND_CERT && is_attestation(o->cred)))
 		return CKR_ACTION_PROHIBITED;
-	if ((rv = card_check(s->slot->token, o, tmpl, n)) != CKR_OK || value == NULL)
+	if ((rv = card_check(s->slot->token, o, tmpl, n)) != CKR_OK)
 		return rv;
+	if (o->cred != NULL)
+		nickname(o, template_find(tmpl, n, CKA_LABEL));
+	if (o->cred != NULL && !subject(o->cred, template_find(tmpl, n, CKA_SUBJECT)))
+		return CKR_HOST_MEMORY;
+	if (value == NULL)
+		return CKR_OK;
 	return write_value(s, o, span_of(value->pValue, value->ulValueLen));
 }
 

@@ -39,6 +39,8 @@
 #define P11_REMOTE_ID	0x1000 /* slot ids of [token NAME] sections, in the order of the file */
 #define P11_BUCKETS	256
 #define P11_CREDS	24
+#define P11_NICKNAME	64
+#define P11_ATTESTS	25 /* F9's certificate, and one for each key */
 #define P11_DATA	12
 #define P11_INPUT_MAX	(1024 * 1024) /* data collected for one multi-part operation of a key that does not hash */
 #define P11_OBJECTS_MAX 4096	      /* objects of one token, session objects included */
@@ -68,6 +70,8 @@ struct p11_cred {
 	struct piv_policy policy;
 	uint8_t origin;
 	/* the CKA_ID under which it was brought, for this process: see import.c */
+	char nickname[P11_NICKNAME], key_nickname[P11_NICKNAME]; /* labels set by a program, for this process */
+	struct wbuf subject;					 /* of the certificate to come, as a program said */
 	size_t alias_n;
 	uint8_t alias[64];
 };
@@ -148,6 +152,7 @@ struct p11_token {
 	bool retired_told;	  /* the log has what that found */
 	struct secret *rejection; /* see decrypt.c */
 	struct p11_cred cred[P11_CREDS];
+	struct p11_cred attest[P11_ATTESTS]; /* certificates only: see attest.c */
 	struct p11_data data[P11_DATA];
 	struct p11_object **obj; /* in the order of their handles */
 	size_t n_obj, cap_obj;
@@ -393,6 +398,14 @@ bool cred_has(const struct p11_cred *c, enum p11_kind kind);
 /* A key that was just made in it. */
 enum err cred_made(struct p11_slot *slot, struct p11_cred *c, enum piv_alg alg, struct span spki);
 const char *cred_label(const struct p11_cred *c, enum p11_kind kind, char out[64]);
+
+/* --- attest.c (slot lock held) --- */
+
+void attest_init(struct p11_token *t);
+bool is_attestation(const struct p11_cred *c);
+const char *attest_label(const struct p11_cred *c, char out[64]);
+bool attest_wanted(struct p11_slot *slot, const struct p11_cred *c, const CK_ATTRIBUTE *t, CK_ULONG n);
+enum err attest_load(struct p11_slot *slot, struct p11_cred *c);
 
 /* --- policy.c (slot lock held): what a key may be used for, and when it wants its PIN --- */
 

@@ -111,6 +111,8 @@ token_free(struct p11_token **t)
 	objects_free(*t);
 	for (size_t i = 0; i < P11_CREDS; i++)
 		cred_clear(&(*t)->cred[i]);
+	for (size_t i = 0; i < P11_ATTESTS; i++)
+		cred_clear(&(*t)->attest[i]);
 	for (size_t i = 0; i < P11_DATA; i++)
 		data_clear(&(*t)->data[i], DATA_UNKNOWN);
 	secret_free(&(*t)->rejection);

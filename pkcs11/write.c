@@ -63,9 +63,15 @@ of_cred(const struct p11_object *o, const void *arg)
 void
 cred_changed(struct p11_slot *slot, struct p11_cred *c)
 {
+	struct p11_cred *attest = c->number <= P11_CREDS ? &slot->token->attest[c->number] : NULL;
+
 	slot_ops_end(slot, c);
 	objects_drop(slot->token, of_cred, c);
 	cred_clear(c);
+	if (attest != NULL) {
+		objects_drop(slot->token, of_cred, attest);
+		cred_clear(attest);
+	}
 }
 
 /* --- certificates --- */
@@ -108,10 +114,12 @@ static CK_RV
 certificate_put(struct p11_slot *slot, struct p11_cred *c, struct span der)
 {
 	uint8_t alias[sizeof c->alias];
+	char nickname[sizeof c->nickname];
 	size_t alias_n = c->alias_n;
 	enum err e;
 
 	memcpy(alias, c->alias, sizeof alias);
+	memcpy(nickname, c->nickname, sizeof nickname);
 	if ((e = piv_cert_put(slot->token->card, c->row->ref, der)) != E_OK)
 		return token_result(slot, e);
 	cred_changed(slot, c);
@@ -120,6 +128,7 @@ certificate_put(struct p11_slot *slot, struct p11_cred *c, struct span der)
 	if (!cred_has(c, KIND_CERT))
 		return CKR_DEVICE_ERROR;
 	memcpy(c->alias, alias, sizeof alias);
+	memcpy(c->nickname, nickname, sizeof nickname);
 	c->alias_n = alias_n;
 	return history_follow(slot, c);
 }
@@ -298,7 +307,7 @@ static CK_RV
 destroy(struct p11_session *s, struct p11_object *o)
 {
 	switch (o->kind) {
-	case KIND_CERT: return empty_certificate(s, o->cred);
+	case KIND_CERT: return is_attestation(o->cred) ? CKR_ACTION_PROHIBITED : empty_certificate(s, o->cred);
 	case KIND_PRIVATE: return delete_key(s, o->cred);
 	case KIND_DATA: return data_put(s->slot, o->data, SPAN_NONE);
 	default: return CKR_ACTION_PROHIBITED; /* a public key is there while its certificate or private key is */

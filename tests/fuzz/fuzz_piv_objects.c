@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Data objects as a card may answer them: CHUID (whole and first block), Discovery, Key History, certificate containers
- * with their decompression, and the keys in certificates. The first byte chooses. */
+ * with their decompression, the keys in certificates, and metadata. The first byte chooses. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,7 +62,44 @@ object(struct span in)
 		discovery(contents);
 }
 
-static void (*const parsers[])(struct span) = { chuid, discovery, history, cert, object };
+static bool
+inside(struct span in, struct span v)
+{
+	return v.n == 0 || (v.p >= in.p && v.n <= in.n && v.p - in.p <= (ptrdiff_t)(in.n - v.n));
+}
+
+static void
+metadata(struct span in)
+{
+	struct piv_metadata m;
+	WBUF_AUTO spki;
+
+	wbuf_init(&spki, 4096);
+	if (piv_metadata_parse(in, &m) != E_OK)
+		return;
+	if (!inside(in, m.public_key))
+		abort();
+	if (piv_metadata_spki(&m, &spki) == E_OK && piv_alg_of_spki(wbuf_view(&spki)) != m.alg)
+		abort();
+}
+
+/* What history_build() makes is what history_parse() reads. */
+static void
+history_again(struct span in)
+{
+	struct piv_history h, again;
+	WBUF_AUTO made;
+
+	wbuf_init(&made, 256);
+	if (piv_history_parse(in, &h) != E_OK)
+		return;
+	piv_history_build(&h, &made);
+	if (made.bad || piv_history_parse(wbuf_view(&made), &again) != E_OK || again.on_card != h.on_card ||
+	    again.off_card != h.off_card)
+		abort();
+}
+
+static void (*const parsers[])(struct span) = { chuid, discovery, history, cert, object, metadata, history_again };
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -8,6 +8,7 @@
 
 #include "pkcs11/p11.h"
 #include "tests/lib/p11_card.h"
+#include "tests/vcard/model.h"
 
 #define ADMIN	   "010203040506070801020304050607080102030405060708"
 #define ADMIN_NEW  "A1A2A3A4A5A6A7A8B1B2B3B4B5B6B7B8C1C2C3C4C5C6C7C8"
@@ -619,6 +620,110 @@ new_management_key(void **state)
 	assert_rv(set_pin(h, ADMIN, ADMIN_NEW), CKR_FUNCTION_NOT_SUPPORTED);
 }
 
+/* Put an object on the card, past its commands. */
+static void
+card_object(uint32_t tag, const char *contents, size_t n)
+{
+	uint8_t object[256] = { 0x53, (uint8_t)n };
+
+	memcpy(object + 2, contents, n);
+	assert_true(vc_object_set(p11_inserted(), tag, object, n + 2));
+}
+
+/* A user writes where the card holds the management key under the PIN. */
+static void
+protected_management_key(void **state)
+{
+	static const char admin_data[] = "\x80\x03\x81\x01\x02";
+	static const char printed[] = "\x88\x1A\x89\x18"
+				      "\x01\x02\x03\x04\x05\x06\x07\x08\x01\x02\x03\x04\x05\x06\x07\x08"
+				      "\x01\x02\x03\x04\x05\x06\x07\x08";
+	const struct making k = { .type = CKM_EC_KEY_PAIR_GEN, .curve = p256, .curve_n = sizeof p256 };
+	CK_OBJECT_HANDLE pub, priv;
+	CK_SESSION_HANDLE h;
+
+	(void)state;
+	p11_start("yubikey-p256");
+	h = p11_session(CKF_RW_SESSION);
+	assert_rv_ok(p11_login(h, CKU_USER, PIN));
+	assert_rv(make_key(h, 1, &k, &pub, &priv), CKR_USER_NOT_LOGGED_IN);
+	card_object(0x5FFF00, admin_data, sizeof admin_data - 1);
+	card_object(0x5FC109, printed, sizeof printed - 1);
+	assert_rv_ok(make_key(h, 1, &k, &pub, &priv));
+	assert_rv_ok(C_Logout(h));
+	assert_rv_ok(p11_login(h, CKU_SO, ADMIN));
+	assert_rv(set_pin(h, ADMIN, ADMIN_NEW), CKR_FUNCTION_REJECTED);
+}
+
+/* --- attestation --- */
+
+static void
+attestations_are_certificates(void **state)
+{
+	const struct making k = { .type = CKM_EC_KEY_PAIR_GEN, .curve = p256, .curve_n = sizeof p256 };
+	CK_ATTRIBUTE all[] = { { CKA_CLASS, &class_cert, sizeof class_cert } };
+	CK_ATTRIBUTE named[] = { { CKA_LABEL, (void *)(uintptr_t) "X.509 Certificate for PIV Attestation 9a", 40 } };
+	CK_OBJECT_HANDLE o, pub, priv;
+	CK_SESSION_HANDLE h;
+	EVP_PKEY *key, *attested;
+
+	(void)state;
+	h = start_so("yubikey-p256");
+	assert_int_equal(p11_count(h, all, 1), 4); /* a listing asks for none */
+	assert_rv_ok(make_key(h, 1, &k, &pub, &priv));
+	key = key_of(h, pub);
+	assert_int_equal(p11_count(h, named, 1), 1);
+	assert_int_not_equal(o = p11_find(h, CKO_CERTIFICATE, 26), 0);
+	attested = p11_pubkey(h, 26);
+	assert_int_equal(EVP_PKEY_eq(key, attested), 1);
+	assert_int_not_equal(p11_find(h, CKO_CERTIFICATE, 25), 0);
+	assert_rv(C_DestroyObject(h, o), CKR_ACTION_PROHIBITED);
+	assert_int_equal(p11_find(h, CKO_CERTIFICATE, 34), 0); /* no key there */
+	assert_rv_ok(make_key(h, 1, &k, &pub, &priv));
+	EVP_PKEY_free(attested);
+	attested = p11_pubkey(h, 26);
+	assert_int_not_equal(EVP_PKEY_eq(key, attested), 1); /* of the new key */
+	EVP_PKEY_free(attested);
+	EVP_PKEY_free(key);
+	p11_stop();
+	p11_start("p256");
+	h = p11_session(0);
+	assert_int_equal(p11_find(h, CKO_CERTIFICATE, 26), 0);
+	p11_apdus();
+	assert_int_equal(p11_find(h, CKO_CERTIFICATE, 27), 0);
+	assert_apdus(0); /* it was asked once */
+}
+
+/* --- changes and copies --- */
+
+static void
+certificates_change_and_are_copied(void **state)
+{
+	CK_BYTE der[4096], id = 3, bad[] = { 0x30, 0x00 };
+	CK_ATTRIBUTE v = { CKA_VALUE, der, sizeof der }, i = { CKA_ID, &id, 1 }, junk = { CKA_VALUE, bad, sizeof bad };
+	CK_ATTRIBUTE label = { CKA_LABEL, (void *)(uintptr_t) "Pat's", 5 };
+	CK_ATTRIBUTE find[] = { { CKA_CLASS, &class_cert, sizeof class_cert }, label };
+	CK_OBJECT_HANDLE cert, copy;
+	CK_SESSION_HANDLE h;
+
+	(void)state;
+	h = start_so("yubikey-p256");
+	assert_int_not_equal(cert = p11_find(h, CKO_CERTIFICATE, 3), 0);
+	assert_rv_ok(C_GetAttributeValue(h, p11_find(h, CKO_CERTIFICATE, 4), &v, 1));
+	assert_rv_ok(C_SetAttributeValue(h, cert, &v, 1));
+	assert_int_equal(p11_find(h, CKO_CERTIFICATE, 3), cert); /* the same handle */
+	assert_rv_ok(C_SetAttributeValue(h, cert, &i, 1));
+	id = 4;
+	assert_rv(C_SetAttributeValue(h, cert, &i, 1), CKR_ATTRIBUTE_READ_ONLY);
+	assert_rv(C_SetAttributeValue(h, cert, &junk, 1), CKR_ATTRIBUTE_VALUE_INVALID);
+	assert_rv_ok(C_CopyObject(h, cert, &label, 1, &copy));
+	assert_false(p11_bool(h, copy, CKA_TOKEN));
+	assert_int_equal(p11_count(h, find, 2), 1);
+	assert_rv_ok(C_SetAttributeValue(h, cert, &label, 1));
+	assert_int_equal(p11_count(h, find, 2), 2);
+	assert_rv(C_CopyObject(h, p11_find(h, CKO_PUBLIC_KEY, 4), NULL, 0, &copy), CKR_ACTION_PROHIBITED);
+}
+
 int
 main(void)
 {
@@ -638,6 +743,9 @@ main(void)
 		cmocka_unit_test_teardown(wrapped_key_comes_in, p11_teardown),
 		cmocka_unit_test_teardown(keys_are_deleted, p11_teardown),
 		cmocka_unit_test_teardown(new_management_key, p11_teardown),
+		cmocka_unit_test_teardown(protected_management_key, p11_teardown),
+		cmocka_unit_test_teardown(attestations_are_certificates, p11_teardown),
+		cmocka_unit_test_teardown(certificates_change_and_are_copied, p11_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
