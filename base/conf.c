@@ -43,6 +43,7 @@ static const struct conf_key dpiv_table[] = {
 	    "slot of a derived PIV application beside a PIV application: ask (look when a program asks about the "
 	    "slot), "
 	    "always (look whenever slots are listed), no" },
+	{ "module", "pin_pad", 'b', "yes", "let the PIN be typed on a reader that has keys for it" },
 	{ "module", "pin_helper", 'p', NULL,
 	    "program that asks for a PIN which the calling program did not give: a pinentry or an askpass" },
 	{ "module", "pin_helper_protocol", 's', NULL, "pinentry or askpass; by the program's name when it is not set" },

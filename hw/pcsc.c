@@ -15,7 +15,6 @@
 
 #include <reader.h> /* part 10 */
 
-#include "hw/atr.h"
 #include "hw/pcsc_int.h"
 
 #define BEGIN_LIMIT_MS	 20000 /* another program may wait for a touch (15 s) */
@@ -101,6 +100,7 @@ conn_make(struct pcsc_conn *c)
 	LONG rv;
 
 	conn_drop(c);
+	c->features_known = false;
 	rv = pcsc_context_new(&c->context);
 	c->have = rv == SCARD_S_SUCCESS;
 	while (rv == SCARD_S_SUCCESS) {
@@ -174,9 +174,8 @@ pcsc_atr(void *conn)
 	return span_of(c->atr, c->atr_len);
 }
 
-/* Back to a usable connection after rv, at the latest at end; *reset when that worked. */
-static LONG
-conn_mend(struct pcsc_conn *c, LONG rv, int64_t end, bool *reset)
+LONG
+pcsc_conn_mend(struct pcsc_conn *c, LONG rv, int64_t end, bool *reset)
 {
 	enum pcsc_meaning m = pcsc_meaning(rv);
 	LONG held;
@@ -211,14 +210,14 @@ pcsc_begin(void *conn, bool *reset)
 	*reset = false;
 	for (i = 0; i < 3; i++) {
 		if (c->broken || !c->connected)
-			rv = conn_mend(c, SCARD_E_INVALID_HANDLE, end, reset);
+			rv = pcsc_conn_mend(c, SCARD_E_INVALID_HANDLE, end, reset);
 		if (rv == SCARD_S_SUCCESS && (rv = pcsc_turn_take(c, end)) == SCARD_S_SUCCESS)
 			rv = SCardBeginTransaction(c->card);
 		if (rv == SCARD_S_SUCCESS) {
 			c->held = true;
 			return E_OK;
 		}
-		if ((rv = conn_mend(c, rv, end, reset)) != SCARD_S_SUCCESS)
+		if ((rv = pcsc_conn_mend(c, rv, end, reset)) != SCARD_S_SUCCESS)
 			break;
 	}
 	pcsc_turn_end(&c->turn);
@@ -285,40 +284,16 @@ pcsc_transmit(void *conn, struct span cmd, struct wbuf *rsp, bool *reset)
 	}
 	if ((rv = send(c, cmd, rsp)) == SCARD_S_SUCCESS)
 		return E_OK;
-	if (pcsc_meaning(rv) == PCSC_RESET && conn_mend(c, rv, pcsc_now(), reset) == SCARD_S_SUCCESS)
+	if (pcsc_meaning(rv) == PCSC_RESET && pcsc_conn_mend(c, rv, pcsc_now(), reset) == SCARD_S_SUCCESS)
 		return pcsc_failed(c->name, rv);
 	c->broken = true; /* whether the card got the command, nobody knows: connect anew */
 	return pcsc_failed(c->name, rv);
 }
 
-#define PROPERTY_MAX_DATA PCSCv2_PART10_PROPERTY_dwMaxAPDUDataSize
-
-/* PC/SC part 10, 2.6.14. Over T=0 there is no extended form without ENVELOPE. */
-static size_t
-pcsc_max_data(void *conn)
-{
-	struct pcsc_conn *c = conn;
-	uint8_t answer[256];
-	uint32_t code, max;
-	DWORD n = 0;
-
-	if (c->protocol == SCARD_PROTOCOL_T0)
-		return 256;
-	if (SCardControl(c->card, CM_IOCTL_GET_FEATURE_REQUEST, NULL, 0, answer, sizeof answer, &n) !=
-		SCARD_S_SUCCESS ||
-	    n > sizeof answer || !reader_feature(span_of(answer, n), FEATURE_GET_TLV_PROPERTIES, &code))
-		return 65536;
-	n = 0;
-	if (SCardControl(c->card, code, NULL, 0, answer, sizeof answer, &n) != SCARD_S_SUCCESS || n > sizeof answer ||
-	    !reader_property(span_of(answer, n), PROPERTY_MAX_DATA, &max))
-		return 65536;
-	return max < 256 ? 256 : max > 65536 ? 65536 : max; /* 0: short APDUs only */
-}
-
 /* --- opening --- */
 
 static const struct reader_ops ops = { pcsc_list, pcsc_wait, pcsc_cancel, pcsc_connect, pcsc_disconnect, pcsc_begin,
-	pcsc_end, pcsc_transmit, pcsc_atr, pcsc_drop, pcsc_max_data };
+	pcsc_end, pcsc_transmit, pcsc_atr, pcsc_drop, pcsc_max_data, pcsc_features, pcsc_control, pcsc_interrupt };
 
 enum err
 pcsc_open(struct readers *out)

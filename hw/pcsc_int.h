@@ -10,6 +10,7 @@
  *	pcsc_turn.c	whose turn it is, where several programs use one card
  *	pcsc_line.c	the line in which dpiv's processes wait
  *	pcsc_holder.c	who else is at it
+ *	pcsc_feature.c	what a reader can do: long APDUs, PIN pads
  *	pcsc_err.c	what PC/SC's codes mean; the clock
  */
 #include <pthread.h>
@@ -58,6 +59,8 @@ struct pcsc_conn {
 	uint8_t atr[ATR_MAX];
 	size_t atr_len;
 	struct pcsc_turn turn;
+	bool features_known;		   /* of this connection */
+	uint32_t feature[READER_FEATURES]; /* control codes; 0 none */
 };
 
 /* --- pcsc_err.c --- */
@@ -74,12 +77,21 @@ enum err pcsc_wait(void *ctx, const struct reader_list *known, int timeout_ms);
 void pcsc_cancel(void *ctx);
 void pcsc_context_drop(struct pcsc *p);
 
+/* --- pcsc_feature.c: the last four --- */
+
+size_t pcsc_max_data(void *conn);
+uint32_t pcsc_features(void *conn);
+enum err pcsc_control(void *conn, unsigned feature, struct span in, struct wbuf *rsp, bool *reset);
+void pcsc_interrupt(void *conn);
+
 /* --- pcsc.c --- */
 
 /* All contexts come from here and go back there, so that pcsc_contexts() is the number of this process's. */
 LONG pcsc_context_new(SCARDCONTEXT *context);
 void pcsc_context_free(SCARDCONTEXT context);
 int pcsc_contexts(void);
+/* Back to a usable connection after rv, at the latest at end; *reset when that worked. */
+LONG pcsc_conn_mend(struct pcsc_conn *c, LONG rv, int64_t end, bool *reset);
 
 /* --- pcsc_holder.c --- */
 

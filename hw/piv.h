@@ -188,6 +188,17 @@ bool piv_pin_is_kept(const struct piv_card *card, struct span pin);
 enum err piv_pin_change(struct piv_card *card, uint8_t ref, struct span old, struct span new_pin, int *left) MUST_CHECK;
 /* RESET RETRY COUNTER of the application PIN. */
 enum err piv_pin_unblock(struct piv_card *card, struct span puk, struct span new_pin, int *left) MUST_CHECK;
+/* A PIN pad (PC/SC part 10): what the reader can do with PINs typed on its own keys. */
+#define PIV_PAD_VERIFY 1u
+#define PIV_PAD_MODIFY 2u
+unsigned piv_pad(struct piv_card *card);
+/* As above, with PINs typed there, so that none is kept; E_CANCELED by a key, or because nobody typed; E_PINLEN, and no
+ * try was spent, when the length is wrong or the new PIN was not repeated. unblock: puk SPAN_NONE: typed, too. */
+enum err piv_pin_verify_pad(struct piv_card *card, uint8_t ref, int *left) MUST_CHECK;
+enum err piv_pin_change_pad(struct piv_card *card, uint8_t ref, int *left) MUST_CHECK;
+enum err piv_pin_unblock_pad(struct piv_card *card, struct span puk, int *left) MUST_CHECK;
+/* From another thread, while one of these runs: end it, as far as the reader lets. */
+void piv_pad_interrupt(struct piv_card *card);
 /* Forget the kept PIN and tell the card (VERIFY P1=FF; a reset where the card does not know that). */
 void piv_logout(struct piv_card *card);
 
@@ -204,6 +215,10 @@ void piv_logout(struct piv_card *card);
 enum piv_op { PIV_OP_SIGN, PIV_OP_DECRYPT, PIV_OP_DERIVE };
 enum err piv_key_use(struct piv_card *card, uint8_t ref, enum piv_alg alg, enum piv_op op, struct span in,
     struct span pin, int *left, struct wbuf *out) MUST_CHECK;
+
+/* For a PIN-always key, the PIN being typed on the reader's pad immediately before. */
+enum err piv_key_use_pad(struct piv_card *card, uint8_t ref, enum piv_alg alg, enum piv_op op, struct span in,
+    int *left, struct wbuf *out) MUST_CHECK;
 
 /* --- administration --- */
 

@@ -181,6 +181,22 @@ repeat_short(struct piv_card *card, piv_step *step, void *arg)
 	return step(card, arg);
 }
 
+enum err
+piv_confirm(struct piv_card *card)
+{
+	bool current = true;
+	enum err e;
+
+	if (card->proven)
+		return E_OK;
+	e = is_current(card, &current);
+	if (card->link.reset || (e == E_OK && !current))
+		e = restore(card);
+	if (e == E_OK)
+		card->proven = true;
+	return e;
+}
+
 /*
  * A step failed with e and status word sw: restore what can be restored. *again: the step may be repeated. E_OK
  * without it: the failure stands.

@@ -73,6 +73,9 @@ enum err piv_send(struct piv_card *card, const struct apdu *a, struct wbuf *out)
 typedef enum err piv_step(struct piv_card *card, void *arg);
 enum err piv_run(struct piv_card *card, piv_step *step, void *arg, bool kept) MUST_CHECK;
 
+/* Inside a transaction: make sure that our application is current, on our card, restoring it if not. */
+enum err piv_confirm(struct piv_card *card) MUST_CHECK;
+
 /* --- piv_select.c --- */
 
 /* Select the application: sets id.aid, id.derived. E_NOTPIV when the card refuses. */
@@ -137,7 +140,14 @@ bool piv_policy_always(const struct piv_card *card, const struct piv_key_info *k
 
 /* A PIN as the card wants it; its check of the format. E_PINLEN. Free with secret_free(). */
 enum err piv_pin_field(struct piv_card *card, uint8_t ref, struct span pin, struct secret **out) MUST_CHECK;
+/* What card->sw says to a PIN or PUK, with the tries left. */
+enum err piv_pin_verdict(struct piv_card *card, uint8_t ref, int *left) MUST_CHECK;
 /* VERIFY inside a transaction. A refused PIN that is the kept one is forgotten. */
 enum err piv_verify(struct piv_card *card, uint8_t ref, const struct secret *field, int *left) MUST_CHECK;
+
+/* --- piv_pad.c --- */
+
+/* VERIFY inside a transaction, typed on the reader's pad. No PIN is kept any more. E_CANCELED. */
+enum err piv_verify_pad(struct piv_card *card, uint8_t ref, int *left) MUST_CHECK;
 
 #endif

@@ -150,6 +150,7 @@ struct key_io {
 	enum piv_op op;
 	struct span cmd;
 	const struct secret *pin; /* to verify immediately before; NULL */
+	bool pad;		  /* or this, typed on the reader */
 	int left;
 	struct wbuf *out;
 };
@@ -160,7 +161,7 @@ use_refused(const struct piv_card *card, const struct key_io *io)
 	const struct piv_key_info *key = piv_key_find(io->ref);
 	const char *name = key != NULL ? key->name : "key";
 
-	if (card->sw == SW_NOT_LOGGED_IN && io->pin == NULL && (key == NULL || key->pin))
+	if (card->sw == SW_NOT_LOGGED_IN && io->pin == NULL && !io->pad && (key == NULL || key->pin))
 		return err_set(E_AUTH, "%s: key %s needs the PIN", card->name, name);
 	if (card->sw == SW_NOT_LOGGED_IN)
 		return err_set(
@@ -187,6 +188,8 @@ use_step(struct piv_card *card, void *arg)
 	wbuf_init(&answer, 1024);
 	if (io->pin != NULL && (e = piv_verify(card, io->pin_ref, io->pin, &io->left)) != E_OK)
 		return e;
+	if (io->pad && (e = piv_verify_pad(card, io->pin_ref, &io->left)) != E_OK)
+		return e;
 	if ((e = piv_send(card, &a, &answer)) != E_OK)
 		return e;
 	/* Extended length was refused, and the refused command used the PIN up. */
@@ -204,35 +207,53 @@ context_ref(const struct piv_card *card)
 	return card->discovery_read ? card->primary : card->user_ref;
 }
 
-enum err
-piv_key_use(struct piv_card *card, uint8_t ref, enum piv_alg alg, enum piv_op op, struct span in, struct span pin,
-    int *left, struct wbuf *out)
+static enum err
+use(struct piv_card *card, struct key_io *io, struct span in, int *left)
 {
-	struct key_io io = { ref, context_ref(card), alg, op, SPAN_NONE, NULL, -1, out };
-	const struct piv_key_info *key = piv_key_find(ref);
-	SECRET_AUTO field = NULL;
+	const struct piv_key_info *key = piv_key_find(io->ref);
 	WBUF_AUTO cmd;
 	size_t m;
 	enum err e;
 
 	*left = -1;
 	wbuf_init(&cmd, 4096);
-	if (key == NULL || (op == PIV_OP_DERIVE && !key->decrypt && alg != PIV_ALG_X25519))
-		return err_set(E_UNSUP, "%s: key %02X cannot do that", card->name, ref);
-	if (piv_policy_always(card, key) && pin.n == 0)
+	if (key == NULL || (io->op == PIV_OP_DERIVE && !key->decrypt && io->alg != PIV_ALG_X25519))
+		return err_set(E_UNSUP, "%s: key %02X cannot do that", card->name, io->ref);
+	if (piv_policy_always(card, key) && io->pin == NULL && !io->pad)
 		return err_set(E_AUTH, "%s: key %s needs the PIN for every use", card->name, key->name);
-	if (pin.n > 0 && (e = piv_pin_field(card, io.pin_ref, pin, &field)) != E_OK)
-		return e;
 	m = tlv_open(&cmd, TAG_TEMPLATE);
 	tlv_put(&cmd, TAG_RESPONSE, NULL, 0);
-	if ((e = put_input(card, alg, op, in, &cmd)) != E_OK)
+	if ((e = put_input(card, io->alg, io->op, in, &cmd)) != E_OK)
 		return e;
 	tlv_close(&cmd, m);
 	if (cmd.bad)
 		return err_set(E_ARG, "%s: input is too long", card->name);
-	io.cmd = wbuf_view(&cmd);
-	io.pin = field;
-	e = piv_run(card, use_step, &io, true);
-	*left = io.left;
+	io->cmd = wbuf_view(&cmd);
+	e = piv_run(card, use_step, io, true);
+	*left = io->left;
 	return e;
+}
+
+enum err
+piv_key_use(struct piv_card *card, uint8_t ref, enum piv_alg alg, enum piv_op op, struct span in, struct span pin,
+    int *left, struct wbuf *out)
+{
+	struct key_io io = { ref, context_ref(card), alg, op, SPAN_NONE, NULL, false, -1, out };
+	SECRET_AUTO field = NULL;
+	enum err e;
+
+	*left = -1;
+	if (pin.n > 0 && (e = piv_pin_field(card, io.pin_ref, pin, &field)) != E_OK)
+		return e;
+	io.pin = field;
+	return use(card, &io, in, left);
+}
+
+enum err
+piv_key_use_pad(
+    struct piv_card *card, uint8_t ref, enum piv_alg alg, enum piv_op op, struct span in, int *left, struct wbuf *out)
+{
+	struct key_io io = { ref, context_ref(card), alg, op, SPAN_NONE, NULL, true, -1, out };
+
+	return use(card, &io, in, left);
 }

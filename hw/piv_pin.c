@@ -128,9 +128,8 @@ forget_kept(struct piv_card *card)
 	card->fresh = false;
 }
 
-/* What the card says to a PIN or PUK that it was given, with the tries left. */
-static enum err
-verdict(struct piv_card *card, uint8_t ref, int *left)
+enum err
+piv_pin_verdict(struct piv_card *card, uint8_t ref, int *left)
 {
 	const char *name = ref_name(ref);
 
@@ -167,7 +166,7 @@ piv_verify(struct piv_card *card, uint8_t ref, const struct secret *field, int *
 	*left = -1;
 	if ((e = piv_send(card, &a, NULL)) != E_OK)
 		return e;
-	if ((e = verdict(card, ref, left)) == E_OK) {
+	if ((e = piv_pin_verdict(card, ref, left)) == E_OK) {
 		card->user_ref = ref;
 		return E_OK;
 	}
@@ -242,7 +241,7 @@ tries_step(struct piv_card *card, void *arg)
 	io->left = piv_sw_tries(card->sw);
 	if (card->sw == SW_OK || card->sw == SW_BLOCKED || piv_sw_is_wrong_pin(card->sw))
 		return E_OK;
-	return verdict(card, io->ref, &io->left);
+	return piv_pin_verdict(card, io->ref, &io->left);
 }
 
 enum err
@@ -268,7 +267,7 @@ change_step(struct piv_card *card, void *arg)
 
 	if ((e = piv_send(card, &a, NULL)) != E_OK)
 		return e;
-	return verdict(card, io->ref, &io->left);
+	return piv_pin_verdict(card, io->ref, &io->left);
 }
 
 /* Two fields in one secret: the old PIN or the PUK, then the new value. */

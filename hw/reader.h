@@ -16,6 +16,11 @@
 #define READER_MAX	16
 #define ATR_MAX		33
 
+/* PC/SC part 10, 2.3 */
+#define READER_FEATURES 32
+#define FEATURE_VERIFY	0x06 /* VERIFY_PIN_DIRECT */
+#define FEATURE_MODIFY	0x07 /* MODIFY_PIN_DIRECT */
+
 struct reader_state {
 	char name[READER_NAME_MAX];
 	bool present;	/* a card is in it */
@@ -55,6 +60,12 @@ struct reader_ops {
 	/* Data bytes that one command or answer can have in the extended form (ISO/IEC 7816-3, 12.1) on this
 	 * connection; 256: only short APDUs pass. Asks the reader, inside a transaction. NULL: 65536. */
 	size_t (*max_data)(void *conn);
+	/* What the reader can do by itself (PC/SC part 10): bit n for feature n. NULL: nothing. */
+	uint32_t (*features)(void *conn);
+	/* One of these, inside a transaction; its answer is appended to rsp. Errors and *reset as transmit(). */
+	enum err (*control)(void *conn, unsigned feature, struct span in, struct wbuf *rsp, bool *reset);
+	/* From another thread: end a running control(), as far as the reader lets. May be NULL. */
+	void (*interrupt)(void *conn);
 };
 
 struct readers {

@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -30,6 +31,41 @@ is_interrupted(void *arg)
 	struct p11_slot *slot = arg;
 
 	return atomic_load(&slot->interrupted) || module_closing(slot->module);
+}
+
+/* --- waiting, and being told to stop --- */
+
+void
+ask_begin(struct p11_session *s)
+{
+	atomic_store(&s->slot->interrupted, false);
+	atomic_store(&s->slot->asking, s->handle);
+}
+
+/* Whoever saw us waiting may be about to talk to the card's connection: it must not go away under him. */
+void
+ask_end(struct p11_session *s)
+{
+	const struct timespec moment = { .tv_nsec = 1000 * 1000 };
+
+	atomic_store(&s->slot->asking, 0);
+	while (atomic_load(&s->slot->interrupters) > 0)
+		nanosleep(&moment, NULL);
+}
+
+void
+ask_interrupt(struct p11_slot *slot, CK_SESSION_HANDLE h)
+{
+	CK_SESSION_HANDLE asking;
+
+	atomic_fetch_add(&slot->interrupters, 1);
+	asking = atomic_load(&slot->asking);
+	if (asking != 0 && (h == 0 || asking == h)) {
+		atomic_store(&slot->interrupted, true);
+		if (atomic_load(&slot->on_pad))
+			piv_pad_interrupt(slot->token->card);
+	}
+	atomic_fetch_sub(&slot->interrupters, 1);
 }
 
 /* --- the question --- */
@@ -113,10 +149,9 @@ ask_once(struct p11_session *s, const struct p11_cred *c, const char *error, str
 	ask_text(slot, c, text);
 	a.text = text;
 	slot->token->final_shown = slot->token->tries == 1;
-	atomic_store(&slot->interrupted, false);
-	atomic_store(&slot->asking, s->handle);
+	ask_begin(s);
 	e = helper_ask(slot->module->conf, &a, is_interrupted, slot, pin);
-	atomic_store(&slot->asking, 0);
+	ask_end(s);
 	if (e == E_OK)
 		return CKR_OK;
 	log_info("pin-helper", "slot=%lu error=%s text=\"%s\"", slot->id, err_name(e), err_msg());

@@ -44,6 +44,11 @@ void assuan_write(struct wbuf *out, const char *command, const char *argument);
 
 /* --- ask.c: what for (slot lock held) --- */
 
+/* Around a call that waits for the user, in whichever way. */
+void ask_begin(struct p11_session *s);
+void ask_end(struct p11_session *s);
+/* Without the slot's lock: end the waiting of session h's call, or, with h 0, of anybody's. */
+void ask_interrupt(struct p11_slot *slot, CK_SESSION_HANDLE h);
 /* For the operation, instead of a context-specific login that did not come: CKR_USER_NOT_LOGGED_IN without helper. */
 CK_RV ask_for_operation(struct p11_session *s, struct p11_op *op);
 /* For a login that ended. */

@@ -20,6 +20,7 @@
 
 #include "base/log.h"
 #include "hw/crypto.h"
+#include "pkcs11/ask.h"
 #include "pkcs11/p11.h"
 #include "pkcs11/remote.h"
 
@@ -215,19 +216,23 @@ p11_initialize(void *args)
 }
 
 /* Wait for the calls that are inside; wake the one that waits for events, again and again, since it may be just about
- * to wait. */
+ * to wait, and those that wait for the user. */
 static void
 module_drain(struct p11_module *m)
 {
 	const struct timespec pause = { .tv_nsec = 2 * 1000 * 1000 };
 	bool cancel;
+	size_t n;
 
 	while (atomic_load(&inflight) > 0) {
 		mutex_lock(&m->table);
 		cancel = m->waiting && m->waiter_open;
+		n = m->n_slots;
 		mutex_unlock(&m->table);
 		if (cancel)
 			m->waiter.ops->cancel(m->waiter.ctx);
+		for (size_t i = 0; i < n; i++) /* slots stay where they are */
+			ask_interrupt(m->slot[i], 0);
 		nanosleep(&pause, NULL);
 	}
 }

@@ -146,7 +146,7 @@ login_context(struct p11_session *s, struct span pin)
 	if ((op->pin = secret_copy(pin.p, pin.n)) == NULL)
 		return CKR_HOST_MEMORY;
 	op->context_login = true;
-	op->promised = false;
+	op->promised = op->pad = false;
 	return CKR_OK;
 }
 
@@ -163,6 +163,8 @@ login(struct p11_session *s, CK_USER_TYPE user, const CK_BYTE *pin, CK_ULONG n)
 		return CKR_USER_ANOTHER_ALREADY_LOGGED_IN;
 	if (s->slot->remote != NULL) /* which may take it from a keypad */
 		return remote_login(s, user, pin, n);
+	if (pin == NULL && n == 0 && pad_usable(s->slot, user == CKU_SO ? PIV_PAD_MODIFY : PIV_PAD_VERIFY))
+		return pad_login(s, user);
 	if (pin == NULL) /* only with a protected authentication path */
 		return CKR_ARGUMENTS_BAD;
 	if (user == CKU_SO)
@@ -205,6 +207,8 @@ login_set_pin(struct p11_session *s, const CK_BYTE *old, CK_ULONG old_n, const C
 
 	if ((s->flags & CKF_RW_SESSION) == 0)
 		return CKR_SESSION_READ_ONLY;
+	if (old == NULL && pin == NULL && old_n == 0 && n == 0 && pad_usable(s->slot, PIV_PAD_MODIFY))
+		return pad_set_pin(s);
 	if (old == NULL || pin == NULL)
 		return CKR_ARGUMENTS_BAD;
 	if (s->slot->remote != NULL)

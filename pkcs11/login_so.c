@@ -104,6 +104,19 @@ login_so(struct p11_session *s, struct span pin)
 	return admin_login(s->slot, secret_view(key));
 }
 
+CK_RV
+login_so_pad(struct p11_session *s)
+{
+	struct p11_token *t = s->slot->token;
+
+	if (t->so != SO_NONE)
+		return CKR_USER_ALREADY_LOGGED_IN;
+	if (t->user)
+		return CKR_USER_ANOTHER_ALREADY_LOGGED_IN;
+	t->so = SO_PUK;
+	return CKR_OK;
+}
+
 void
 login_so_end(struct p11_token *t, bool tell_card)
 {
@@ -114,8 +127,8 @@ login_so_end(struct p11_token *t, bool tell_card)
 }
 
 /* What the card said to the PUK. */
-static CK_RV
-puk_outcome(struct p11_slot *slot, enum err e)
+CK_RV
+login_puk_outcome(struct p11_slot *slot, enum err e)
 {
 	if (e == E_OK)
 		return CKR_OK;
@@ -137,15 +150,20 @@ login_init_pin(struct p11_session *s, const CK_BYTE *pin, CK_ULONG n)
 
 	if (t->so == SO_NONE)
 		return CKR_USER_NOT_LOGGED_IN;
-	if (pin == NULL)
+	if (pin == NULL && (n != 0 || !pad_usable(s->slot, PIV_PAD_MODIFY)))
 		return CKR_ARGUMENTS_BAD;
 	if (t->so == SO_REMOTE)
 		return remote_init_pin(s, span_of(pin, n));
 	if (t->so == SO_ADMIN) /* a PIV card takes a new PIN for the old one or for the PUK only */
 		return CKR_FUNCTION_NOT_SUPPORTED;
-	if ((rv = pin_new_check(span_of(pin, n))) != CKR_OK)
+	if (pin != NULL && t->puk == NULL) /* the PUK is to be typed on the reader, and nothing else then */
+		return CKR_ARGUMENTS_BAD;
+	if (pin != NULL && (rv = pin_new_check(span_of(pin, n))) != CKR_OK)
 		return rv;
-	rv = puk_outcome(s->slot, piv_pin_unblock(t->card, secret_view(t->puk), span_of(pin, n), &left));
+	if (pin == NULL)
+		rv = pad_init_pin(s);
+	else
+		rv = login_puk_outcome(s->slot, piv_pin_unblock(t->card, secret_view(t->puk), span_of(pin, n), &left));
 	if (rv == CKR_OK) {
 		slot_pins_end(s->slot);
 		t->tries_known = false;
@@ -217,7 +235,7 @@ login_set_puk(struct p11_session *s, struct span old, struct span puk)
 		return CKR_PIN_LEN_RANGE;
 	if ((copy = secret_copy(puk.p, puk.n)) == NULL)
 		return CKR_HOST_MEMORY;
-	rv = puk_outcome(s->slot, piv_pin_change(t->card, PIV_PUK, old, puk, &left));
+	rv = login_puk_outcome(s->slot, piv_pin_change(t->card, PIV_PUK, old, puk, &left));
 	if (rv == CKR_OK) {
 		secret_free(&t->puk);
 		t->puk = copy;

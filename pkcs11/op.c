@@ -370,7 +370,13 @@ op_card(struct p11_session *s, struct p11_op *op, enum piv_op what, struct span 
 		piv_policy_note(t->card, c->row->ref, c->policy.pin);
 	if (cred_needs_pin(c))
 		fresh_end(t); /* this is the use that it was worth */
-	e = piv_key_use(t->card, c->row->ref, c->alg, what, in, secret_view(op->pin), &left, out);
+	if (op->pad) {
+		pad_begin(s);
+		e = piv_key_use_pad(t->card, c->row->ref, c->alg, what, in, &left, out);
+		pad_end(s);
+	} else {
+		e = piv_key_use(t->card, c->row->ref, c->alg, what, in, secret_view(op->pin), &left, out);
+	}
 	if (e == E_PIN || e == E_PINLOCKED)
 		return login_outcome(s->slot, e, left);
 	return token_result(s->slot, e);

@@ -167,6 +167,8 @@ struct p11_slot {
 	const char *where;		  /* entry point that holds the lock */
 	_Atomic CK_SESSION_HANDLE asking; /* the session whose call waits for the user: see ask.c; 0 none */
 	_Atomic bool interrupted;	  /* it is to end */
+	_Atomic bool on_pad;		  /* the user is to type on the reader */
+	_Atomic unsigned interrupters;	  /* threads that are just looking at these */
 	struct readers readers;
 	bool readers_open;
 	struct p11_token *token;
@@ -200,6 +202,7 @@ struct p11_op {
 	bool context_login;	     /* C_Login(CKU_CONTEXT_SPECIFIC) came, with: */
 	struct secret *pin;
 	bool promised; /* the PIN is the one of the user login: see fresh.c */
+	bool pad;      /* the PIN will be typed on the reader */
 	EVP_MD_CTX *md;
 	EVP_CIPHER_CTX *cipher;
 	size_t pending;	  /* bytes that the cipher holds back */
@@ -373,6 +376,8 @@ bool fresh_serves(struct p11_token *t, struct p11_op *op);
 
 CK_RV login_so(struct p11_session *s, struct span pin);
 void login_so_end(struct p11_token *t, bool tell_card);
+CK_RV login_so_pad(struct p11_session *s); /* the PUK will be typed on the reader */
+CK_RV login_puk_outcome(struct p11_slot *slot, enum err e);
 CK_RV login_init_pin(struct p11_session *s, const CK_BYTE *pin, CK_ULONG n);
 CK_RV login_set_puk(struct p11_session *s, struct span old, struct span puk);
 
@@ -384,6 +389,17 @@ void admin_end(struct p11_token *t, bool tell_card);
 enum err admin_is_protected(struct piv_card *card, bool *yes) MUST_CHECK;
 /* login_so.c: hexadecimal digits behind what out holds; false when they are no key. */
 bool admin_key_hex(struct span text, struct secret *out);
+
+/* --- login_pad.c (slot lock held) --- */
+
+/* Is there a PIN pad that can do this (PIV_PAD_...), and is it to be used? */
+bool pad_usable(struct p11_slot *slot, unsigned what);
+/* Around a call that waits for the pad. */
+void pad_begin(struct p11_session *s);
+void pad_end(struct p11_session *s);
+CK_RV pad_login(struct p11_session *s, CK_USER_TYPE user);
+CK_RV pad_set_pin(struct p11_session *s);
+CK_RV pad_init_pin(struct p11_session *s);
 
 /* --- cred.c (slot lock held) --- */
 

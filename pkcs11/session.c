@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "pkcs11/ask.h"
 #include "pkcs11/p11.h"
 #include "pkcs11/remote.h"
 
@@ -108,8 +109,7 @@ session_interrupt(CK_SESSION_HANDLE h)
 	if (module_enter(&m) != CKR_OK)
 		return;
 	if ((s = session_pin(m, h)) != NULL) {
-		if (atomic_load(&s->slot->asking) == h)
-			atomic_store(&s->slot->interrupted, true);
+		ask_interrupt(s->slot, h);
 		session_unpin(m, s);
 	}
 	(void)module_leave(m, CKR_OK);
@@ -123,8 +123,8 @@ slot_interrupt(CK_SLOT_ID id)
 
 	if (module_enter(&m) != CKR_OK)
 		return;
-	if ((slot = slot_find(m, id)) != NULL && atomic_load(&slot->asking) != 0)
-		atomic_store(&slot->interrupted, true);
+	if ((slot = slot_find(m, id)) != NULL)
+		ask_interrupt(slot, 0);
 	(void)module_leave(m, CKR_OK);
 }
 
@@ -277,7 +277,7 @@ slot_pins_end(struct p11_slot *slot)
 		for (struct p11_session *s = m->bucket[b]; s != NULL; s = s->next)
 			for (int k = 0; s->slot == slot && k < OP_KINDS; k++) {
 				secret_free(&s->op[k].pin);
-				s->op[k].context_login = s->op[k].promised = false;
+				s->op[k].context_login = s->op[k].promised = s->op[k].pad = false;
 			}
 	mutex_unlock(&m->table);
 }

@@ -412,7 +412,7 @@ token_info(struct p11_slot *slot, CK_TOKEN_INFO *info)
 	text_pad(info->serialNumber, sizeof info->serialNumber, text);
 	text_pad(info->utcTime, sizeof info->utcTime, "");
 	info->flags = CKF_RNG | CKF_LOGIN_REQUIRED | CKF_USER_PIN_INITIALIZED | CKF_TOKEN_INITIALIZED |
-	    token_pin_flags(slot->token);
+	    token_pin_flags(slot->token) | (pad_usable(slot, PIV_PAD_VERIFY) ? CKF_PROTECTED_AUTHENTICATION_PATH : 0);
 	token_counts(slot, info);
 	return CKR_OK;
 }

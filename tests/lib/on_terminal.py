@@ -1,8 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""on_terminal.py PIN COMMAND...: runs COMMAND on a terminal of its own and types PIN at every question that ends in ': '.
+"""on_terminal.py PIN COMMAND...: runs COMMAND on a terminal of its own and types PIN at every question for one: it names a
+PIN or password and ends in a colon.
 Prints what appeared on the terminal, then 'prompts: N'; exits with COMMAND's status. Gives up after 30 seconds."""
-import os, pty, select, sys, time
+import os, pty, re, select, sys, time
+
+PROMPT = re.compile(rb"(pin|pass ?phrase|password)[^\r\n]*: ?$", re.I)
 
 pin, command = sys.argv[1], sys.argv[2:]
 pid, fd = pty.fork()
@@ -21,7 +24,7 @@ while time.time() < end:
         break
     shown += data
     fresh += data
-    if fresh.rstrip(b"\r\n").endswith(b": ") or fresh.endswith(b":"):
+    if PROMPT.search(fresh):
         prompts += 1
         fresh = b""
         time.sleep(0.05)

@@ -34,6 +34,9 @@ struct slot {
 	void *answer_arg;
 	size_t max_data; /* 0: no limit */
 	bool chokes;
+	const struct vreaders_pad *pad;
+	unsigned pad_uses;
+	bool pad_canceled;
 };
 
 struct vreaders {
@@ -351,8 +354,134 @@ op_max_data(void *conn)
 	return max != 0 ? max : 65536;
 }
 
+/* --- the PIN pad --- */
+
+#define PAD_VERIFY 0x06
+#define PAD_MODIFY 0x07
+
+static uint32_t
+op_features(void *conn)
+{
+	struct conn *c = conn;
+
+	return c->v->slot[c->i].pad != NULL ? 1u << PAD_VERIFY | 1u << PAD_MODIFY : 0;
+}
+
+static uint32_t
+number(const uint8_t *p, size_t n)
+{
+	uint16_t two;
+	uint32_t four;
+
+	memcpy(&two, p, sizeof two);
+	if (n == 2)
+		return two;
+	memcpy(&four, p, sizeof four);
+	return four;
+}
+
+/* A PIN of the right length, as typed, into its eight bytes. */
+static bool
+type(uint8_t *field, const char *pin)
+{
+	size_t n = pin != NULL ? strlen(pin) : 0;
+
+	if (n < 6 || n > 8)
+		return false;
+	memset(field, 0xFF, 8);
+	memcpy(field, pin, n);
+	return true;
+}
+
+static uint16_t
+typed_verify(const struct vreaders_pad *pad, struct span in, uint8_t cmd[32], size_t *n)
+{
+	static const uint8_t want[] = { 0x82, 0x08, 0x00 };
+	const uint8_t *p = in.p;
+
+	if (in.n != 19 + 13 || p[0] == 0 || memcmp(p + 2, want, 3) != 0 || number(p + 5, 2) != 0x0608 || p[7] != 2 ||
+	    number(p + 15, 4) != 13 || p[23] != 8)
+		return 0x6B80;
+	memcpy(cmd, p + 19, *n = 13);
+	return type(cmd + 5, pad->typed[0]) ? 0 : 0x6403;
+}
+
+static uint16_t
+typed_modify(const struct vreaders_pad *pad, struct span in, uint8_t cmd[32], size_t *n)
+{
+	static const uint8_t want[] = { 0x82, 0x08, 0x00, 0x00, 0x08 };
+	const uint8_t *p = in.p;
+	const char *const *next = pad->typed;
+
+	if (in.n != 24 + 21 || p[0] == 0 || memcmp(p + 2, want, 5) != 0 || number(p + 7, 2) != 0x0608 || p[10] != 2 ||
+	    (p[9] != 1 && p[9] != 3) || number(p + 20, 4) != 21 || p[28] != 16)
+		return 0x6B80;
+	memcpy(cmd, p + 24, *n = 21);
+	if (p[9] == 3 && !type(cmd + 5, *next++))
+		return 0x6403;
+	if (!type(cmd + 13, next[0]))
+		return 0x6403;
+	return next[1] != NULL && strcmp(next[0], next[1]) == 0 ? 0 : 0x6402;
+}
+
+/* Somebody types, or presses the cancel key; the other readers go on meanwhile. */
+static uint16_t
+typing(struct vreaders *v, struct slot *s)
+{
+	struct timespec until = after((int)s->pad->delay_ms);
+	int rv = 0;
+
+	s->pad_canceled = false;
+	s->pad_uses++;
+	while (s->pad->delay_ms > 0 && !s->pad_canceled && is_in(s) && rv == 0)
+		rv = pthread_cond_timedwait(&v->changed, &v->lock, &until);
+	return s->pad_canceled ? 0x6401 : s->pad->sw;
+}
+
+static enum err
+op_control(void *conn, unsigned feature, struct span in, struct wbuf *rsp, bool *reset)
+{
+	struct conn *c = conn;
+	struct slot *s = &c->v->slot[c->i];
+	uint8_t cmd[32];
+	size_t n = 0;
+	uint16_t sw;
+	enum err e = E_OK;
+
+	*reset = false;
+	pthread_mutex_lock(&c->v->lock);
+	if (s->owner != c || s->pad == NULL) {
+		e = err_set(E_INTERNAL, "%s: a PIN pad outside of a transaction", s->name);
+		goto out;
+	}
+	if ((sw = typing(c->v, s)) == 0)
+		sw = feature == PAD_VERIFY ? typed_verify(s->pad, in, cmd, &n) : typed_modify(s->pad, in, cmd, &n);
+	if (!is_in(s)) {
+		e = err_set(E_CARDGONE, "%s: the card was pulled out", s->name);
+	} else if (sw != 0) {
+		wbuf_be16(rsp, sw);
+	} else {
+		s->count++;
+		e = deliver(s, span_of(cmd, n), rsp);
+	}
+out:
+	pthread_mutex_unlock(&c->v->lock);
+	return e;
+}
+
+static void
+op_interrupt(void *conn)
+{
+	struct conn *c = conn;
+
+	pthread_mutex_lock(&c->v->lock);
+	c->v->slot[c->i].pad_canceled = true;
+	changed(c->v);
+	pthread_mutex_unlock(&c->v->lock);
+}
+
 static const struct reader_ops ops = { op_list, op_wait, op_cancel, op_connect, op_disconnect, op_begin, op_end,
-	op_transmit, op_atr, op_forget, op_max_data };
+	op_transmit, op_atr, op_forget, op_max_data, op_features, op_control, op_interrupt };
 
 /* --- the caller's side --- */
 
@@ -475,6 +604,20 @@ vreaders_plan(struct vreaders *v, size_t i, unsigned n, enum vreaders_event what
 	v->slot[i].plan_at = n;
 	v->slot[i].fired = false;
 	pthread_mutex_unlock(&v->lock);
+}
+
+void
+vreaders_pad_set(struct vreaders *v, size_t i, const struct vreaders_pad *pad)
+{
+	pthread_mutex_lock(&v->lock);
+	v->slot[i].pad = pad;
+	pthread_mutex_unlock(&v->lock);
+}
+
+unsigned
+vreaders_pad_uses(struct vreaders *v, size_t i)
+{
+	return v->slot[i].pad_uses;
 }
 
 void

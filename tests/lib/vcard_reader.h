@@ -44,6 +44,18 @@ enum vreaders_event {
 	VREADERS_REPLUG	  /* out and in again */
 };
 void vreaders_plan(struct vreaders *v, size_t i, unsigned n, enum vreaders_event what);
+/*
+ * A PIN pad on the reader (PC/SC part 10), and somebody who types: what he types in order, after delay_ms; or the
+ * reader's own status word instead, unless 0. Anything but PIV's structure (SP 800-73-5 part 2, 2.4.3) is answered with
+ * 6B80. NULL: no pad.
+ */
+struct vreaders_pad {
+	const char *typed[3];
+	uint16_t sw;
+	unsigned delay_ms;
+};
+void vreaders_pad_set(struct vreaders *v, size_t i, const struct vreaders_pad *pad);
+unsigned vreaders_pad_uses(struct vreaders *v, size_t i); /* how often somebody was to type */
 /* An answer other than the card's: called for every command; return true when *rsp (empty, bounded) was filled. */
 typedef bool vreaders_answer(void *arg, struct span cmd, struct wbuf *rsp);
 void vreaders_answer_set(struct vreaders *v, size_t i, vreaders_answer *fn, void *arg);
