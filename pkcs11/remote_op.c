@@ -284,6 +284,7 @@ remote_key_use(struct p11_session *s, struct p11_op *op, enum piv_op what, struc
 	WBUF_AUTO result;
 	CK_RV rv;
 
+	wbuf_init(&result, BLOCK_MAX);
 	if (op->cred->remote->key == CK_INVALID_HANDLE)
 		return CKR_USER_NOT_LOGGED_IN;
 	if (what == PIV_OP_DERIVE)
@@ -292,7 +293,6 @@ remote_key_use(struct p11_session *s, struct p11_op *op, enum piv_op what, struc
 		return CKR_GENERAL_ERROR;
 	if (op->mech->scheme == SCHEME_ECDSA && in.n > k)
 		(void)span_sub(in, 0, k, &in);
-	wbuf_init(&result, BLOCK_MAX);
 	if ((rv = block(s, op, in, true, &result)) != CKR_OK)
 		return rv;
 	if (result.bad || (piv_alg_is_rsa(op->cred->alg) ? result.n > k : result.n != 2 * k))
