@@ -42,11 +42,3 @@ proto_issued_free(struct proto_issued *i)
 	sk_X509_pop_free(i->certs, X509_free);
 	memset(i, 0, sizeof *i);
 }
-
-void
-proto_keygen_free(struct proto_keygen *k)
-{
-	sk_X509_pop_free(k->certs, X509_free);
-	secret_free(&k->key);
-	memset(k, 0, sizeof *k);
-}

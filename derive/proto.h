@@ -6,7 +6,6 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
-#include "base/secret.h"
 #include "derive/http.h"
 #include "derive/role.h"
 
@@ -60,13 +59,6 @@ struct proto_issued {
 };
 void proto_issued_free(struct proto_issued *i);
 
-/* A key pair that the issuer generated, for encryption with escrow only. */
-struct proto_keygen {
-	STACK_OF(X509) * certs;
-	struct secret *key; /* DER PrivateKeyInfo */
-};
-void proto_keygen_free(struct proto_keygen *k);
-
 struct proto_conn;
 
 struct proto {
@@ -84,8 +76,6 @@ struct proto {
 	enum err (*enrol)(struct proto_conn *c, const struct proto_request *rq, struct proto_issued *out) MUST_CHECK;
 	/* Ask for the revocation of a certificate, with a reason of RFC 5280, 5.3.1. NULL: not in this protocol. */
 	enum err (*revoke)(struct proto_conn *c, X509 *cert, int reason) MUST_CHECK;
-	/* The issuer generates the key and keeps a copy. NULL: not in this protocol. */
-	enum err (*keygen)(struct proto_conn *c, const struct proto_request *rq, struct proto_keygen *out) MUST_CHECK;
 	/* Has the issuer seen a proof of who asks: the identity's signature, or the secret? */
 	bool (*authenticated)(struct proto_conn *c);
 	const char *(*server)(struct proto_conn *c);

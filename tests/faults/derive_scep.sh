@@ -7,7 +7,7 @@
 derive_inside "--alg p256"
 . tests/lib/shell.sh
 AGENCY=$DERIVE_DIR/agency
-ISSUER=http://127.0.0.1:8080/cgi-bin/pkiclient.exe
+export ISSUER=http://127.0.0.1:8080/cgi-bin/pkiclient.exe
 SERVER=127.0.0.1:8080
 at_end server_stop
 echo chal-4711 >"$TMP/challenge"

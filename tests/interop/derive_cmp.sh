@@ -12,7 +12,7 @@ derive_inside "--alg p256" "--alg rsa2048"
 . tests/lib/shell.sh
 at_end mock_stop
 AGENCY=$DERIVE_DIR/agency
-ISSUER=http://127.0.0.1:8086/pkix/
+export ISSUER=http://127.0.0.1:8086/pkix/
 echo insta-4711 >"$TMP/secret"
 export PROTOCOL=cmp
 

@@ -8,7 +8,7 @@ derive_inside "--alg p256" "--alg rsa2048"
 . tests/lib/shell.sh
 at_end apache_stop
 AGENCY=$DERIVE_DIR/agency
-ISSUER=https://localhost:10443
+export ISSUER=https://localhost:10443
 HERE=$TMP/www RUN=$TMP/run PORT=10443
 export HERE RUN PORT
 # the workers are nobody when this is root: they get copies in a place that they can reach

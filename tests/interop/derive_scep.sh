@@ -9,7 +9,7 @@ derive_inside "--alg p256"
 . tests/lib/shell.sh
 at_end scepd_stop
 AGENCY=$DERIVE_DIR/agency
-ISSUER=http://127.0.0.1:8080/scep
+export ISSUER=http://127.0.0.1:8080/scep
 echo chal-4711 >"$TMP/challenge"
 echo wrong >"$TMP/wrong"
 if ! tests/interop/scepd/build "$TMP/scepd" >"$TMP/go.log" 2>&1; then
