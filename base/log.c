@@ -14,7 +14,8 @@
 
 #include "base/log.h"
 
-#define LINE_MAX_LEN 2048
+#define LINE_MAX_LEN  2048
+#define LINE_LONG_LEN (300 * 1024) /* an APDU of extended length in hex, twice */
 
 static const char *const level_names[] = { "off", "error", "warn", "info", "debug", "trace" };
 
@@ -57,13 +58,28 @@ log_on(enum log_level level)
 	return level <= wanted;
 }
 
+/* One line, whatever was in the texts that it is made of; there is room for the end. */
+static void
+line_end(char *line)
+{
+	size_t n = strlen(line);
+
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7F)
+			line[i] = '?';
+	line[n++] = '\n';
+	if (write(sink, line, n) < 0)
+		return; /* nowhere to complain */
+}
+
 void
 log_at(enum log_level level, const char *event, const char *fmt, ...)
 {
-	char line[LINE_MAX_LEN];
+	char line[LINE_MAX_LEN], *longer;
 	struct timespec now;
 	struct tm tm;
 	size_t n;
+	int need;
 	va_list ap;
 
 	if (!log_on(level))
@@ -74,10 +90,17 @@ log_at(enum log_level level, const char *event, const char *fmt, ...)
 	n += (size_t)snprintf(line + n, sizeof line - n, ".%03ldZ pid=%ld level=%s event=%s ", now.tv_nsec / 1000000,
 	    (long)getpid(), level_names[level], event);
 	va_start(ap, fmt);
-	vsnprintf(line + n, sizeof line - n - 1, fmt, ap);
+	need = vsnprintf(line + n, sizeof line - n - 1, fmt, ap);
 	va_end(ap);
-	n = strlen(line);
-	line[n++] = '\n';
-	if (write(sink, line, n) < 0)
-		return; /* nowhere to complain */
+	if (need < (int)(sizeof line - n - 1) || need > LINE_LONG_LEN ||
+	    (longer = malloc(n + (size_t)need + 2)) == NULL) {
+		line_end(line);
+		return;
+	}
+	memcpy(longer, line, n);
+	va_start(ap, fmt);
+	vsnprintf(longer + n, (size_t)need + 1, fmt, ap);
+	va_end(ap);
+	line_end(longer);
+	free(longer);
 }

@@ -38,11 +38,13 @@ int cmd_verify(int argc, char **argv);
 int cmd_encrypt(int argc, char **argv);
 int cmd_decrypt(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_replay(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 
 extern const char help_doctor[], help_status[], help_derive[], help_sign[], help_verify[], help_encrypt[],
     help_decrypt[];
+extern const char help_replay[];
 
 int cli_exit(enum err e);
 /* "dpiv VERB: <err_msg()>" on standard error; returns cli_exit(e). The usual end of a verb: return cli_fail(e); prints

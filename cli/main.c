@@ -27,6 +27,7 @@ const struct cli_verb cli_verbs[] = {
 	{ "encrypt", "encrypt a message or file for recipients", cmd_encrypt, help_encrypt },
 	{ "decrypt", "decrypt a message or file with whichever token can", cmd_decrypt, help_decrypt },
 	{ "doctor", "find out why something does not work, and what to do", cmd_doctor, help_doctor },
+	{ "replay", "play a recorded trace as a card, for a command", cmd_replay, help_replay },
 	{ "version", "print the version", cmd_version, help_version },
 	{ "help", "explain a verb, with examples", cmd_help, help_help },
 	{ NULL, NULL, NULL, NULL },

@@ -6,51 +6,16 @@
  *
  * Bounds: the answer's total length by out->max, the number of empty answers to GET RESPONSE by EMPTY_MAX, repeats
  * after a wrong Le by one. So a hostile card can neither overflow nor hang the caller.
- *
- * The trace (DPIV_LOG=trace) can be posted by a user: what may be shown is listed row by row in trace_rows[], and
- * whatever is not listed there shows lengths and status words alone. VERIFY, CHANGE REFERENCE DATA, RESET RETRY
- * COUNTER, GENERAL AUTHENTICATE and their answers have no row, and answers are shown for SELECT only.
  */
 #include "base/log.h"
-#include "base/text.h"
 #include "hw/apdu.h"
+#include "hw/trace.h"
 
 #define INS_GET_RESPONSE 0xC0
 #define CLA_CHAIN	 0x10
 #define SHORT_ANSWER	 (256 + 2)
 #define EXTENDED_ANSWER	 (65536 + 2)
 #define EMPTY_MAX	 2
-
-/* --- trace --- */
-
-static const struct {
-	uint8_t ins;
-	bool command, answer; /* may be shown */
-} trace_rows[] = {
-	{ 0xA4, true, true },  /* SELECT: AID, application property template */
-	{ 0xCB, true, false }, /* GET DATA: tag list */
-	{ 0x47, true, false }, /* GENERATE ASYMMETRIC KEY PAIR: mechanism */
-};
-
-static void
-trace(const struct apdu *a, struct span data, uint8_t cla, struct span answer, uint16_t sw)
-{
-	char cmd[2 * APDU_CHUNK + 1] = "", rsp[2 * 64 + 1] = "";
-	size_t i;
-
-	if (!log_on(LOG_TRACE))
-		return;
-	for (i = 0; i < sizeof trace_rows / sizeof trace_rows[0]; i++) {
-		if (trace_rows[i].ins != a->ins)
-			continue;
-		if (trace_rows[i].command)
-			text_hex(data, cmd, sizeof cmd);
-		if (trace_rows[i].answer)
-			text_hex(answer, rsp, sizeof rsp);
-	}
-	log_trace("apdu", "cla=%02X ins=%02X p1=%02X p2=%02X lc=%zu data=%s answer=%zu data=%s sw=%04X", cla, a->ins,
-	    a->p1, a->p2, data.n, cmd, answer.n, rsp, sw);
-}
 
 /* --- one APDU --- */
 
@@ -80,7 +45,7 @@ exchange(
 	answer = wbuf_view(&rsp);
 	if (!span_take(&answer, answer.n - 2, &body) || !span_be16(&answer, sw))
 		return err_set(E_PROTO, "%s: short answer", link->name);
-	trace(a, data, cmd->p[0], body, *sw);
+	trace_apdu(link, link->whole != NULL ? link->whole : a, a, cmd->p[0], data, body, *sw);
 	if (out == NULL)
 		return E_OK;
 	wbuf_span(out, body);
@@ -140,7 +105,6 @@ send_one(struct apdu_link *link, const struct apdu *a, uint8_t cla, struct span 
 static enum err
 fetch(struct apdu_link *link, const struct apdu *a, struct wbuf *out, size_t start, uint16_t *sw)
 {
-	/* The answer belongs to a's instruction: the trace must not show it as if it were harmless. */
 	struct apdu get = { .cla = a->cla & (uint8_t)~CLA_CHAIN, .ins = INS_GET_RESPONSE };
 	unsigned empty = 0;
 	enum err e;
@@ -231,6 +195,10 @@ apdu_send(struct apdu_link *link, const struct apdu *a, struct wbuf *out, uint16
 		out = &dropped;
 	start = out->n;
 	*sw = 0;
+	link->whole = a;
 	e = is_extended(link, a) ? send_extended(link, a, out, sw) : send_short(link, a, out, sw);
-	return e == E_OK ? fetch(link, a, out, start, sw) : e;
+	if (e == E_OK)
+		e = fetch(link, a, out, start, sw);
+	link->whole = NULL;
+	return e;
 }

@@ -19,11 +19,13 @@
 struct apdu_link {
 	const struct reader_ops *ops;
 	void *conn;
-	const char *name; /* of the reader, for sentences */
-	bool extended;	  /* the card takes extended length; off unless somebody knows that it does */
-	size_t max_data;  /* with it: data bytes that the reader lets through in one command or answer; 0: 65536 */
-	bool unheard;	  /* set, and extended cleared, when the reader failed on an extended command */
-	bool reset;	  /* set, never cleared, when the card was reset under our feet */
+	const char *name;	  /* of the reader, for sentences */
+	const char *reader;	  /* for the trace; NULL */
+	const struct apdu *whole; /* that is being sent, for the trace */
+	bool extended;		  /* the card takes extended length; off unless somebody knows that it does */
+	size_t max_data; /* with it: data bytes that the reader lets through in one command or answer; 0: 65536 */
+	bool unheard;	 /* set, and extended cleared, when the reader failed on an extended command */
+	bool reset;	 /* set, never cleared, when the card was reset under our feet */
 };
 
 struct apdu {

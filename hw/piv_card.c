@@ -20,6 +20,7 @@
 
 #include "base/log.h"
 #include "hw/piv_int.h"
+#include "hw/trace.h"
 
 #define RECOVERY_TRIES 2 /* a reset may also fall into the recovery */
 
@@ -368,6 +369,7 @@ open_application(struct piv_card *card)
 	atr = card->link.ops->atr(card->link.conn);
 	card->id.atr_len = atr.n < sizeof card->id.atr ? atr.n : sizeof card->id.atr;
 	memcpy(card->id.atr, atr.p, card->id.atr_len);
+	trace_atr(card->reader, atr);
 	if (e == E_OK)
 		piv_extended_use(card, false);
 	card->stay = card->guest; /* the PIV application is selected already, or was never left */
@@ -414,6 +416,7 @@ card_open(const struct readers *readers, const char *reader, bool guest, struct 
 	snprintf(card->name, sizeof card->name, "%s", reader);
 	card->link.ops = readers->ops;
 	card->link.name = card->name;
+	card->link.reader = card->reader;
 	card->user_ref = card->primary = card->pin_ref = PIV_PIN_APP;
 	if ((e = look(card, &present, &card->event)) == E_OK)
 		e = readers->ops->connect(readers->ctx, reader, &card->link.conn);

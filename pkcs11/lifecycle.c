@@ -20,6 +20,7 @@
 
 #include "base/log.h"
 #include "hw/crypto.h"
+#include "hw/replay.h"
 #include "pkcs11/ask.h"
 #include "pkcs11/p11.h"
 #include "pkcs11/remote.h"
@@ -37,9 +38,25 @@ p11_readers_override(const struct readers *readers)
 	injected = readers != NULL ? *readers : (struct readers){ NULL, NULL };
 }
 
+/* DPIV_REPLAY: a trace instead of readers, for as long as the process lives; one that cannot be read is no reader at
+ * all, not the real ones. */
+static enum err
+replay_begin(void)
+{
+	const char *path = secure_getenv("DPIV_REPLAY");
+
+	if (path == NULL || injected.ops != NULL)
+		return E_OK;
+	return replay_open(path, &injected);
+}
+
 enum err
 p11_readers_open(struct readers *out)
 {
+	enum err e;
+
+	if ((e = replay_begin()) != E_OK)
+		return e;
 	if (injected.ops == NULL)
 		return pcsc_open(out);
 	*out = injected;

@@ -278,7 +278,11 @@ slot_list(struct p11_module *m, CK_BBOOL present, CK_SLOT_ID *list, CK_ULONG *n)
 		remote_peek(m->remote[i]);
 	mutex_lock(&m->table);
 	for (size_t i = 0; i < m->n_slots; i++)
-		slot_count(m->slot[i], present, list, *n, &count);
+		if (!m->slot[i]->second)
+			slot_count(m->slot[i], present, list, *n, &count);
+	for (size_t i = 0; i < m->n_slots; i++)
+		if (m->slot[i]->second)
+			slot_count(m->slot[i], present, list, *n, &count);
 	mutex_unlock(&m->table);
 	for (size_t i = 0; i < m->n_remote; i++)
 		slot_count(m->remote[i], present, list, *n, &count);
