@@ -36,6 +36,9 @@ static const struct conf_key dpiv_table[] = {
 	{ "module", "last_try", 'b', "no", "send a PIN although it is the last try and the program was not shown so" },
 	{ "module", "management_key_file", 'p', NULL,
 	    "a file with the management key in hexadecimal digits, with which a user who is logged in may write" },
+	{ "module", "content_signer", 'p', NULL,
+	    "a PEM file with the key and certificate that sign the Security Object when something on the card was "
+	    "written" },
 	{ "module", "attestations", 'b', "no", "list the card's attestation certificates with its others" },
 	{ "module", "derived_aid", 'b', "yes",
 	    "look for a derived PIV application (SP 800-157) where there is no PIV application" },

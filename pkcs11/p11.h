@@ -552,6 +552,8 @@ void cred_changed(struct p11_slot *slot, struct p11_cred *c);
 CK_RV write_certificate(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out);
 /* One of the card's data objects, with what depends on it; empty: emptied. */
 CK_RV data_put(struct p11_slot *slot, struct p11_data *d, struct span value);
+/* secobj.c: after that, the Security Object. */
+CK_RV secobj_follow(struct p11_slot *slot, const struct p11_data *d, struct span value);
 CK_RV write_data(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out);
 /* Another value for a certificate or data object, which keeps its handle. */
 CK_RV write_value(struct p11_session *s, struct p11_object *o, struct span value);

@@ -206,6 +206,7 @@ CK_RV
 data_put(struct p11_slot *slot, struct p11_data *d, struct span value)
 {
 	enum err e = piv_object_put(slot->token->card, d->row->tag, value);
+	CK_RV rv;
 
 	if (e != E_OK)
 		return token_result(slot, e);
@@ -214,7 +215,9 @@ data_put(struct p11_slot *slot, struct p11_data *d, struct span value)
 	data_clear(d, DATA_UNKNOWN);
 	data_changed(slot->token, d);
 	log_info("written", "slot=%lu object=\"%s\"", slot->id, d->row->label);
-	return data_compare(slot, d, value);
+	if ((rv = data_compare(slot, d, value)) != CKR_OK)
+		return rv;
+	return secobj_follow(slot, d, value);
 }
 
 CK_RV

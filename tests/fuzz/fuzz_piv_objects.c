@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Data objects as a card may answer them: CHUID (whole and first block), Discovery, Key History, certificate containers
- * with their decompression, the keys in certificates, and metadata. The first byte chooses. */
+ * with their decompression, the keys in certificates, metadata, the Security Object. The first byte chooses. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "hw/piv_int.h"
+#include "hw/piv_secobj.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -99,7 +100,17 @@ history_again(struct span in)
 		abort();
 }
 
-static void (*const parsers[])(struct span) = { chuid, discovery, history, cert, object, metadata, history_again };
+static void
+security(struct span in)
+{
+	bool covered, same;
+
+	if (piv_secobj_check(in, PIV_OBJ_HISTORY, in, &covered, &same) == E_OK && same && !covered)
+		abort();
+}
+
+static void (*const parsers[])(
+    struct span) = { chuid, discovery, history, cert, object, metadata, history_again, security };
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
