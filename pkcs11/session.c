@@ -65,6 +65,15 @@ session_exit(struct p11_session *s, CK_RV rv)
 	return module_leave(m, rv);
 }
 
+/* The card is out: any error ends an operation (PKCS#11 2.40, 5.2), and this one comes before op.c sees the call. */
+static void
+session_ops_lost(struct p11_session *s)
+{
+	for (int k = 0; k < OP_KINDS; k++)
+		if (s->op[k].cred != NULL)
+			op_end(&s->op[k]);
+}
+
 CK_RV
 p11_enter(const char *where, CK_SESSION_HANDLE h, enum p11_need need, struct p11_session **out)
 {
@@ -83,8 +92,8 @@ p11_enter(const char *where, CK_SESSION_HANDLE h, enum p11_need need, struct p11
 	s->slot->where = where;
 	if (s->closed)
 		rv = CKR_SESSION_HANDLE_INVALID;
-	else if (need == NEED_TOKEN)
-		rv = token_check(s->slot);
+	else if (need == NEED_TOKEN && (rv = token_check(s->slot)) != CKR_OK)
+		session_ops_lost(s);
 	if (rv != CKR_OK)
 		return session_exit(s, rv);
 	*out = s;

@@ -66,6 +66,29 @@ pulled_while_signing(void **state)
 	assert_int_equal(n, 2); /* the reader's, and that of a derived application */
 }
 
+/* Pulled between C_SignInit and C_Sign: the error ended the operation. */
+static void
+pulled_within_an_operation(void **state)
+{
+	CK_MECHANISM m = { CKM_ECDSA, NULL, 0 };
+	CK_BYTE digest[32] = { 1 }, sig[64];
+	CK_ULONG n = sizeof sig;
+	CK_OBJECT_HANDLE key;
+	CK_SESSION_HANDLE h;
+
+	(void)state;
+	h = ready(&key);
+	assert_rv_ok(C_SignInit(h, &m, key));
+	vreaders_remove(p11_readers(), 0);
+	assert_false(present());
+	assert_rv(C_Sign(h, digest, sizeof digest, sig, &n), CKR_DEVICE_REMOVED);
+	vreaders_insert(p11_readers(), 0, NULL);
+	assert_true(present());
+	assert_rv_ok(p11_login(h, CKU_USER, PIN));
+	assert_rv(C_Sign(h, digest, sizeof digest, sig, &n), CKR_OPERATION_NOT_INITIALIZED);
+	assert_rv_ok(sign(h, key));
+}
+
 static void
 put_back_with_a_new_session(void **state)
 {
@@ -273,6 +296,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(pulled_while_signing, p11_teardown),
+		cmocka_unit_test_teardown(pulled_within_an_operation, p11_teardown),
 		cmocka_unit_test_teardown(put_back_with_a_new_session, p11_teardown),
 		cmocka_unit_test_teardown(put_back_in_the_old_session, p11_teardown),
 		cmocka_unit_test_teardown(another_card_ends_the_sessions, p11_teardown),
