@@ -69,6 +69,7 @@ test_src   := $(sort $(wildcard tests/unit/test_*.c))
 testlib_src := $(sort $(wildcard tests/lib/*.c))
 fuzz_src   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 bench_src  := $(sort $(wildcard tests/bench/*.c))
+conform_src := $(sort $(wildcard tests/p11/*.c))
 
 # V=1 shows the commands.
 Q := $(if $(V),,@)
@@ -147,6 +148,11 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(base_a)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(base_a) $(call pc_libs,$(PKGS_all)) -lpthread -ldl
+
+# The rules of PKCS#11, asked of any module: nothing of dpiv is in it.
+$(BUILD)/p11-conform: $(call obj,$(conform_src))
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpthread -ldl
 
 $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(p11_a) $(issuer_a) $(cli_a) $(derive_a) $(hw_a) $(base_a) $(vcard_a)
 	@mkdir -p $(@D)

@@ -21,6 +21,16 @@ C_GetSessionInfo(CK_SESSION_HANDLE h, CK_SESSION_INFO_PTR info)
 }
 
 CK_RV
+C_GetOperationState(CK_SESSION_HANDLE h, CK_BYTE_PTR out, CK_ULONG_PTR n)
+{
+	struct p11_session *s;
+	CK_RV rv = p11_enter(__func__, h, NEED_SESSION, &s);
+
+	(void)out;
+	return p11_leave(s, rv != CKR_OK ? rv : session_state(s, n));
+}
+
+CK_RV
 C_Login(CK_SESSION_HANDLE h, CK_USER_TYPE user, CK_UTF8CHAR_PTR pin, CK_ULONG n)
 {
 	struct p11_session *s;

@@ -265,6 +265,10 @@ op_check(const struct p11_op *op, enum op_phase phase, const CK_BYTE *in, CK_ULO
 
 	if ((in == NULL && n != 0) || (writes && len == NULL))
 		return CKR_ARGUMENTS_BAD;
+	/* A digest of which the one-call form told the length is that form's to finish. Of other kinds some programs
+	 * ask the length this way and go on in parts. */
+	if (op->one && op->kind == OP_DIGEST && phase != OP_ONE)
+		return CKR_OPERATION_ACTIVE;
 	return phase == OP_ONE && op->updated ? CKR_OPERATION_ACTIVE : CKR_OK;
 }
 
@@ -309,6 +313,7 @@ op_run(struct p11_session *s, enum op_kind kind, enum op_phase phase, const CK_B
 	if (len != NULL && (out == NULL || *len < bound) && (out == NULL ? phase != OP_UPDATE || bound > 0 : true)) {
 		rv = out == NULL ? CKR_OK : CKR_BUFFER_TOO_SMALL;
 		*len = bound;
+		op->one = op->one || phase == OP_ONE;
 		return rv;
 	}
 	if (phase != OP_UPDATE && op->always_auth && !op->context_login && (rv = ask_for_operation(s, op)) != CKR_OK) {

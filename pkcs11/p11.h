@@ -190,6 +190,7 @@ enum op_kind { OP_DIGEST, OP_SIGN, OP_VERIFY, OP_ENCRYPT, OP_DECRYPT, OP_KINDS }
 /* An operation of a session: active from its C_...Init to its end. See op.c. */
 struct p11_op {
 	bool active, updated;
+	bool one; /* its length was asked of the one-call form */
 	enum op_kind kind;
 	const struct mech *mech;
 	struct mech_params params;
@@ -325,6 +326,7 @@ CK_RV session_open(struct p11_slot *slot, CK_FLAGS flags, CK_SESSION_HANDLE *out
 CK_RV session_close(struct p11_session *s);
 void slot_sessions_close(struct p11_slot *slot); /* slot lock held */
 CK_RV session_info(struct p11_session *s, CK_SESSION_INFO *info);
+CK_RV session_state(struct p11_session *s, const CK_ULONG *n);
 CK_RV session_cancel(struct p11_session *s, CK_FLAGS flags);
 /* Before a call that ends sessions takes the slot's lock: end the waiting for the user of another thread's call. */
 void session_interrupt(CK_SESSION_HANDLE h);

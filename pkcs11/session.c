@@ -321,6 +321,18 @@ session_info(struct p11_session *s, CK_SESSION_INFO *info)
 	return CKR_OK;
 }
 
+/* PKCS#11 2.40, 5.6, C_GetOperationState: there is nothing to save, or it cannot be. */
+CK_RV
+session_state(struct p11_session *s, const CK_ULONG *n)
+{
+	if (n == NULL)
+		return CKR_ARGUMENTS_BAD;
+	for (int k = 0; k < OP_KINDS; k++)
+		if (s->op[k].active)
+			return CKR_STATE_UNSAVEABLE;
+	return s->find.active ? CKR_STATE_UNSAVEABLE : CKR_OPERATION_NOT_INITIALIZED;
+}
+
 CK_RV
 session_cancel(struct p11_session *s, CK_FLAGS flags)
 {
