@@ -27,6 +27,7 @@ struct conform {
 	CK_SLOT_ID slot;    /* of the token, once started */
 	const char *pin;    /* of the user; NULL: none was given */
 	const char *so_pin; /* NULL: none was given */
+	bool ec;	    /* sign with an elliptic-curve key, though there is an RSA one */
 	bool wrong_pins;    /* wrong ones may be entered */
 };
 extern struct conform T;

@@ -8,6 +8,9 @@
 
 #include "tests/p11/conform.h"
 
+static CK_ATTRIBUTE nothing;
+#define NONE &nothing /* a template without rows */
+
 static CK_OBJECT_HANDLE
 copy(CK_SESSION_HANDLE h, CK_OBJECT_HANDLE o, CK_ATTRIBUTE *t, CK_ULONG n)
 {
@@ -35,7 +38,7 @@ static void
 same(void)
 {
 	CK_SESSION_HANDLE h = rw();
-	CK_OBJECT_HANDLE o = data_new(h), c = copy(h, o, NULL, 0);
+	CK_OBJECT_HANDLE o = data_new(h), c = copy(h, o, NONE, 0);
 
 	HOLDS(number(h, c, CKA_CLASS) == CKO_DATA && !flag(h, c, CKA_TOKEN) && !flag(h, c, CKA_PRIVATE));
 	HOLDS(is(h, c, CKA_LABEL, "conform label") && is(h, c, CKA_APPLICATION, "conform"));
@@ -47,14 +50,14 @@ in_read_only(void)
 {
 	CK_SESSION_HANDLE h = ro();
 
-	copy(h, data_new(h), NULL, 0);
+	copy(h, data_new(h), NONE, 0);
 }
 
 static void
 independent(void)
 {
 	CK_SESSION_HANDLE h = rw();
-	CK_OBJECT_HANDLE o = data_new(h), c = copy(h, o, NULL, 0);
+	CK_OBJECT_HANDLE o = data_new(h), c = copy(h, o, NONE, 0);
 	CK_ATTRIBUTE t = ATTR_TEXT(CKA_LABEL, "new name");
 
 	OK(F->C_SetAttributeValue(h, o, &t, 1));
@@ -67,10 +70,25 @@ static void
 with_changes(void)
 {
 	CK_SESSION_HANDLE h = rw();
-	CK_ATTRIBUTE t[] = { ATTR_TEXT(CKA_VALUE, "other"), ATTR_TEXT(CKA_LABEL, "other label") };
-	CK_OBJECT_HANDLE o = data_new(h), c = copy(h, o, t, 2);
+	CK_ATTRIBUTE t = ATTR_TEXT(CKA_LABEL, "other label");
+	CK_OBJECT_HANDLE o = data_new(h), c = copy(h, o, &t, 1);
 
-	HOLDS(is(h, c, CKA_VALUE, "other") && is(h, c, CKA_LABEL, "other label"));
+	HOLDS(is(h, c, CKA_LABEL, "other label") && is(h, o, CKA_LABEL, "conform label"));
+}
+
+/* As with C_SetAttributeValue: as the token likes, but so it is then. */
+static void
+with_value(void)
+{
+	CK_SESSION_HANDLE h = rw();
+	CK_ATTRIBUTE t = ATTR_TEXT(CKA_VALUE, "other");
+	CK_OBJECT_HANDLE o = data_new(h), c = CK_INVALID_HANDLE;
+	CK_RV rv;
+
+	copy(h, o, NONE, 0);
+	rv = F->C_CopyObject(h, o, &t, 1, &c);
+	WANT(rv, CKR_OK, CKR_ATTRIBUTE_READ_ONLY);
+	HOLDS(rv != CKR_OK || is(h, c, CKA_VALUE, "other"));
 	HOLDS(is(h, o, CKA_VALUE, "\xDE\xAD\xBE\xEF"));
 }
 
@@ -81,8 +99,8 @@ found(void)
 	CK_OBJECT_HANDLE o = data_new(h);
 	CK_ATTRIBUTE t = ATTR_TEXT(CKA_APPLICATION, "conform");
 
-	copy(h, o, NULL, 0);
-	copy(h, o, NULL, 0);
+	copy(h, o, NONE, 0);
+	copy(h, o, NONE, 0);
 	HOLDS(count(h, &t, 1) == 3);
 }
 
@@ -94,7 +112,7 @@ fixed(void)
 	CK_ATTRIBUTE t = ATTR(CKA_CLASS, class);
 	CK_OBJECT_HANDLE o = data_new(h), c;
 
-	copy(h, o, NULL, 0);
+	copy(h, o, NONE, 0);
 	WANT(F->C_CopyObject(h, o, &t, 1, &c), CKR_ATTRIBUTE_READ_ONLY, CKR_TEMPLATE_INCONSISTENT);
 }
 
@@ -104,10 +122,10 @@ arguments(void)
 	CK_SESSION_HANDLE h = rw();
 	CK_OBJECT_HANDLE o = data_new(h), c;
 
-	copy(h, o, NULL, 0);
-	WANT(F->C_CopyObject(h, o, NULL, 0, NULL), CKR_ARGUMENTS_BAD);
+	copy(h, o, NONE, 0);
+	WANT(F->C_CopyObject(h, o, NONE, 0, NULL), CKR_ARGUMENTS_BAD);
 	WANT(F->C_CopyObject(h, o, NULL, 1, &c), CKR_ARGUMENTS_BAD);
-	WANT(F->C_CopyObject(h, BAD_OBJECT, NULL, 0, &c), CKR_OBJECT_HANDLE_INVALID);
+	WANT(F->C_CopyObject(h, BAD_OBJECT, NONE, 0, &c), CKR_OBJECT_HANDLE_INVALID);
 }
 
 static void
@@ -117,8 +135,8 @@ not_copyable(void)
 	CK_ATTRIBUTE t = ATTR(CKA_COPYABLE, no);
 	CK_OBJECT_HANDLE o = data_with(h, &t, 1), c;
 
-	copy(h, data_new(h), NULL, 0);
-	WANT(F->C_CopyObject(h, o, NULL, 0, &c), CKR_ACTION_PROHIBITED);
+	copy(h, data_new(h), NONE, 0);
+	WANT(F->C_CopyObject(h, o, NONE, 0, &c), CKR_ACTION_PROHIBITED);
 }
 
 static void
@@ -128,7 +146,7 @@ to_private(void)
 	CK_ATTRIBUTE t = ATTR(CKA_PRIVATE, yes);
 	CK_OBJECT_HANDLE o = data_new(h), c;
 
-	copy(h, o, NULL, 0);
+	copy(h, o, NONE, 0);
 	WANT(F->C_CopyObject(h, o, &t, 1, &c), CKR_USER_NOT_LOGGED_IN);
 	login(h);
 	HOLDS(flag(h, copy(h, o, &t, 1), CKA_PRIVATE));
@@ -141,7 +159,7 @@ to_token_in_read_only(void)
 	CK_ATTRIBUTE t = ATTR(CKA_TOKEN, yes);
 	CK_OBJECT_HANDLE o = data_new(h), c;
 
-	copy(h, o, NULL, 0);
+	copy(h, o, NONE, 0);
 	WANT(F->C_CopyObject(h, o, &t, 1, &c), CKR_SESSION_READ_ONLY, CKR_TOKEN_WRITE_PROTECTED);
 }
 
@@ -153,7 +171,7 @@ sensitive(void)
 	CK_ATTRIBUTE hidden = ATTR(CKA_SENSITIVE, yes), open = ATTR(CKA_SENSITIVE, no);
 	CK_OBJECT_HANDLE o = secret_key(h, CKK_AES, &hidden, 1), c;
 
-	copy(h, o, NULL, 0);
+	copy(h, o, NONE, 0);
 	WANT(F->C_CopyObject(h, o, &open, 1, &c), CKR_ATTRIBUTE_READ_ONLY, CKR_TEMPLATE_INCONSISTENT);
 	o = copy(h, secret_key(h, CKK_AES, &open, 1), &hidden, 1);
 	HOLDS(flag(h, o, CKA_SENSITIVE));
@@ -163,7 +181,7 @@ static void
 key_works(void)
 {
 	CK_SESSION_HANDLE h = rw();
-	CK_OBJECT_HANDLE o = aes_key(h), c = copy(h, o, NULL, 0);
+	CK_OBJECT_HANDLE o = aes_key(h), c = copy(h, o, NONE, 0);
 	CK_MECHANISM m = MECH(CKM_AES_ECB);
 	CK_BYTE in[16] = { 1, 2, 3 }, a[16], b[16];
 	CK_ULONG n = sizeof a, k = sizeof b;
@@ -181,6 +199,7 @@ static const struct rule table[] = {
 	{ "C_CopyObject.read_only_session", in_read_only },
 	{ "C_CopyObject.independent", independent },
 	{ "C_CopyObject.with_changes", with_changes },
+	{ "C_CopyObject.with_value", with_value },
 	{ "C_CopyObject.found", found },
 	{ "C_CopyObject.fixed", fixed },
 	{ "C_CopyObject.arguments", arguments },

@@ -267,6 +267,7 @@ after_update(void)
 	OK(F->C_EncryptUpdate(a.h, plain, BLOCK, out, &n));
 	n = sizeof out;
 	WANT(F->C_Encrypt(a.h, plain, BLOCK, out, &n), CKR_OPERATION_ACTIVE);
+	a.h = open_session(0);
 	begin(&a, false);
 	OK(F->C_DecryptUpdate(a.h, plain, BLOCK, out, &n));
 	n = sizeof out;
@@ -294,9 +295,9 @@ init_twice(void)
 
 	begin(&a, true);
 	WANT(F->C_EncryptInit(a.h, &a.mech, a.key), CKR_OPERATION_ACTIVE);
-	begin(&a, false); /* beside the encryption */
-	WANT(F->C_DecryptInit(a.h, &a.mech, a.key), CKR_OPERATION_ACTIVE);
 	OK(F->C_Encrypt(a.h, plain, BLOCK, out, &n));
+	OK(F->C_DecryptInit(a.h, &a.mech, a.key));
+	WANT(F->C_DecryptInit(a.h, &a.mech, a.key), CKR_OPERATION_ACTIVE);
 	OK(F->C_Decrypt(a.h, out, n, out, &n)); /* in place */
 	HOLDS(n == BLOCK && memcmp(out, plain, BLOCK) == 0);
 }

@@ -260,7 +260,7 @@ asks_each_time(CK_SESSION_HANDLE h, CK_OBJECT_HANDLE o)
 	return F->C_GetAttributeValue(h, o, &a, 1) == CKR_OK && v == CK_TRUE;
 }
 
-/* The first private key of this type with this use; CK_UNAVAILABLE_INFORMATION: of any type. */
+/* The first private key of this type with this use. */
 static bool
 private_with(CK_SESSION_HANDLE h, CK_KEY_TYPE type, CK_ATTRIBUTE_TYPE use, CK_OBJECT_HANDLE *out)
 {
@@ -269,7 +269,7 @@ private_with(CK_SESSION_HANDLE h, CK_KEY_TYPE type, CK_ATTRIBUTE_TYPE use, CK_OB
 	CK_OBJECT_HANDLE list[32];
 	CK_ULONG n = 0;
 
-	OK(F->C_FindObjectsInit(h, t, type == CK_UNAVAILABLE_INFORMATION ? 2 : 3));
+	OK(F->C_FindObjectsInit(h, t, 3));
 	OK(F->C_FindObjects(h, list, N_OF(list), &n));
 	OK(F->C_FindObjectsFinal(h));
 	for (CK_ULONG i = 0; i < n; i++)
@@ -281,15 +281,18 @@ private_with(CK_SESSION_HANDLE h, CK_KEY_TYPE type, CK_ATTRIBUTE_TYPE use, CK_OB
 }
 
 static struct keypair
-key_for(CK_KEY_TYPE wanted, CK_ATTRIBUTE_TYPE use)
+key_for(CK_KEY_TYPE wanted, CK_KEY_TYPE other, CK_ATTRIBUTE_TYPE use)
 {
 	struct keypair k = { .h = rw() };
 	CK_KEY_TYPE type;
 
 	login(k.h);
-	if (!private_with(k.h, wanted, use, &k.priv))
+	if (private_with(k.h, wanted, use, &k.priv))
+		type = wanted;
+	else if (private_with(k.h, other, use, &k.priv))
+		type = other;
+	else
 		rule_na("the token has no private key for this");
-	type = number(k.h, k.priv, CKA_KEY_TYPE);
 	k.pub = public_of(k.h, k.priv);
 	k.plain = type == CKK_RSA ? CKM_RSA_PKCS : CKM_ECDSA;
 	k.hashed = type == CKK_RSA ? CKM_SHA256_RSA_PKCS : CKM_ECDSA_SHA256;
@@ -302,7 +305,7 @@ key_for(CK_KEY_TYPE wanted, CK_ATTRIBUTE_TYPE use)
 struct keypair
 sign_key(void)
 {
-	return key_for(CK_UNAVAILABLE_INFORMATION, CKA_SIGN);
+	return T.ec ? key_for(CKK_EC, CKK_RSA, CKA_SIGN) : key_for(CKK_RSA, CKK_EC, CKA_SIGN);
 }
 
 struct keypair
@@ -318,7 +321,7 @@ hash_sign_key(void)
 struct keypair
 decrypt_key(void)
 {
-	struct keypair k = key_for(CKK_RSA, CKA_DECRYPT);
+	struct keypair k = key_for(CKK_RSA, CKK_RSA, CKA_DECRYPT);
 
 	need_mech(CKM_RSA_PKCS, CKF_DECRYPT);
 	return k;
@@ -327,7 +330,7 @@ decrypt_key(void)
 struct keypair
 derive_key(void)
 {
-	struct keypair k = key_for(CKK_EC, CKA_DERIVE);
+	struct keypair k = key_for(CKK_EC, CKK_EC, CKA_DERIVE);
 
 	need_mech(CKM_ECDH1_DERIVE, CKF_DERIVE);
 	return k;

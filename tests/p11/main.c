@@ -3,7 +3,7 @@
  * p11-conform: asks a PKCS#11 module every rule in turn.
  *
  *	p11-conform --module FILE [--slot ID | --token LABEL] [--pin-file FILE] [--so-pin-file FILE] [--wrong-pins]
- *	            [--only PATTERN]... [--list]
+ *	            [--ec] [--only PATTERN]... [--list]
  *
  * One line a rule: "ok - NAME", "not ok - NAME" with what was seen, or "n/a - NAME: why" when this token cannot be
  *asked; that is no pass. Each rule has a process of its own, so that a crash or a hang is that rule's. Wrong PINs are
@@ -280,7 +280,7 @@ usage(void)
 {
 	fprintf(stderr,
 	    "usage: p11-conform --module FILE [--slot ID | --token LABEL] [--pin-file FILE]\n"
-	    "                   [--so-pin-file FILE] [--wrong-pins] [--only PATTERN]... [--list]\n");
+	    "                   [--so-pin-file FILE] [--wrong-pins] [--ec] [--only PATTERN]... [--list]\n");
 	exit(2);
 }
 
@@ -316,6 +316,8 @@ main(int argc, char **argv)
 			list = true;
 		else if (strcmp(argv[i], "--wrong-pins") == 0)
 			T.wrong_pins = true;
+		else if (strcmp(argv[i], "--ec") == 0)
+			T.ec = true;
 		else {
 			option(argv[i], argv[i + 1]);
 			i++;
