@@ -591,6 +591,8 @@ CK_RV op_start_hash(struct p11_module *m, struct p11_op *op, const char *name);
 /* --- sign.c, verify.c, decrypt.c, encrypt.c, digest.c, cipher.c: rows of op.c's table --- */
 
 CK_RV sign_final(struct p11_session *s, struct p11_op *op, struct wbuf *out);
+/* Can the scheme take so many bytes that were hashed outside? */
+bool sign_length_ok(const struct p11_op *op, size_t n);
 CK_RV verify_final(struct p11_session *s, struct p11_op *op, struct span sig);
 CK_RV decrypt_final(struct p11_session *s, struct p11_op *op, struct wbuf *out);
 CK_RV encrypt_final(struct p11_session *s, struct p11_op *op, struct wbuf *out);

@@ -161,6 +161,8 @@ remote_sign(struct p11_session *s, struct p11_op *op, const CK_BYTE *in, CK_ULON
 	CK_ULONG room = *len;
 	CK_RV rv;
 
+	if (op->mech->hash == NULL && !sign_length_ok(op, n)) /* other modules are not always so exact */
+		return CKR_DATA_LEN_RANGE;
 	if ((rv = prove(s, op)) != CKR_OK)
 		return rv;
 	remote_go(s);
@@ -215,6 +217,8 @@ remote_final(struct p11_session *s, struct p11_op *op, struct wbuf *out)
 {
 	bool fed = op->kind == OP_SIGN && op->mech->hash != NULL;
 
+	if (op->kind == OP_SIGN && !fed && !sign_length_ok(op, op->data.n))
+		return CKR_DATA_LEN_RANGE;
 	return block(s, op, wbuf_view(&op->data), !fed, out);
 }
 

@@ -52,9 +52,8 @@ pad_by_scheme(const struct p11_op *op, struct span tbs, struct wbuf *block)
 	}
 }
 
-/* Lengths that the scheme cannot take. */
-static bool
-length_ok(const struct p11_op *op, size_t n)
+bool
+sign_length_ok(const struct p11_op *op, size_t n)
 {
 	size_t k = piv_alg_len(op->cred->alg);
 
@@ -74,7 +73,7 @@ sign_tbs(struct p11_session *s, struct p11_op *op, struct span tbs, struct wbuf 
 	enum err e;
 
 	wbuf_init(&block, 1024);
-	if (!length_ok(op, tbs.n))
+	if (!sign_length_ok(op, tbs.n))
 		return CKR_DATA_LEN_RANGE;
 	if (op->mech->scheme == SCHEME_ECDSA || op->mech->scheme == SCHEME_EDDSA)
 		return op_card(s, op, PIV_OP_SIGN, tbs, out);

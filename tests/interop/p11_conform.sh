@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# Every rule of tests/p11/ asked of the module on an RSA card and on an elliptic-curve card; which rules a card cannot be
-# asked is fixed here. And of SoftHSM2 by itself, to see that the rules are not merely what this module does: where it
+# Every rule of tests/p11/ asked of the module on an RSA card and on an elliptic-curve card, and in a slot for a SoftHSM2
+# token; which rules each cannot be asked is fixed here. And of SoftHSM2 by itself, to see that the rules are not merely what this module does: where it
 # differs, the reason is here too.
 . tests/lib/shell.sh
+. tests/lib/softhsm.sh
+# shellcheck disable=SC2034 # lists of names are used by their name
 
 M=$BUILD/dpiv-pkcs11.so
 [ -e "$M" ] || { echo "not ok - the module is not built"; exit 1; }
@@ -18,13 +20,11 @@ C_WrapKey.aes_key_wrap
 C_WrapKey.refused
 C_DigestEncryptUpdate.flag
 C_DigestEncryptUpdate.works'
-# shellcheck disable=SC2034
 RSA_NA='C_GetAttributeValue.ec_point
 C_DeriveKey.ecdh
 C_DeriveKey.refused
 C_DeriveKey.not_on_the_curve
 C_DeriveKey.too_long'
-# shellcheck disable=SC2034
 EC_NA='C_SignInit.pss_parameters
 C_Sign.too_long
 C_Sign.pss_length
@@ -40,6 +40,19 @@ C_Decrypt.rsa_enough_room
 C_Decrypt.rsa_wrong_length
 C_Decrypt.rsa_error_ends
 C_DecryptInit.rsa_oaep_parameters'
+
+# A slot for a token of another module is the user's only: no security officer, no new keys.
+SLOT_NA='C_GetSlotInfo.empty_slot
+C_OpenSession.read_only_while_so
+C_GetSessionInfo.so_states
+C_Login.so_while_read_only
+C_Login.so_after_user
+C_Login.so_twice
+C_Login.user_after_so
+C_Login.so_sees_no_private
+C_SignInit.not_permitted
+C_GenerateKeyPair.arguments
+C_GenerateKeyPair.read_only'
 
 # What SoftHSM2 2.6 does otherwise, and why the rule is the standard's all the same.
 SOFTHSM_KNOWN='C_Initialize.in_child                  a forked child cannot start anew; 2.40, 5.4 wants it to call C_Initialize
@@ -95,6 +108,11 @@ broken() {
 }
 unasked() { grep '^n/a - ' "$TMP/out" | sed 's/^n.a - \([^:]*\):.*/\1/' | sort; }
 
+ask_user() {
+	PCSCLITE_CSOCK_NAME=$TMP/none "$CONFORM" --pin-file "$TMP/pin" --wrong-pins "$@" >"$TMP/out" 2>&1
+	tail -n 1 "$TMP/out"
+	grep -q '^# [0-9]* held' "$TMP/out"
+}
 ask() { # OPTIONS...: into $TMP/out; a run that did not come to its end fails
 	"$CONFORM" --pin-file "$TMP/pin" --so-pin-file "$TMP/so" --wrong-pins "$@" >"$TMP/out" 2>&1
 	tail -n 1 "$TMP/out"
@@ -105,7 +123,9 @@ all_hold() {
 	grep -A 4 '^not ok' "$TMP/out"
 	return 1
 }
-only_these() { diff <(printf '%s\n%s\n' "$CARD_NA" "${!1}" | sort) <(unasked); }
+only_these() { # NAMES-OF-LISTS...
+	diff <(for l in CARD_NA "$@"; do echo "${!l}"; done | sort) <(unasked)
+}
 no_surprise() {
 	local more
 	more=$(broken "$(cut -d' ' -f1 <<<"$SOFTHSM_KNOWN")")
@@ -121,6 +141,18 @@ for card in 'rsa2048 RSA_NA' 'p256 EC_NA'; do
 	tail -n 1 "$TMP/out"
 	check "every rule holds on a card, $alg" all_hold
 	check "what cannot be asked of it is known, $alg" only_these "$na"
+done
+
+softhsm_start
+agency_make
+token_make RSA rsa2048
+token_make EC p256
+export DPIV_CONF=$TMP/dpiv.conf
+for t in RSA EC; do
+	printf '[token here]\nuri = "pkcs11:token=%s?module-path=%s"\n' $t "$SOFTHSM" >"$DPIV_CONF"
+	check "a slot for a SoftHSM2 token is asked, $t" ask_user --module "$M" --token $t
+	check "every rule holds, $t" all_hold
+	check "what cannot be asked of it is known, $t" only_these SLOT_NA ${t}_NA
 done
 
 softhsm_token conform
