@@ -211,9 +211,16 @@ refuse(const char *where, CK_SESSION_HANDLE h, CK_RV answer)
 	}
 #define UNSUPPORTED(name, ...) REFUSE(name, CKR_FUNCTION_NOT_SUPPORTED, ##__VA_ARGS__)
 
+/* Nothing is ever saved here (session_state()), so nothing can be one of ours. */
+CK_RV
+C_SetOperationState(
+    CK_SESSION_HANDLE h, CK_BYTE_PTR state, ANY CK_ULONG n, ANY CK_OBJECT_HANDLE k, ANY CK_OBJECT_HANDLE a)
+{
+	return refuse(__func__, h, state == NULL ? CKR_ARGUMENTS_BAD : CKR_SAVED_STATE_INVALID);
+}
+
 REFUSE(C_GetFunctionStatus, CKR_FUNCTION_NOT_PARALLEL)
 REFUSE(C_CancelFunction, CKR_FUNCTION_NOT_PARALLEL)
-UNSUPPORTED(C_SetOperationState, ANY CK_BYTE_PTR state, ANY CK_ULONG n, ANY CK_OBJECT_HANDLE k, ANY CK_OBJECT_HANDLE a)
 UNSUPPORTED(C_SignRecoverInit, ANY CK_MECHANISM_PTR m, ANY CK_OBJECT_HANDLE key)
 UNSUPPORTED(C_SignRecover, ANY CK_BYTE_PTR in, ANY CK_ULONG n, ANY CK_BYTE_PTR out, ANY CK_ULONG_PTR len)
 UNSUPPORTED(C_VerifyRecoverInit, ANY CK_MECHANISM_PTR m, ANY CK_OBJECT_HANDLE key)

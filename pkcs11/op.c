@@ -265,9 +265,9 @@ op_check(const struct p11_op *op, enum op_phase phase, const CK_BYTE *in, CK_ULO
 
 	if ((in == NULL && n != 0) || (writes && len == NULL))
 		return CKR_ARGUMENTS_BAD;
-	/* A digest of which the one-call form told the length is that form's to finish. Of other kinds some programs
-	 * ask the length this way and go on in parts. */
-	if (op->one && op->kind == OP_DIGEST && phase != OP_ONE)
+	/* What the one-call form told the length of is that form's to finish. Of signatures some programs ask the
+	 * length this way and go on in parts. */
+	if (op->one && op->kind != OP_SIGN && phase != OP_ONE)
 		return CKR_OPERATION_ACTIVE;
 	return phase == OP_ONE && op->updated ? CKR_OPERATION_ACTIVE : CKR_OK;
 }

@@ -274,6 +274,33 @@ after_update(void)
 	WANT(F->C_Decrypt(a.h, plain, BLOCK, out, &n), CKR_OPERATION_ACTIVE);
 }
 
+/* A length asked of C_Encrypt says that this will be a one-shot operation. */
+static void
+update_after_length(void)
+{
+	struct aes a = aes(CKM_AES_CBC);
+
+	begin(&a, true);
+	n = 0;
+	OK(F->C_Encrypt(a.h, plain, BLOCK, NULL, &n));
+	n = sizeof out;
+	WANT(F->C_EncryptUpdate(a.h, plain, BLOCK, out, &n), CKR_OPERATION_ACTIVE);
+}
+
+/* Final at once: nothing went in, nothing comes out. */
+static void
+final_at_once(void)
+{
+	struct aes a = aes(CKM_AES_CBC);
+
+	begin(&a, true);
+	OK(F->C_EncryptFinal(a.h, out, &n));
+	HOLDS(n == 0);
+	begin(&a, false);
+	OK(F->C_DecryptFinal(a.h, out, &n));
+	HOLDS(n == 0);
+}
+
 static void
 not_initialized(void)
 {
@@ -399,6 +426,8 @@ static const struct rule table[] = {
 	{ "C_EncryptUpdate.aes_cbc", cbc_parts },
 	{ "C_EncryptUpdate.aes_cbc_pad", pad_parts },
 	{ "C_EncryptUpdate.lengths", update_lengths },
+	{ "C_EncryptUpdate.after_one_shot_length", update_after_length },
+	{ "C_EncryptFinal.at_once", final_at_once },
 	{ "C_Decrypt.bad_padding", bad_padding },
 	{ "C_Decrypt.error_ends", decrypt_error_ends },
 	{ "C_DecryptUpdate.byte_by_byte", decrypt_parts },

@@ -241,6 +241,7 @@ state_garbage(void)
 	CK_BYTE junk[32] = { 0 };
 
 	WANT(F->C_SetOperationState(h, junk, sizeof junk, 0, 0), CKR_SAVED_STATE_INVALID, CKR_FUNCTION_NOT_SUPPORTED);
+	WANT(F->C_SetOperationState(h, NULL, 16, 0, 0), CKR_ARGUMENTS_BAD, CKR_FUNCTION_NOT_SUPPORTED);
 }
 
 static const struct rule table[] = {
