@@ -38,13 +38,18 @@ static struct p11mod *modules;
 
 /* --- which file --- */
 
-/* The proxy leads back to every registered module, this one included. On Debian it is a name of p11-kit's library. */
+/* p11-kit's proxy leads back to every registered module, this one included (on Debian it is a name of p11-kit's
+ * library); so does another copy of this one, which reads the same configuration. */
 static bool
-is_proxy(const char *real)
+leads_back(const char *real)
 {
+	static const char *const names[] = { "dpiv-pkcs11.so", "p11-kit-proxy.so", "libp11-kit.so" };
 	const char *slash = strrchr(real, '/'), *name = slash != NULL ? slash + 1 : real;
 
-	return strncmp(name, "p11-kit-proxy.so", 16) == 0 || strncmp(name, "libp11-kit.so", 13) == 0;
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strncmp(name, names[i], strlen(names[i])) == 0)
+			return true;
+	return false;
 }
 
 static bool
@@ -71,7 +76,7 @@ path_resolve(const char *path, char real[PATH_MAX])
 		return err_set(E_ARG, "the module path %.200s is neither absolute nor a plain name", path);
 	if (n < 0 || n >= PATH_MAX || realpath(full, real) == NULL)
 		return err_set(E_NOTFOUND, "there is no PKCS#11 module %.300s", full);
-	if (is_proxy(real) || is_ourselves(real))
+	if (leads_back(real) || is_ourselves(real))
 		return err_set(E_POLICY, "%.300s cannot be a token of this module: it would lead back to it", full);
 	return E_OK;
 }
@@ -172,14 +177,15 @@ lock_fork(void)
 static enum err
 lock_take(void)
 {
-	struct timespec until;
+	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
 
 	lock_fork();
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += WAIT_SECONDS;
-	if (pthread_mutex_clocklock(&lock, CLOCK_MONOTONIC, &until) != 0)
-		return err_set(E_BUSY, "a PKCS#11 module has been starting for %d seconds", WAIT_SECONDS);
-	return E_OK;
+	for (int i = 0; i < WAIT_SECONDS * 100; i++) {
+		if (pthread_mutex_trylock(&lock) == 0)
+			return E_OK;
+		nanosleep(&pause, NULL);
+	}
+	return err_set(E_BUSY, "a PKCS#11 module has been starting for %d seconds", WAIT_SECONDS);
 }
 
 /* --- open and close --- */
