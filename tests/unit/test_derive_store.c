@@ -272,6 +272,85 @@ test_damaged_rows(void **state)
 	enrolment_clear(&e);
 }
 
+static void
+test_waiting_survives(void **state)
+{
+	struct fixture *f = *state;
+	struct enrolment e = enrolment(f, ROLE_AUTH, 1), r;
+
+	assert_ok(store_enrol_begin(f->s, &e));
+	assert_ok(store_enrol_wait(f->s, &e, 1800000000));
+	assert_ok(store_enrol_wait(f->s, &e, 1800000060)); /* asked again, told to wait again */
+	store_close(&f->s);
+	assert_ok(store_open(f->path, &f->s));
+	assert_ok(store_enrol_get(f->s, 0, &r));
+	assert_int_equal(r.step, ENROL_WAIT);
+	assert_int_equal(r.retry_at, 1800000060);
+	assert_int_equal(r.renews, 0);
+	enrolment_clear(&r);
+	enrolment_clear(&e);
+}
+
+/* A renewal: the old credential ends with the same transaction that begins the new one, and its key stays in the
+ * journal until it is gone from the token. */
+static void
+test_renewal(void **state)
+{
+	struct fixture *f = *state;
+	struct enrolment a = enrolment(f, ROLE_AUTH, 1), b = enrolment(f, ROLE_AUTH, 9), r;
+	struct credential old, c;
+
+	assert_ok(store_enrol_begin(f->s, &a));
+	assert_ok(store_enrol_done(f->s, &a, f->cert));
+	assert_ok(store_cred_get(f->s, 0, &old));
+	assert_int_equal(X509_cmp(old.card, f->card), 0);
+	b.renews = old.row;
+	assert_ok(store_enrol_begin(f->s, &b));
+	assert_ok(store_enrol_renewed(f->s, &b, f->card, &old, "dpiv auth old"));
+	assert_ok(store_enrol_get(f->s, 0, &r));
+	assert_int_equal(r.step, ENROL_OLD);
+	assert_int_equal(r.renews, old.row);
+	assert_bytes(span_of(r.id, r.id_len), "\x01");
+	assert_string_equal(r.label, "dpiv auth old");
+	assert_ok(store_cred_get(f->s, 0, &c));
+	assert_true(c.active);
+	assert_bytes(span_of(c.id, c.id_len), "\x09");
+	credential_clear(&c);
+	assert_ok(store_cred_find(f->s, old.row, &c));
+	assert_false(c.active);
+	credential_clear(&c);
+	assert_ok(store_enrol_cleared(f->s, &r));
+	enrolment_clear(&r);
+	assert_err(store_enrol_get(f->s, 0, &r), E_NOTFOUND);
+	assert_err(store_cred_find(f->s, 99, &c), E_NOTFOUND);
+	credential_clear(&old);
+	enrolment_clear(&a);
+	enrolment_clear(&b);
+}
+
+/* A file of the version before this, with a row in it. */
+static void
+test_older_file(void **state)
+{
+	struct fixture *f = *state;
+	struct enrolment e = enrolment(f, ROLE_AUTH, 1), r;
+	struct db *db;
+
+	assert_ok(store_enrol_begin(f->s, &e));
+	store_close(&f->s);
+	db = open_raw(f);
+	assert_ok(db_run(db, "ALTER TABLE enrolment DROP COLUMN retry_at", DB_NO_ARGS));
+	assert_ok(db_run(db, "ALTER TABLE enrolment DROP COLUMN renews", DB_NO_ARGS));
+	assert_ok(db_run(db, "PRAGMA user_version = 2", DB_NO_ARGS));
+	db_close(&db);
+	assert_ok(store_open(f->path, &f->s));
+	assert_ok(store_enrol_get(f->s, 0, &r));
+	assert_int_equal(r.step, ENROL_KEY);
+	assert_int_equal(r.retry_at, 0);
+	enrolment_clear(&r);
+	enrolment_clear(&e);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int
@@ -279,7 +358,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_journal_comes_back), T(test_place_is_taken_once),
 		T(test_done_replaces), T(test_lost), T(test_events_stay), T(test_one_at_a_time),
-		T(test_only_its_owner_reads), T(test_damaged_rows) };
+		T(test_only_its_owner_reads), T(test_damaged_rows), T(test_waiting_survives), T(test_renewal),
+		T(test_older_file) };
 
 	return cmocka_run_group_tests_name("derive_store", tests, NULL, NULL);
 }
