@@ -47,6 +47,8 @@ static const struct conf_key dpiv_table[] = {
 	    "slot), "
 	    "always (look whenever slots are listed), no" },
 	{ "module", "pin_pad", 'b', "yes", "let the PIN be typed on a reader that has keys for it" },
+	{ "module", "history_dir", 'p', NULL,
+	    "directory with key history files, each named by its SHA-256; default: dpiv/history in XDG_DATA_HOME" },
 	{ "module", "pin_helper", 'p', NULL,
 	    "program that asks for a PIN which the calling program did not give: a pinentry or an askpass" },
 	{ "module", "pin_helper_protocol", 's', NULL, "pinentry or askpass; by the program's name when it is not set" },

@@ -161,6 +161,13 @@ struct piv_history {
 enum err piv_history_parse(struct span contents, struct piv_history *out) MUST_CHECK;
 /* Contents of the object that says this: C1, C2, the URL unless there are no keys, FE. */
 void piv_history_build(const struct piv_history *h, struct wbuf *out);
+/* The file that the URL means, which somebody else fetched: its name (SHA-256 in upper-case hex); is this it, and what
+ * is in it; the certificate of a key. E_PROTO, E_POLICY another file, E_NOTFOUND. */
+#define PIV_HISTORY_NAME 65
+enum err piv_history_file_name(const char *url, char name[PIV_HISTORY_NAME]) MUST_CHECK;
+enum err piv_history_file_check(struct span file, const char name[PIV_HISTORY_NAME], struct span *entries) MUST_CHECK;
+enum err piv_history_file_entries(struct span file, struct span *entries) MUST_CHECK;
+enum err piv_history_file_find(struct span entries, uint8_t ref, struct span *cert) MUST_CHECK;
 /* 70/71 container -> DER. */
 enum err piv_cert_parse(struct span contents, struct wbuf *der) MUST_CHECK;
 /* The algorithm that a certificate's (or SubjectPublicKeyInfo's) key needs; PIV_ALG_NONE when the card edge has none.

@@ -75,6 +75,8 @@ retired_count(struct p11_slot *slot)
 	else
 		t->retired_probe = true;
 	t->history_read = true;
+	if (e == E_OK && d->state == DATA_READ)
+		off_card_open(slot, &h);
 	return E_OK;
 }
 
@@ -83,13 +85,14 @@ static enum err
 worth_reading(struct p11_slot *slot, const struct p11_cred *c, bool named, bool *yes)
 {
 	struct p11_token *t = slot->token;
+	struct span cert;
 	enum err e;
 
 	*yes = c->state != CRED_UNREAD || c->number <= PRIMARY_KEYS || named;
 	if (*yes)
 		return E_OK;
 	if ((e = retired_count(slot)) == E_OK)
-		*yes = t->retired_probe || c->number - PRIMARY_KEYS <= t->retired;
+		*yes = t->retired_probe || c->number - PRIMARY_KEYS <= t->retired || off_card_has(t, c, &cert);
 	return e;
 }
 
@@ -121,6 +124,23 @@ retired_tell(struct p11_slot *slot)
 		log_warn("history", "slot=%lu retired-certificates=%u admitted=%u", slot->id, found, t->retired);
 }
 
+/* The certificate: of a retired key, from Key History's file when it is not on the card. */
+static enum err
+cert_load(struct p11_slot *slot, struct p11_cred *c)
+{
+	const struct p11_token *t = slot->token;
+	bool unread = c->state == CRED_UNREAD;
+	enum err e;
+
+	if (unread && t->history_read && c->number > PRIMARY_KEYS + t->retired && off_card_take(slot, c))
+		return E_OK;
+	if ((e = cred_load(slot, c)) != E_OK || !unread || c->state != CRED_ABSENT || c->number <= PRIMARY_KEYS)
+		return e;
+	if ((e = retired_count(slot)) == E_OK)
+		(void)off_card_take(slot, c);
+	return e;
+}
+
 static enum err
 find_cred(
     struct p11_session *s, struct p11_cred *c, enum p11_kind kind, const CK_ATTRIBUTE *tmpl, CK_ULONG n, bool *begun)
@@ -139,7 +159,7 @@ find_cred(
 	}
 	if ((e = worth_reading(s->slot, c, named, &worth)) != E_OK || !worth)
 		return e;
-	if ((e = cred_load(s->slot, c)) != E_OK)
+	if ((e = cert_load(s->slot, c)) != E_OK)
 		return e;
 	retired_check(t, c);
 	if (!cred_has(c, kind))

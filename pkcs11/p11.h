@@ -147,6 +147,7 @@ struct p11_token {
 	bool refused;	  /* a PIN was refused since the last good one */
 	bool final_shown; /* CKF_USER_PIN_FINAL_TRY was shown since the last refusal */
 	bool history_read;
+	struct wbuf off_card;	  /* Key History's file: see off_card.c; empty: none */
 	unsigned retired;	  /* certificates of retired keys that Key History admits to */
 	bool retired_probe;	  /* it is not there, or not right: look for all twenty */
 	bool retired_told;	  /* the log has what that found */
@@ -440,6 +441,14 @@ enum err policy_ready(struct p11_slot *slot, struct p11_cred *c, const CK_ATTRIB
 CK_RV policy_of_template(const CK_ATTRIBUTE *t, CK_ULONG n, const struct p11_cred *c, struct piv_policy *out);
 /* Can the card be told, and be trusted to have understood? */
 CK_RV policy_possible(struct p11_slot *slot, struct piv_policy policy);
+
+/* --- off_card.c (slot lock held) --- */
+
+/* The card's Key History was read. */
+void off_card_open(struct p11_slot *slot, const struct piv_history *h);
+/* Is a certificate for this retired key in its file? And take it from there. */
+bool off_card_has(const struct p11_token *t, const struct p11_cred *c, struct span *cert);
+bool off_card_take(struct p11_slot *slot, struct p11_cred *c);
 
 /* --- data.c (slot lock held) --- */
 

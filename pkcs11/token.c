@@ -115,6 +115,7 @@ token_free(struct p11_token **t)
 		cred_clear(&(*t)->attest[i]);
 	for (size_t i = 0; i < P11_DATA; i++)
 		data_clear(&(*t)->data[i], DATA_UNKNOWN);
+	wbuf_free(&(*t)->off_card);
 	secret_free(&(*t)->rejection);
 	secret_free(&(*t)->puk);
 	fresh_end(*t);
