@@ -617,7 +617,12 @@ vreaders_pad_set(struct vreaders *v, size_t i, const struct vreaders_pad *pad)
 unsigned
 vreaders_pad_uses(struct vreaders *v, size_t i)
 {
-	return v->slot[i].pad_uses;
+	unsigned n;
+
+	pthread_mutex_lock(&v->lock);
+	n = v->slot[i].pad_uses;
+	pthread_mutex_unlock(&v->lock);
+	return n;
 }
 
 void
