@@ -184,6 +184,8 @@ EACH(one_shot_after_update)
 	init(h, d);
 	OK(F->C_DigestUpdate(h, abc, 1));
 	WANT(F->C_Digest(h, abc, 3, out, &n), CKR_OPERATION_ACTIVE);
+	n = sizeof out;
+	WANT(F->C_DigestFinal(h, out, &n), CKR_OK, CKR_OPERATION_NOT_INITIALIZED);
 }
 
 /* A length asked of C_Digest says that this will be a one-shot operation. */

@@ -316,7 +316,10 @@ one_shot_after_update(void **state)
 	assert_rv_ok(C_DigestInit(h, &m));
 	assert_rv_ok(C_DigestUpdate(h, in, 3));
 	assert_rv(C_Digest(h, in, 3, out, &n), CKR_OPERATION_ACTIVE);
-	assert_rv(C_DigestFinal(h, out, &n), CKR_OPERATION_NOT_INITIALIZED);
+	n = sizeof out;
+	assert_rv_ok(C_DigestFinal(h, out, &n)); /* of the parts, which that call was none of */
+	assert_int_equal(out[0], 0xba);
+	assert_int_equal(out[31], 0xad);
 }
 
 static void
