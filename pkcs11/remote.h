@@ -96,6 +96,11 @@ CK_RV remote_creds(struct p11_slot *slot);
 /* CKA_LABEL of the object that this is, or NULL: the labels of the PIV role that it was derived for. */
 const char *remote_label(const struct p11_cred *c, enum p11_kind kind);
 
+/* --- remote_pub.c --- */
+
+/* NULL: none that this module can use. */
+EVP_PKEY *remote_pub(const struct remote *r, OSSL_LIB_CTX *lib, CK_OBJECT_HANDLE o);
+
 /* --- remote_mech.c --- */
 
 void remote_mechs_read(struct remote *r);

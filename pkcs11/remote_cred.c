@@ -2,7 +2,8 @@
 /*
  * The credentials of a token behind another module. Of all its objects those are taken that the uri names, with what
  * has the same CKA_ID; when it names none, every certificate that has a key. A certificate brings its public key along,
- * also where the token has no such object or hides it: without public keys beside the certificates NSS uses neither.
+ * also where the token has no such object or hides it: without public keys beside the certificates NSS uses neither. A
+ * key without a certificate is taken only when the uri names it, and needs its public key object.
  *
  * Each search looks at the token's object handles again, and at the objects only when these are others than before.
  * While nobody is logged in private keys are not to be seen; that they are missing then says nothing.
@@ -309,6 +310,7 @@ cred_update(struct p11_slot *slot, struct inventory *in, const struct item *cert
 			cred_clear(&best);
 			return;
 		}
+		EVP_PKEY_free(c->pkey); /* of the time before the certificate */
 		c->x509 = best.x509;
 		c->pkey = best.pkey;
 		c->der = best.der;
@@ -321,6 +323,36 @@ cred_update(struct p11_slot *slot, struct inventory *in, const struct item *cert
 	if (c->alg != PIV_ALG_NONE)
 		key_choose(slot->remote, in, cert, c);
 	key_label(c->remote, in, cert);
+	c->remote->stays = true;
+}
+
+/* The credential of a named key that has no certificate. */
+static void
+cred_of_key(struct p11_slot *slot, struct inventory *in, const struct item *pub)
+{
+	struct p11_cred *c = cred_of(slot->token, pub);
+	unsigned char *spki = NULL;
+	EVP_PKEY *key;
+	int n;
+
+	if (c == NULL ||
+	    (c->remote == NULL && (key = remote_pub(slot->remote, slot->module->lib, pub->handle)) == NULL))
+		return;
+	if (c->remote == NULL) {
+		n = i2d_PUBKEY(key, &spki);
+		c->alg = n > 0 ? piv_alg_of_spki(span_of(spki, (size_t)n)) : PIV_ALG_NONE;
+		OPENSSL_free(spki);
+		c->pkey = key;
+		if (c->alg == PIV_ALG_NONE || !remote_cred_new(slot->token, c, pub)) {
+			cred_clear(c);
+			c->state = CRED_ABSENT;
+			return;
+		}
+		c->state = CRED_KEY;
+		c->remote->row.sign = c->remote->row.decrypt = c->remote->row.pin = true;
+	}
+	key_choose(slot->remote, in, pub, c);
+	key_label(c->remote, in, pub);
 	c->remote->stays = true;
 }
 
@@ -380,6 +412,10 @@ remote_creds(struct p11_slot *slot)
 		if (in->item[i].kind == KIND_CERT && item_of(in, &in->item[i], KIND_CERT) == &in->item[i] &&
 		    is_wanted(slot, in, &in->item[i]))
 			cred_update(slot, in, &in->item[i]);
+	for (size_t i = 0; i < in->n && remote_uri_names(r); i++)
+		if (in->item[i].kind == KIND_PUBLIC && in->item[i].id_len > 0 &&
+		    item_of(in, &in->item[i], KIND_CERT) == NULL && is_named(r, in, &in->item[i]))
+			cred_of_key(slot, in, &in->item[i]);
 	creds_sweep(slot);
 out:
 	free(in);

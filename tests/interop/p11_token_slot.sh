@@ -22,6 +22,10 @@ for r in 1:9a:auth:--usage-sign 2:9c:sign:--usage-sign 3:9d:encrypt:--usage-deri
 	done
 done
 p11tool_quiet --token-label derived --write-object <(openssl x509 -in "$TMP/ca.pem" -outform DER) --type cert --id 77 --label authority
+for t in ec-9a rsa-9a; do # keys without a certificate
+	p11tool_quiet --token-label derived --write-object "$TMP/$t.der" --type privkey --id "${#t}0" --label bare --usage-sign
+	p11tool_quiet --token-label derived --write-object "$TMP/$t.pub" --type pubkey --id "${#t}0" --label bare
+done
 gcc -std=c11 -D_GNU_SOURCE -shared -fPIC -o "$TMP/shim.so" tests/interop/p11_shim.c $(pkg-config --cflags p11-kit-1) -ldl || exit 1
 gcc -std=c11 -D_GNU_SOURCE -O1 -o "$TMP/loop" tests/interop/p11_sign_loop.c $(pkg-config --cflags p11-kit-1) -ldl -lpthread || exit 1
 export P11_SHIM=$SOFTHSM P11_SHIM_KILL=$TMP/kill
@@ -45,6 +49,8 @@ uri = pkcs11:token=PIV
 uri = pkcs11:token=derived?module-path=$SOFTHSM
 [token one]
 uri = pkcs11:token=rsa;id=%03?module-path=$SOFTHSM
+[token bare]
+uri = pkcs11:token=derived;object=bare?module-path=$SOFTHSM
 [token broken]
 uri = pkcs11:nonsense
 CNF
@@ -65,7 +71,7 @@ openssl pkey -in "$TMP/peer.key" -pubout -outform DER -out "$TMP/peer.der"
 
 slots() {
 	p -L 2>"$TMP/err" | sed -nE 's/^Slot [0-9]+ \((0x[0-9a-f]+)\): (.*)$/\1 \2/p' >"$TMP/slots"
-	[ "$(tr '\n' ' ' <"$TMP/slots")" = "0x1000 zulu 0x1001 second 0x1002 gone 0x1003 missing 0x1004 self 0x1005 proxy 0x1006 derived 0x1007 one 0x1008 broken " ] ||
+	[ "$(tr '\n' ' ' <"$TMP/slots")" = "0x1000 zulu 0x1001 second 0x1002 gone 0x1003 missing 0x1004 self 0x1005 proxy 0x1006 derived 0x1007 one 0x1008 bare 0x1009 broken " ] ||
 	    { cat "$TMP/slots" "$TMP/err"; return 1; }
 }
 says_why() { # TEXT
@@ -93,6 +99,15 @@ says "Certificate for Key Management" "and the third" p --token-label derived -O
 says "9a key" "others as they are stored" p --token-label ec -l -p $PIN -O --type privkey
 one() { p --slot 0x1007 -O 2>/dev/null >"$TMP/objects" && grep -c '^Certificate Object' "$TMP/objects" | grep -qx 1 && grep -q 'ID: *03' "$TMP/objects"; }
 check "a uri with an id shows that credential alone" one
+bare() { # KEY ID MECHANISM [options]
+	local key=$1 id=$2 mech=$3
+	shift 3
+	p --slot 0x1008 -l -p $PIN -s -m "$mech" --id "$id" -i "$TMP/m" -o "$TMP/s" "$@" && openssl dgst -sha256 -verify "$TMP/$key.p" -signature "$TMP/s" "$TMP/m"
+}
+bare_list() { p --slot 0x1008 -O >"$TMP/objects" 2>&1 && [ "$(grep -c '^Public Key' "$TMP/objects")" -eq 2 ] && ! grep -q '^Certificate' "$TMP/objects"; }
+check "keys without a certificate, when the uri names them" bare_list
+check "and they sign, P-256" bare ec-9a 50 ECDSA-SHA256 -f openssl
+check "and RSA" bare rsa-9a 60 SHA256-RSA-PKCS
 says CKP_PUBLIC_CERTIFICATES_TOKEN "profile objects" p --token-label ec -O
 
 # --- what it can do ---
