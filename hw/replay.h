@@ -7,8 +7,8 @@
 /*
  * A trace (trace.h) played as readers with cards in them, so that a user's report becomes a test. Commands find their
  * answers in order; what is asked more often, or in another order, gets the same answer again. What was not recorded,
- * or is not shown, is 6F00 (a data object that nobody asked for: 6A82; one that is not shown: zeros), and the log says which line of the trace it
- * was.
+ * or is not shown, is 6F00, and the log says which line of the trace it was; a data object that nobody asked for is
+ * 6A82, and one that is not shown is zeros of its length.
  */
 
 /* One command as its specification describes it, whatever it took on the wire. */
