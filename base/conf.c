@@ -33,6 +33,8 @@ struct conf {
 static const struct conf_key dpiv_table[] = {
 	{ "module", "keep_pin", 'b', "yes",
 	    "hold the PIN while logged in, to verify again when another program reset the card" },
+	{ "module", "cache", 'b', "yes",
+	    "remember public objects of cards in $XDG_CACHE_HOME/dpiv, to read less of a card that is known" },
 	{ "module", "last_try", 'b', "no", "send a PIN although it is the last try and the program was not shown so" },
 	{ "module", "management_key_file", 'p', NULL,
 	    "a file with the management key in hexadecimal digits, with which a user who is logged in may write" },

@@ -171,7 +171,7 @@ send_extended(struct apdu_link *link, const struct apdu *a, struct wbuf *out, ui
 		link->extended = false;
 		link->unheard = true;
 	}
-	if (e != E_OK || !may_mean_extended(*sw))
+	if (e != E_OK || a->probe || !may_mean_extended(*sw))
 		return e;
 	refusal = *sw;
 	wbuf_cut(out, before);

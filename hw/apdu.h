@@ -33,6 +33,7 @@ struct apdu {
 	struct span data;
 	bool le;      /* an answer with data is expected: ask for as much as there is */
 	bool brief;   /* the answer fits a short one */
+	bool probe;   /* not to be repeated in short form */
 	size_t first; /* stop fetching as soon as so many bytes are in hand; 0: fetch everything */
 };
 

@@ -18,6 +18,7 @@
 #include "hw/pcsc_int.h"
 
 #define BEGIN_LIMIT_MS	 20000 /* another program may wait for a touch (15 s) */
+#define HURRY_MS	 200
 #define CONNECT_LIMIT_MS 3000
 
 static _Atomic int contexts;
@@ -203,7 +204,7 @@ static enum err
 pcsc_begin(void *conn, bool *reset)
 {
 	struct pcsc_conn *c = conn;
-	int64_t end = pcsc_now() + BEGIN_LIMIT_MS;
+	int64_t end = pcsc_now() + (c->hurry ? HURRY_MS : BEGIN_LIMIT_MS);
 	LONG rv = SCARD_S_SUCCESS;
 	int i;
 
@@ -290,10 +291,19 @@ pcsc_transmit(void *conn, struct span cmd, struct wbuf *rsp, bool *reset)
 	return pcsc_failed(c->name, rv);
 }
 
+static void
+pcsc_hurry(void *conn)
+{
+	struct pcsc_conn *c = conn;
+
+	c->hurry = true;
+}
+
 /* --- opening --- */
 
 static const struct reader_ops ops = { pcsc_list, pcsc_wait, pcsc_cancel, pcsc_connect, pcsc_disconnect, pcsc_begin,
-	pcsc_end, pcsc_transmit, pcsc_atr, pcsc_drop, pcsc_max_data, pcsc_features, pcsc_control, pcsc_interrupt };
+	pcsc_end, pcsc_transmit, pcsc_atr, pcsc_drop, pcsc_max_data, pcsc_features, pcsc_control, pcsc_interrupt,
+	pcsc_hurry };
 
 enum err
 pcsc_open(struct readers *out)

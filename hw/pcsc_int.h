@@ -52,6 +52,7 @@ struct pcsc_conn {
 	SCARDCONTEXT context;
 	SCARDHANDLE card;
 	bool have, connected; /* context, card */
+	bool hurry;	      /* begin() is not to wait long */
 	bool broken;	      /* must be connected anew */
 	bool held;	      /* the transaction */
 	DWORD protocol;

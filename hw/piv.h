@@ -114,6 +114,16 @@ enum err piv_open_second(const struct readers *readers, const char *reader, stru
 void piv_close(struct piv_card **card);
 /* In a forked child: free memory and wipe secrets, do not talk to the reader. */
 void piv_forget(struct piv_card **card);
+/*
+ * Use the per-user memory of this card from now on (piv_cache.c says what is believed of it): certificates that were
+ * read before then cost one short APDU, and piv_recall() has something to say. Without it nothing is kept or written.
+ */
+void piv_cache(struct piv_card *card);
+/* Is an object on the card, as far as is remembered? For listings; whoever asks for one object asks the card. */
+enum piv_recall { PIV_UNSURE, PIV_ABSENT, PIV_PRESENT };
+enum piv_recall piv_recall(const struct piv_card *card, uint32_t tag); /* card may be NULL */
+/* An object that should be absent is there: forget all that is remembered to be absent. */
+void piv_recall_doubt(struct piv_card *card);
 const struct piv_id *piv_id(const struct piv_card *card);
 /* "reader: card" for messages. */
 const char *piv_name(const struct piv_card *card);
@@ -134,6 +144,8 @@ enum err piv_object_exists(struct piv_card *card, uint32_t tag, bool *there) MUS
 enum err piv_object_put(struct piv_card *card, uint32_t tag, struct span contents) MUST_CHECK;
 /* The DER certificate of a key, unpacked when it is compressed. E_NOTFOUND. */
 enum err piv_cert_get(struct piv_card *card, uint8_t ref, struct wbuf *der) MUST_CHECK;
+/* It cannot be what it should be, says the caller. True: piv_cert_get() had it from memory, and will read it now. */
+bool piv_cert_doubt(struct piv_card *card, uint8_t ref);
 enum err piv_cert_put(struct piv_card *card, uint8_t ref, struct span der) MUST_CHECK;
 
 /* --- parsed objects: pure functions over contents as piv_object_get() gives them (fuzzed) --- */
@@ -217,6 +229,7 @@ void piv_logout(struct piv_card *card);
  * fixed length; Ed25519: the message; ECDH: the peer's point, uncompressed and on the curve (checked here; X25519's is
  * 32 bytes), the answer is the X coordinate. pin: for PIN-always keys, VERIFY goes immediately before the operation in
  * the same transaction; SPAN_NONE otherwise. E_AUTH, E_PIN, E_PINLOCKED (with *left), E_NOTFOUND no such key.
+ * E_STORE: piv_cert_get() had given a remembered certificate that is not the card's; now it gives the right one.
  */
 #define PIV_EDDSA_MAX 2048 /* Ed25519 signs messages, not digests, and the card has to hold them */
 enum piv_op { PIV_OP_SIGN, PIV_OP_DECRYPT, PIV_OP_DERIVE };

@@ -307,9 +307,14 @@ piv_begin(struct piv_card *card)
 		e = restore(card);
 	else if (card->guest)
 		e = enter_guest(card);
-	if (e != E_OK)
+	if (e != E_OK) {
 		piv_end(card);
-	return e;
+		return e;
+	}
+	if (card->extended_known)
+		piv_extended_use(card, true);
+	card->extended_known = false;
+	return E_OK;
 }
 
 void
@@ -325,6 +330,7 @@ piv_end(struct piv_card *card)
 	card->reset_at_end = false;
 	if (reset) /* our own reset is reported to everybody but us */
 		card->stale = true;
+	piv_cache_settle(card);
 }
 
 /* --- open and close --- */
@@ -455,6 +461,15 @@ piv_close(struct piv_card **card)
 		c->depth = 1;
 		piv_end(c);
 	}
+	if (c->link.conn != NULL && piv_extended_is_open(c)) {
+		if (c->link.ops->hurry != NULL)
+			c->link.ops->hurry(c->link.conn);
+		if (piv_begin(c) == E_OK) {
+			piv_extended_probe(c);
+			piv_end(c);
+		}
+	}
+	piv_cache_close(c);
 	if (c->link.conn != NULL)
 		c->link.ops->disconnect(c->link.conn);
 	secret_free(&c->pin);
@@ -472,6 +487,7 @@ piv_forget(struct piv_card **card)
 		return;
 	if (c->link.conn != NULL && c->link.ops->forget != NULL)
 		c->link.ops->forget(c->link.conn);
+	piv_cache_close(c);
 	secret_free(&c->pin);
 	free(c);
 }

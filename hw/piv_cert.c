@@ -108,11 +108,25 @@ piv_cert_get(struct piv_card *card, uint8_t ref, struct wbuf *der)
 	wbuf_init(&object, PIV_OBJ_MAX);
 	if (key == NULL)
 		return err_set(E_ARG, "%s: key %02X has no certificate object", card->name, ref);
+	if (piv_cache_serves(card, key, der, &e) || e != E_OK)
+		return e;
 	if ((e = piv_object_get(card, key->cert_tag, &object)) != E_OK)
 		return e;
 	if ((e = piv_cert_parse(wbuf_view(&object), der)) != E_OK)
 		return err_up(e, "%s: %s", card->name, key->name);
+	piv_cache_keep(card, key->cert_tag, wbuf_view(&object));
 	return E_OK;
+}
+
+bool
+piv_cert_doubt(struct piv_card *card, uint8_t ref)
+{
+	const struct piv_key_info *key = piv_key_find(ref);
+
+	if (key == NULL || !piv_cache_is_unproven(card, key))
+		return false;
+	piv_cache_forget(card, key->cert_tag);
+	return true;
 }
 
 /* --- writing --- */

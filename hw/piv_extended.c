@@ -43,3 +43,56 @@ piv_extended_failed(struct piv_card *card)
 	log_info("extended", "card=\"%s\" event=given-up", card->name);
 	return true;
 }
+
+/* The largest certificate that is known to the last byte. */
+static const struct cache_object *
+known_object(const struct piv_card *card)
+{
+	const struct cache_object *best = NULL;
+
+	for (size_t i = 0; i < card->cache->n; i++) {
+		const struct cache_object *o = &card->cache->obj[i];
+
+		if (o->state == CACHE_READ && o->data.n > SHORT_MAX && (best == NULL || o->data.n > best->data.n))
+			best = o;
+	}
+	return best;
+}
+
+bool
+piv_extended_is_open(const struct piv_card *card)
+{
+	return card->cache != NULL && card->cache->extended == CACHE_NOT_ASKED && card->worked && !card->gone &&
+	    !card->extended && !atr_extended(span_of(card->id.atr, card->id.atr_len)) && known_object(card) != NULL;
+}
+
+/* "No" is remembered before the question is put: a reader that it hangs is never asked again. */
+void
+piv_extended_probe(struct piv_card *card)
+{
+	struct apdu a = { .ins = INS_GET, .p1 = 0x3F, .p2 = 0xFF, .le = true, .probe = true };
+	const struct cache_object *o;
+	struct span contents;
+	WBUF_AUTO list;
+	WBUF_AUTO out;
+	uint16_t sw;
+
+	wbuf_init(&list, 16);
+	wbuf_init(&out, PIV_OBJ_MAX + 16);
+	if (!piv_extended_is_open(card) || !reader_can(card))
+		return;
+	card->cache->extended = CACHE_NO;
+	card->cache->dirty = true;
+	if (cache_save(card->cache) != E_OK)
+		return;
+	o = known_object(card);
+	piv_tag_list(&list, o->tag);
+	a.data = wbuf_view(&list);
+	card->link.extended = true;
+	if (apdu_send(&card->link, &a, &out, &sw) == E_OK && sw == SW_OK && card->link.extended &&
+	    piv_object_parse(o->tag, wbuf_view(&out), &contents) == E_OK && span_eq(contents, wbuf_view(&o->data)))
+		card->cache->extended = CACHE_YES;
+	card->extended = card->link.extended = card->cache->extended == CACHE_YES;
+	card->link.unheard = false;
+	log_info("extended", "card=\"%s\" event=asked answer=%s", card->name, card->extended ? "yes" : "no");
+}

@@ -54,5 +54,6 @@ piv_key_generate(struct piv_card *card, uint8_t ref, enum piv_alg alg, struct pi
 	if (piv_alg_len(alg) == 0)
 		return err_set(E_ARG, "%s: no key can be made of algorithm %02X", card->name, (unsigned)alg);
 	piv_policy_note(card, ref, 0);
+	piv_cache_forget_key(card, ref);
 	return piv_run(card, generate_step, &io, false);
 }

@@ -3,6 +3,7 @@
 #define DPIV_HW_PIV_INT_H
 
 #include "hw/apdu.h"
+#include "hw/cache.h"
 #include "hw/piv.h"
 #include "hw/tlv.h"
 
@@ -45,6 +46,8 @@ struct piv_card {
 	bool gone;		 /* another card is in the reader: this handle is dead */
 	bool any_pin;		 /* PINs may have other characters than SP 800-73-5 allows: see piv_pin.c */
 	bool extended;		 /* link.extended was turned on; not for ever */
+	bool extended_known;	 /* remembered: to be turned on in the next transaction */
+	bool worked;		 /* a private key was used */
 
 	unsigned depth; /* of piv_begin() */
 	bool stale;	/* the application may not be current, and nobody is logged in */
@@ -61,6 +64,10 @@ struct piv_card {
 
 	enum piv_has has[PIV_EXTENSIONS];
 	uint8_t pin_policy[PIV_KEY_ROWS]; /* by row of the key table, as metadata told; 0 unknown */
+
+	struct cache *cache; /* NULL: none */
+	bool history_same;   /* Key History was read; absent objects are remembered beside that one */
+	uint32_t unproven;   /* rows of keys whose certificate was remembered, and no result has confirmed it yet */
 };
 
 /* --- piv_card.c --- */
@@ -108,6 +115,37 @@ void piv_second_leave(struct piv_card *card);
 /* After a reset: enter it, if it is the same card. */
 enum err piv_second_same(struct piv_card *card, bool *same) MUST_CHECK;
 
+/* Ask a silent card, once in its life, when there is a memory to keep the answer. Inside a transaction. */
+void piv_extended_probe(struct piv_card *card);
+bool piv_extended_is_open(const struct piv_card *card); /* is that question open? */
+
+/* --- piv_cache.c: all do nothing when there is none --- */
+
+void piv_cache_close(struct piv_card *card);
+/* After a transaction: remember what was learnt in it. */
+void piv_cache_settle(struct piv_card *card);
+/* GET DATA said E_OK or E_NOTFOUND to this tag. */
+void piv_cache_saw(struct piv_card *card, uint32_t tag, enum err e, struct span contents);
+/* The contents of a certificate's object. */
+void piv_cache_keep(struct piv_card *card, uint32_t tag, struct span contents);
+/* It was written, or its key is another one. */
+void piv_cache_forget(struct piv_card *card, uint32_t tag);
+void piv_cache_forget_key(struct piv_card *card, uint8_t ref); /* ... by its key reference */
+/* Its certificate from memory, compared with the card. False: read it (E_OK), or there is none (E_NOTFOUND), or *e. */
+bool piv_cache_serves(struct piv_card *card, const struct piv_key_info *key, struct wbuf *der, enum err *e);
+/* The remembered object; empty. */
+struct span piv_cache_cert(const struct piv_card *card, const struct piv_key_info *key);
+bool piv_cache_is_unproven(const struct piv_card *card, const struct piv_key_info *key);
+void piv_cache_proven(struct piv_card *card, const struct piv_key_info *key);
+
+/* --- piv_proof.c --- */
+
+/* Before and after a private-key operation. E_STORE: a wrong certificate was remembered. */
+enum err
+piv_proof_before(struct piv_card *card, const struct piv_key_info *key, enum piv_alg alg, enum piv_op op) MUST_CHECK;
+enum err piv_proof_after(struct piv_card *card, const struct piv_key_info *key, enum piv_alg alg, struct span in,
+    struct span result) MUST_CHECK;
+
 /* --- piv_data.c, piv_sw.c --- */
 
 /* "9A PIV Authentication"; never NULL. */
@@ -121,6 +159,8 @@ bool piv_sw_is_wrong_pin(uint16_t sw);
 
 /* --- piv_object.c, piv_chuid.c, piv_discovery.c --- */
 
+/* Does the object have these contents, as far as the first n bytes of its answer tell? E_NOTFOUND absent. */
+enum err piv_object_begins(struct piv_card *card, uint32_t tag, struct span contents, size_t n, bool *same) MUST_CHECK;
 /* GET DATA's answer: 53 { contents } or the bare template. */
 enum err piv_object_parse(uint32_t tag, struct span answer, struct span *contents) MUST_CHECK;
 void piv_tag_list(struct wbuf *w, uint32_t tag);

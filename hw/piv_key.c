@@ -211,6 +211,8 @@ static enum err
 use(struct piv_card *card, struct key_io *io, struct span in, int *left)
 {
 	const struct piv_key_info *key = piv_key_find(io->ref);
+	struct span result;
+	size_t before = io->out->n;
 	WBUF_AUTO cmd;
 	size_t m;
 	enum err e;
@@ -229,8 +231,16 @@ use(struct piv_card *card, struct key_io *io, struct span in, int *left)
 	if (cmd.bad)
 		return err_set(E_ARG, "%s: input is too long", card->name);
 	io->cmd = wbuf_view(&cmd);
+	if ((e = piv_proof_before(card, key, io->alg, io->op)) != E_OK)
+		return e;
 	e = piv_run(card, use_step, io, true);
 	*left = io->left;
+	if (e != E_OK)
+		return e;
+	card->worked = true;
+	if (span_sub(wbuf_view(io->out), before, io->out->n - before, &result) &&
+	    (e = piv_proof_after(card, key, io->alg, in, result)) != E_OK)
+		wbuf_cut(io->out, before);
 	return e;
 }
 

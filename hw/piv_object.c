@@ -53,7 +53,9 @@ piv_object_parse(uint32_t tag, struct span answer, struct span *contents)
 struct object_io {
 	uint32_t tag;
 	struct wbuf *out;
-	struct span cmd;
+	struct span cmd, expected;
+	size_t first;
+	bool same;
 };
 
 /* GET DATA with its refusals; first: as in struct apdu, 0 for the whole object. */
@@ -102,12 +104,18 @@ enum err
 piv_object_get(struct piv_card *card, uint32_t tag, struct wbuf *out)
 {
 	struct object_io io = { .tag = tag, .out = out };
+	struct span contents = SPAN_NONE;
+	size_t before = out->n;
 	WBUF_AUTO list;
+	enum err e;
 
 	wbuf_init(&list, 16);
 	piv_tag_list(&list, tag);
 	io.cmd = wbuf_view(&list);
-	return piv_run(card, get_step, &io, true);
+	e = piv_run(card, get_step, &io, true);
+	(void)span_sub(wbuf_view(out), before, out->n - before, &contents);
+	piv_cache_saw(card, tag, e, contents);
+	return e;
 }
 
 /* An object with contents is longer than this; whatever forms of "empty" there are, are shorter. */
@@ -155,7 +163,52 @@ piv_object_exists(struct piv_card *card, uint32_t tag, bool *there)
 	io.cmd = wbuf_view(&list);
 	e = piv_run(card, exists_step, &io, true);
 	*there = e == E_OK;
+	if (tag != PIV_OBJ_HISTORY) /* its contents are what counts */
+		piv_cache_saw(card, tag, e, SPAN_NONE);
 	return e == E_NOTFOUND ? E_OK : e;
+}
+
+/* --- the first block against what is expected --- */
+
+static enum err
+begins_step(struct piv_card *card, void *arg)
+{
+	struct object_io *io = arg;
+	struct span answer, expected;
+	uint32_t tag;
+	size_t len;
+	WBUF_AUTO out;
+	enum err e;
+
+	wbuf_init(&out, PIV_OBJ_MAX + 16);
+	io->same = false;
+	if ((e = get_data(card, io, io->first, &out)) != E_OK)
+		return e;
+	answer = wbuf_view(&out);
+	if (tlv_head(&answer, &tag, &len) != E_OK || tag != TAG_DATA)
+		return err_set(E_PROTO, "%s: %s: malformed", card->name, piv_object_name(io->tag));
+	card->proven = true;
+	if (len != io->expected.n || (answer.n < len && out.n < io->first))
+		return len == 0 ? err_set(E_NOTFOUND, "%s: empty", piv_object_name(io->tag)) : E_OK;
+	if (answer.n > len && !span_take(&answer, len, &answer))
+		return err_set(E_INTERNAL, "%s", piv_object_name(io->tag));
+	io->same = span_sub(io->expected, 0, answer.n, &expected) && span_eq(expected, answer);
+	return E_OK;
+}
+
+enum err
+piv_object_begins(struct piv_card *card, uint32_t tag, struct span contents, size_t n, bool *same)
+{
+	struct object_io io = { .tag = tag, .expected = contents, .first = n + 4 };
+	WBUF_AUTO list;
+	enum err e;
+
+	wbuf_init(&list, 16);
+	piv_tag_list(&list, tag);
+	io.cmd = wbuf_view(&list);
+	e = piv_run(card, begins_step, &io, true);
+	*same = e == E_OK && io.same;
+	return e;
 }
 
 static enum err
@@ -201,10 +254,14 @@ piv_object_put(struct piv_card *card, uint32_t tag, struct span contents)
 		return err_set(
 		    E_NOSPACE, "%s: %s: %zu bytes are too many", card->name, piv_object_name(tag), contents.n);
 	io.cmd = wbuf_view(&cmd);
+	piv_cache_forget(card, tag); /* whatever comes of it */
 	if ((e = piv_run(card, put_step, &io, false)) != E_OK)
 		return e;
-	if (tag == PIV_OBJ_CHUID)
+	if (tag == PIV_OBJ_CHUID) {
 		chuid_written(card, contents);
+		if (card->cache != NULL)
+			piv_cache(card);
+	}
 	if (tag == PIV_OBJ_DISCOVERY)
 		card->discovery_read = false;
 	return E_OK;

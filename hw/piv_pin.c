@@ -360,5 +360,7 @@ piv_logout(struct piv_card *card)
 		return; /* whoever was logged in, is not any more, or the card is out */
 	if (piv_run(card, logout_step, NULL, false) != E_OK)
 		card->reset_at_end = true;
+	else
+		piv_extended_probe(card);
 	piv_end(card);
 }

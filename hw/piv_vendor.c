@@ -177,6 +177,7 @@ piv_key_import(struct piv_card *card, uint8_t ref, const struct piv_private *key
 		return err_set(E_ARG, "%s: the private key's numbers do not have its algorithm's lengths", card->name);
 	io.data = secret_view(data);
 	piv_policy_note(card, ref, PIV_PIN_DEFAULT);
+	piv_cache_forget_key(card, ref);
 	return vendor_run(card, &io);
 }
 
@@ -188,6 +189,7 @@ piv_key_delete(struct piv_card *card, uint8_t ref)
 	if (piv_key_find(ref) == NULL)
 		return err_set(E_ARG, "%s: no key reference %02X", card->name, ref);
 	piv_policy_note(card, ref, PIV_PIN_DEFAULT);
+	piv_cache_forget_key(card, ref);
 	return vendor_run(card, &io);
 }
 

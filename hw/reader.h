@@ -66,6 +66,8 @@ struct reader_ops {
 	enum err (*control)(void *conn, unsigned feature, struct span in, struct wbuf *rsp, bool *reset);
 	/* From another thread: end a running control(), as far as the reader lets. May be NULL. */
 	void (*interrupt)(void *conn);
+	/* The work is done: begin() is to wait for other programs a moment (0.2 s) at most from now on. May be NULL. */
+	void (*hurry)(void *conn);
 };
 
 struct readers {

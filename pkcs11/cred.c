@@ -72,8 +72,15 @@ cred_load(struct p11_slot *slot, struct p11_cred *c)
 	e = piv_cert_get(slot->token->card, c->row->ref, &c->der);
 	if (e == E_OK && cred_parse(slot, c)) {
 		c->state = CRED_THERE;
-		return E_OK;
+		if (c->alg != PIV_ALG_NONE)
+			return E_OK;
 	}
+	if (e == E_OK && piv_cert_doubt(slot->token->card, c->row->ref)) {
+		cred_clear(c);
+		return cred_load(slot, c);
+	}
+	if (c->state == CRED_THERE)
+		return E_OK;
 	if (e == E_OK)
 		e = err_crypto(
 		    E_PROTO, "%s: certificate of %s cannot be parsed", piv_name(slot->token->card), c->row->name);

@@ -77,14 +77,19 @@ is_trouble(enum err e)
 }
 
 enum err
-data_look(struct p11_slot *slot, struct p11_data *d)
+data_look(struct p11_slot *slot, struct p11_data *d, bool named)
 {
 	struct p11_token *t = slot->token;
 	bool there = d->row->tag == PIV_OBJ_CHUID && (t->id.has_guid || t->id.has_fascn);
 	enum err e = E_OK;
 
-	if (d->state != DATA_UNKNOWN)
+	if (d->state != DATA_UNKNOWN && (d->state != DATA_DOUBTED || !named))
 		return E_OK;
+	if (!there && !named && piv_recall(t->card, d->row->tag) == PIV_ABSENT) {
+		d->state = DATA_DOUBTED;
+		return E_OK;
+	}
+	there = there || (!named && piv_recall(t->card, d->row->tag) == PIV_PRESENT);
 	if (!there && (e = piv_object_exists(t->card, d->row->tag, &there)) != E_OK && is_trouble(e))
 		return e;
 	if (e != E_OK)

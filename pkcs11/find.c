@@ -5,8 +5,9 @@
  * Certificates are read as late as can be: an object is first held against what is known of it without its certificate
  * (class, id, label, private ...), and only what still matches has its certificate read. So a search for one id costs
  * one certificate, and a search for classes that a card never has costs nothing. Retired keys are tried when the
- * template names one of them, or as many as the card's Key History admits to (SP 800-73-5 part 1, 3.3.3). When that is
- * missing, or admits to one that is not there, all twenty are looked for, once for a card.
+ * template names one of them, and all twenty, once, when a listing may have one in it: whatever the card's Key History
+ * (SP 800-73-5 part 1, 3.3.3) says of them; the log has it when that is not the truth. What is remembered of a card
+ * (hw/piv_cache.c) spares those that were not there.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,19 @@ retired_count(struct p11_slot *slot)
 	return E_OK;
 }
 
+/*
+ * The first retired key that is remembered to have no certificate: that is where programs that do not keep Key History
+ * put the next one, so it is looked at all the same.
+ */
+static bool
+is_next(const struct p11_token *t, const struct p11_cred *c)
+{
+	for (size_t i = PRIMARY_KEYS; i < P11_CREDS; i++)
+		if (piv_recall(t->card, t->cred[i].row->cert_tag) == PIV_ABSENT)
+			return &t->cred[i] == c;
+	return false;
+}
+
 /* Is this credential worth a certificate? */
 static enum err
 worth_reading(struct p11_slot *slot, const struct p11_cred *c, bool named, bool *yes)
@@ -92,17 +106,21 @@ worth_reading(struct p11_slot *slot, const struct p11_cred *c, bool named, bool 
 	if (*yes)
 		return E_OK;
 	if ((e = retired_count(slot)) == E_OK)
-		*yes = t->retired_probe || c->number - PRIMARY_KEYS <= t->retired || off_card_has(t, c, &cert);
+		*yes =
+		    piv_recall(t->card, c->row->cert_tag) != PIV_ABSENT || is_next(t, c) || off_card_has(t, c, &cert);
 	return e;
 }
 
-/* A certificate that Key History admits to and that is not there: then it is not to be trusted about the others. */
-static void
-retired_check(struct p11_token *t, const struct p11_cred *c)
+/* One that was remembered to be absent: then the others are not to be believed either. */
+static enum err
+load_and_check(struct p11_slot *slot, struct p11_cred *c)
 {
-	if (t->history_read && !t->retired_probe && c->state == CRED_ABSENT && c->number > PRIMARY_KEYS &&
-	    c->number - PRIMARY_KEYS <= t->retired)
-		t->retired_probe = true;
+	bool absent = piv_recall(slot->token->card, c->row->cert_tag) == PIV_ABSENT;
+	enum err e = cred_load(slot, c);
+
+	if (e == E_OK && absent && c->state == CRED_THERE)
+		piv_recall_doubt(slot->token->card);
+	return e;
 }
 
 /* All twenty were looked for: does the log have to know? */
@@ -112,10 +130,10 @@ retired_tell(struct p11_slot *slot)
 	struct p11_token *t = slot->token;
 	unsigned found = 0;
 
-	if (!t->retired_probe || t->retired_told)
+	if (!t->history_read || t->retired_told)
 		return;
 	for (size_t i = PRIMARY_KEYS; i < P11_CREDS; i++) {
-		if (t->cred[i].state == CRED_UNREAD)
+		if (t->cred[i].state == CRED_UNREAD && piv_recall(t->card, t->cred[i].row->cert_tag) != PIV_ABSENT)
 			return;
 		found += t->cred[i].state == CRED_THERE;
 	}
@@ -134,7 +152,7 @@ cert_load(struct p11_slot *slot, struct p11_cred *c)
 
 	if (unread && t->history_read && c->number > PRIMARY_KEYS + t->retired && off_card_take(slot, c))
 		return E_OK;
-	if ((e = cred_load(slot, c)) != E_OK || !unread || c->state != CRED_ABSENT || c->number <= PRIMARY_KEYS)
+	if ((e = load_and_check(slot, c)) != E_OK || !unread || c->state != CRED_ABSENT || c->number <= PRIMARY_KEYS)
 		return e;
 	if ((e = retired_count(slot)) == E_OK)
 		(void)off_card_take(slot, c);
@@ -161,7 +179,6 @@ find_cred(
 		return e;
 	if ((e = cert_load(s->slot, c)) != E_OK)
 		return e;
-	retired_check(t, c);
 	if (!cred_has(c, kind))
 		return E_OK;
 	if ((kind != KIND_CERT && c->alg == PIV_ALG_NONE) || !matches(t, &probe, tmpl, n, false))
@@ -215,16 +232,20 @@ find_datum(struct p11_session *s, struct p11_data *d, const CK_ATTRIBUTE *tmpl, 
 {
 	struct p11_token *t = s->slot->token;
 	struct p11_object probe = { .kind = KIND_DATA, .data = d };
+	bool named = template_find(tmpl, n, CKA_OBJECT_ID) != NULL || template_find(tmpl, n, CKA_LABEL) != NULL ||
+	    template_find(tmpl, n, CKA_APPLICATION) != NULL;
 	enum err e;
 
 	if (!object_is_visible(t, &probe) || !matches(t, &probe, tmpl, n, true))
 		return E_OK;
-	if (!*begun && (d->state == DATA_UNKNOWN || d->state == DATA_THERE)) {
+	if (!*begun && d->state != DATA_ABSENT && d->state != DATA_READ) {
 		if ((e = piv_begin(t->card)) != E_OK)
 			return e;
 		*begun = true;
 	}
-	if ((e = data_look(s->slot, d)) != E_OK || d->state == DATA_ABSENT)
+	if (!named && d->state == DATA_UNKNOWN && (e = retired_count(s->slot)) != E_OK)
+		return e;
+	if ((e = data_look(s->slot, d, named)) != E_OK || d->state == DATA_ABSENT || d->state == DATA_DOUBTED)
 		return e;
 	if (template_find(tmpl, n, CKA_VALUE) != NULL && ((e = data_load(s->slot, d)) != E_OK || d->state != DATA_READ))
 		return e;

@@ -386,5 +386,7 @@ op_card(struct p11_session *s, struct p11_op *op, enum piv_op what, struct span 
 	}
 	if (e == E_PIN || e == E_PINLOCKED)
 		return login_outcome(s->slot, e, left);
+	if (e == E_STORE) /* the certificate that the objects were made of was none of this card's */
+		cred_changed(s->slot, c);
 	return token_result(s->slot, e);
 }

@@ -76,8 +76,8 @@ struct p11_cred {
 	uint8_t alias[64];
 };
 
-/* A data object of the card: see data.c. */
-enum data_state { DATA_UNKNOWN, DATA_ABSENT, DATA_THERE, DATA_READ };
+/* A data object of the card: see data.c. DATA_DOUBTED: absent, as far as is remembered. */
+enum data_state { DATA_UNKNOWN, DATA_DOUBTED, DATA_ABSENT, DATA_THERE, DATA_READ };
 
 struct p11_data_row {
 	uint32_t tag;
@@ -149,8 +149,8 @@ struct p11_token {
 	bool history_read;
 	struct wbuf off_card;	  /* Key History's file: see off_card.c; empty: none */
 	unsigned retired;	  /* certificates of retired keys that Key History admits to */
-	bool retired_probe;	  /* it is not there, or not right: look for all twenty */
-	bool retired_told;	  /* the log has what that found */
+	bool retired_probe;	  /* it is not there, or not right */
+	bool retired_told;	  /* the log has what looking for all twenty found */
 	struct secret *rejection; /* see decrypt.c */
 	struct p11_cred cred[P11_CREDS];
 	struct p11_cred attest[P11_ATTESTS]; /* certificates only: see attest.c */
@@ -455,8 +455,9 @@ bool off_card_take(struct p11_slot *slot, struct p11_cred *c);
 void data_init(struct p11_token *t);
 void data_clear(struct p11_data *d, enum data_state state);
 void data_forget_private(struct p11_token *t);
-/* Find out whether it is there; and read its value: afterwards it is DATA_READ or DATA_ABSENT. */
-enum err data_look(struct p11_slot *slot, struct p11_data *d);
+/* Find out whether it is there (what is remembered will do, unless it was asked for by name); and read its value:
+ * afterwards it is DATA_READ or DATA_ABSENT. */
+enum err data_look(struct p11_slot *slot, struct p11_data *d, bool named);
 enum err data_load(struct p11_slot *slot, struct p11_data *d);
 struct p11_data *data_by_tag(struct p11_token *t, uint32_t tag);
 bool data_has_oid(const struct p11_data *d, struct span oid);

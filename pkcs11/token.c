@@ -247,6 +247,10 @@ token_open(struct p11_slot *slot)
 		e = E_NOCARD;
 	if (e == E_NOTPIV && slot->second)
 		return CKR_TOKEN_NOT_PRESENT;
+	/* A trace has all of the card that was used, and what is played is no card. */
+	if (e == E_OK && !log_on(LOG_TRACE) && secure_getenv("DPIV_REPLAY") == NULL &&
+	    conf_bool(slot->module->conf, "module", "cache"))
+		piv_cache(card);
 	return e == E_OK ? token_adopt(slot, card, event) : p11_rv(e);
 }
 

@@ -577,6 +577,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	reader.tape = all;
 	n_objects = 0;
 	p11_readers_override(&r);
+	setenv("XDG_CACHE_HOME", "/no-such-directory", 1);
 	if (C_Initialize(NULL) != CKR_OK)
 		abort();
 	C_OpenSession(0, CKF_SERIAL_SESSION, NULL, NULL, &session);

@@ -64,6 +64,7 @@ p11_start_with(struct vcard *card)
 	struct readers r;
 
 	setenv("DPIV_CONF", "/dev/null", 0);
+	setenv("XDG_CACHE_HOME", "/no-such-directory", 0); /* not the user's; tests of the cache set their own */
 	readers = vreaders_new();
 	cards[n_cards++] = card;
 	vreaders_add(readers, "Reader A", card);

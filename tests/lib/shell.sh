@@ -16,7 +16,7 @@ ROOT=$PWD
 BUILD=$(mkdir -p "${BUILD:-build}" && cd "${BUILD:-build}" && pwd)
 TMP=$(mktemp -d "${TMPDIR:-/tmp}/dpiv-test.XXXXXX")
 LIMIT=${LIMIT:-60}
-export BUILD TMP
+export BUILD TMP XDG_CACHE_HOME=$TMP/cache
 _passed=0 _failed=0 _end=()
 
 at_end() {

@@ -481,7 +481,7 @@ op_interrupt(void *conn)
 }
 
 static const struct reader_ops ops = { op_list, op_wait, op_cancel, op_connect, op_disconnect, op_begin, op_end,
-	op_transmit, op_atr, op_forget, op_max_data, op_features, op_control, op_interrupt };
+	op_transmit, op_atr, op_forget, op_max_data, op_features, op_control, op_interrupt, NULL };
 
 /* --- the caller's side --- */
 
