@@ -3,7 +3,8 @@
  * p11_client MODULE ID SECONDS [THREADS]: one login, then signatures with key ID as fast as they come, for so long, in
  * so many threads with a session each. After a failure a thread logs in again, in the same session. SIGUSR1 leaves it
  * four seconds more. Says what C_Sign returned, each value with how often, the number of signatures, the longest call,
- * and whether the last ones worked. Every signature is verified with the public key in libcrypto (RSA: PKCS #1 v1.5 of a digest; EC: ECDSA).
+ * and whether the last ones worked. Every signature is verified with the public key in libcrypto (RSA: PKCS #1 v1.5 of
+ * a digest; EC: ECDSA).
  */
 #include <dlfcn.h>
 #include <pthread.h>

@@ -267,8 +267,8 @@ pin_in_memory(void)
 		fseek(mem, (long)from, SEEK_SET);
 		n = p != NULL ? fread(p, 1, to - from, mem) : 0;
 		for (size_t i = 0; i + 8 <= n; i++)
-			found += p[i] == '1' && p[i + 1] == '2' && p[i + 2] == '3' && p[i + 3] == '4' && p[i + 4] == '5' &&
-			    p[i + 5] == '6' && p[i + 6] == 0xFF && p[i + 7] == 0xFF;
+			found += p[i] == '1' && p[i + 1] == '2' && p[i + 2] == '3' && p[i + 3] == '4' &&
+			    p[i + 4] == '5' && p[i + 5] == '6' && p[i + 6] == 0xFF && p[i + 7] == 0xFF;
 		if (p != NULL)
 			memset(p, 0, n);
 		free(p);
@@ -433,7 +433,8 @@ sessions(int n)
 
 	for (int i = 0; i < n; i += 4) {
 		for (int k = 0; k < 4; k++)
-			WANT(p11->C_OpenSession(0, CKF_SERIAL_SESSION | (k % 2 ? CKF_RW_SESSION : 0), NULL, NULL, &s[k]),
+			WANT(
+			    p11->C_OpenSession(0, CKF_SERIAL_SESSION | (k % 2 ? CKF_RW_SESSION : 0), NULL, NULL, &s[k]),
 			    CKR_OK);
 		if (i % 100 == 0)
 			WANT(sign_with(s[1]), CKR_OK);

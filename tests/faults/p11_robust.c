@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * p11_robust MODULE SCENE: what may happen to a card on a real pcscd, a scene for each kind of event. Things are done to
- * the card with tests/vcard-ctl and other programs. Any call that takes more than LIMIT seconds is a failure, and the
- * process is ended by an alarm when one hangs.
+ * p11_robust MODULE SCENE: what may happen to a card on a real pcscd, a scene for each kind of event. Things are done
+ * to the card with tests/vcard-ctl and other programs. Any call that takes more than LIMIT seconds is a failure, and
+ * the process is ended by an alarm when one hangs.
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -173,8 +173,8 @@ static void
 scene_others(void)
 {
 	static const char *const what[] = { "tests/vcard-ctl reset", "tests/vcard-ctl other", "opensc-tool --reset",
-		"opensc-tool --list-algorithms", "yubico-piv-tool -a status",
-		"yubico-piv-tool -a verify-pin -P 123456", "pkcs11-tool --module opensc-pkcs11.so -l --pin 123456 -O",
+		"opensc-tool --list-algorithms", "yubico-piv-tool -a status", "yubico-piv-tool -a verify-pin -P 123456",
+		"pkcs11-tool --module opensc-pkcs11.so -l --pin 123456 -O",
 		"pkcs11-tool --module libykcs11.so -l --pin 123456 -O" };
 
 	ready();
