@@ -215,6 +215,7 @@ remote_come(struct p11_slot *slot)
 	r->n_seen = 0;
 	if (atomic_fetch_add(&r->epoch, 1) + 1 == 0)
 		atomic_store(&r->epoch, 1); /* 0 is no session */
+	atomic_store(&r->hardware, (r->slot_info.flags & CKF_HW_SLOT) != 0);
 	remote_mechs_read(r);
 	atomic_store(&slot->present, true);
 	log_info("token", "slot=%lu name=\"%s\" label=\"%.32s\"", slot->id, r->name, r->info.label);

@@ -32,6 +32,7 @@ struct remote {
 	const CK_FUNCTION_LIST *f;
 	CK_SLOT_ID id; /* in that module */
 	CK_SLOT_INFO slot_info;
+	_Atomic bool hardware; /* CKF_HW_SLOT of it, for those without the slot's lock */
 	CK_TOKEN_INFO info;
 	CK_SESSION_HANDLE session; /* with which we search and log in */
 	_Atomic unsigned epoch;	   /* counts its comings and goings; sessions of an older one are gone */

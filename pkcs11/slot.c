@@ -314,6 +314,8 @@ slot_info(struct p11_module *m, CK_SLOT_ID id, CK_SLOT_INFO *info)
 	snprintf(text, sizeof text, "%s%s", slot->second ? "Derived PIV in " : "", slot->reader);
 	text_pad(info->slotDescription, sizeof info->slotDescription, text);
 	text_pad(info->manufacturerID, sizeof info->manufacturerID, "dpiv");
-	info->flags = CKF_REMOVABLE_DEVICE | CKF_HW_SLOT | (slot_shown(slot) ? CKF_TOKEN_PRESENT : 0);
+	info->flags = CKF_REMOVABLE_DEVICE | (slot_shown(slot) ? CKF_TOKEN_PRESENT : 0);
+	if (slot->remote == NULL || atomic_load(&slot->remote->hardware))
+		info->flags |= CKF_HW_SLOT;
 	return CKR_OK;
 }
