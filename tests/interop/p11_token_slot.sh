@@ -108,8 +108,6 @@ bare_list() { p --slot 0x1008 -O >"$TMP/objects" 2>&1 && [ "$(grep -c '^Public K
 check "keys without a certificate, when the uri names them" bare_list
 check "and they sign, P-256" bare ec-9a 50 ECDSA-SHA256 -f openssl
 check "and RSA" bare rsa-9a 60 SHA256-RSA-PKCS
-software() { p11tool --provider "$M" --list-tokens >"$TMP/tokens" 2>/dev/null && grep -q 'Label: ec' "$TMP/tokens" && ! grep -q Hardware "$TMP/tokens"; }
-check "a software token's slot is no hardware" software
 says CKP_PUBLIC_CERTIFICATES_TOKEN "profile objects" p --token-label ec -O
 
 # --- what it can do ---

@@ -440,6 +440,22 @@ a_forked_child_logs_in_by_itself(void **state)
 }
 
 static void
+software_is_no_hardware(void **state)
+{
+	CK_MECHANISM_INFO m;
+	CK_SLOT_INFO slot;
+
+	(void)state;
+	(void)start(false);
+	assert_rv_ok(C_GetSlotInfo(SLOT, &slot));
+	assert_true((slot.flags & CKF_TOKEN_PRESENT) != 0);
+	assert_true((slot.flags & CKF_HW_SLOT) == 0);
+	assert_rv_ok(C_GetMechanismInfo(SLOT, CKM_ECDSA, &m));
+	assert_true((m.flags & CKF_SIGN) != 0 && (m.flags & CKF_HW) == 0);
+	assert_rv(C_GetMechanismInfo(SLOT, CKM_EC_KEY_PAIR_GEN, &m), CKR_MECHANISM_INVALID);
+}
+
+static void
 nothing_is_written(void **state)
 {
 	CK_SESSION_HANDLE h = start(true);
@@ -470,6 +486,7 @@ main(void)
 		TEST(objects_that_come_and_go),
 		TEST(a_module_that_others_finalise_comes_back),
 		TEST(a_forked_child_logs_in_by_itself),
+		TEST(software_is_no_hardware),
 		TEST(nothing_is_written),
 	};
 
