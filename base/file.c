@@ -94,8 +94,8 @@ file_read_secret(const char *path, struct secret **out)
 	return E_OK;
 }
 
-static bool
-write_all(int fd, struct span data)
+bool
+file_write_all(int fd, struct span data)
 {
 	while (data.n > 0) {
 		ssize_t n = write(fd, data.p, data.n);
@@ -140,7 +140,7 @@ file_write(const char *path, mode_t mode, struct span data)
 		return err_set(E_ARG, "the path %s is too long", path);
 	if ((fd = mkostemp(temp, O_CLOEXEC)) < 0)
 		return err_set(E_IO, "cannot write %s: %s", path, strerror(errno));
-	if (!write_all(fd, data) || fchmod(fd, mode) != 0 || fsync(fd) != 0 || rename(temp, path) != 0) {
+	if (!file_write_all(fd, data) || fchmod(fd, mode) != 0 || fsync(fd) != 0 || rename(temp, path) != 0) {
 		int why = errno;
 
 		unlink(temp);

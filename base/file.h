@@ -15,6 +15,8 @@ enum err file_read(const char *path, struct wbuf *out) MUST_CHECK;
 enum err file_read_secret(const char *path, struct secret **out) MUST_CHECK;
 /* All or nothing: a temporary file beside it, fsync, rename. */
 enum err file_write(const char *path, mode_t mode, struct span data) MUST_CHECK;
+/* All of it into an open file; false: errno tells. */
+bool file_write_all(int fd, struct span data) MUST_CHECK;
 /* mkdir -p; what exists stays as it is. */
 enum err file_mkdirs(const char *path, mode_t mode) MUST_CHECK;
 /* $XDG_x/dpiv or its default below $HOME; e.g. file_xdg("XDG_STATE_HOME", ".local/state", path, sizeof path). */

@@ -122,20 +122,6 @@ cache_load(struct cache *c)
 	return e;
 }
 
-static bool
-write_all(int fd, struct span data)
-{
-	while (data.n > 0) {
-		ssize_t n = write(fd, data.p, data.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0 || !span_skip(&data, (size_t)n))
-			return false;
-	}
-	return true;
-}
-
 static enum err
 file_replace(int dir, const char *name, struct span data)
 {
@@ -148,7 +134,7 @@ file_replace(int dir, const char *name, struct span data)
 	(void)unlinkat(dir, temp, 0); /* of a process that had our number and was killed */
 	if ((fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0)
 		return err_set(E_IO, "cache: %s", strerror(errno));
-	ok = write_all(fd, data);
+	ok = file_write_all(fd, data);
 	if (close(fd) == 0 && ok && renameat(dir, temp, dir, name) == 0)
 		return E_OK;
 	(void)unlinkat(dir, temp, 0);

@@ -38,21 +38,6 @@ ec_params(OSSL_PARAM_BLD *b, enum piv_alg alg, struct span key)
 	    OSSL_PARAM_BLD_push_octet_string(b, OSSL_PKEY_PARAM_PUB_KEY, point.p, point.n) == 1;
 }
 
-static EVP_PKEY *
-make_key(const char *type, OSSL_PARAM_BLD *b)
-{
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(hw_crypto(), type, NULL);
-	OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(b);
-	EVP_PKEY *key = NULL;
-
-	if (ctx == NULL || params == NULL || EVP_PKEY_fromdata_init(ctx) != 1 ||
-	    EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
-		key = NULL;
-	OSSL_PARAM_free(params);
-	EVP_PKEY_CTX_free(ctx);
-	return key;
-}
-
 /* The contents of 7F49 as a key; NULL when they are none of this algorithm. */
 static EVP_PKEY *
 public_key(enum piv_alg alg, struct span body)
@@ -65,9 +50,9 @@ public_key(enum piv_alg alg, struct span body)
 	if (b == NULL)
 		return NULL;
 	if (piv_alg_is_rsa(alg) && rsa_params(b, alg, body, &n, &e))
-		key = make_key("RSA", b);
+		key = crypto_public_key(hw_crypto(), "RSA", b);
 	else if (piv_alg_is_ec(alg) && ec_params(b, alg, body))
-		key = make_key("EC", b);
+		key = crypto_public_key(hw_crypto(), "EC", b);
 	else if (!piv_alg_is_rsa(alg) && !piv_alg_is_ec(alg) && tlv_find(body, 0x86, &raw) == E_OK)
 		key = EVP_PKEY_new_raw_public_key_ex(hw_crypto(), OBJ_nid2sn(piv_alg_nid(alg)), NULL, raw.p, raw.n);
 	OSSL_PARAM_BLD_free(b);

@@ -18,6 +18,7 @@
 #include <openssl/param_build.h>
 
 #include "base/log.h"
+#include "hw/crypto.h"
 #include "pkcs11/p11.h"
 
 /* --- where --- */
@@ -95,21 +96,6 @@ place_for(
 /* --- the public half --- */
 
 static EVP_PKEY *
-key_from(OSSL_LIB_CTX *lib, const char *type, OSSL_PARAM_BLD *b)
-{
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(lib, type, NULL);
-	OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(b);
-	EVP_PKEY *key = NULL;
-
-	if (ctx == NULL || params == NULL || EVP_PKEY_fromdata_init(ctx) != 1 ||
-	    EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
-		key = NULL;
-	OSSL_PARAM_free(params);
-	EVP_PKEY_CTX_free(ctx);
-	return key;
-}
-
-static EVP_PKEY *
 rsa_public(OSSL_LIB_CTX *lib, const struct private_key *key)
 {
 	OSSL_PARAM_BLD *b = OSSL_PARAM_BLD_new();
@@ -119,7 +105,7 @@ rsa_public(OSSL_LIB_CTX *lib, const struct private_key *key)
 
 	if (b != NULL && n != NULL && e != NULL && OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_N, n) == 1 &&
 	    OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_E, e) == 1)
-		pkey = key_from(lib, "RSA", b);
+		pkey = crypto_public_key(lib, "RSA", b);
 	OSSL_PARAM_BLD_free(b);
 	BN_free(n);
 	BN_free(e);
@@ -143,7 +129,7 @@ ec_public(OSSL_LIB_CTX *lib, enum piv_alg alg, struct span scalar)
 		n = EC_POINT_point2oct(g, q, POINT_CONVERSION_UNCOMPRESSED, point, sizeof point, NULL);
 	if (n > 1 && OSSL_PARAM_BLD_push_utf8_string(b, OSSL_PKEY_PARAM_GROUP_NAME, OBJ_nid2sn(nid), 0) == 1 &&
 	    OSSL_PARAM_BLD_push_octet_string(b, OSSL_PKEY_PARAM_PUB_KEY, point, n) == 1)
-		pkey = key_from(lib, "EC", b);
+		pkey = crypto_public_key(lib, "EC", b);
 	OSSL_PARAM_BLD_free(b);
 	BN_clear_free(d);
 	EC_POINT_free(q);
