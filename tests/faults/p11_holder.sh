@@ -60,12 +60,13 @@ waits() { # the holder goes while we wait: the call succeeds
 }
 transaction() { # held in the middle of our session, for ever; then let go: the same session goes on
 	local p
-	DPIV_LOG=debug:$TMP/transaction.log "$TMP/client" "$M" 1 26 >"$TMP/transaction.a" 2>&1 &
+	DPIV_LOG=debug:$TMP/transaction.log "$TMP/client" "$M" 1 50 >"$TMP/transaction.a" 2>&1 &
 	p=$!
 	sleep 1
 	hold hoarder transaction || return 1
 	sleep 22
 	let_go
+	kill -USR1 $p
 	wait $p
 	only "$TMP/transaction.a" 0x0 0x30 || return 1
 	awk '/^longest/ { exit $2 > 21 }' "$TMP/transaction.a" || return 1
@@ -77,13 +78,14 @@ several() {
 	sleep 30 | "$TMP/hoarder" select 1000000 >/dev/null & # connected, holds nothing
 	other=$!
 	sleep 0.5
-	DPIV_LOG=warn:$TMP/several.log "$TMP/client" "$M" 1 6 >"$TMP/several.a" &
+	DPIV_LOG=warn:$TMP/several.log "$TMP/client" "$M" 1 30 >"$TMP/several.a" &
 	p=$!
 	sleep 1
 	hold scdaemon transaction || return 1
 	sleep 3
 	let_go
-	wait $p || return 1
+	kill -USR1 $p
+	wait $p || { cat "$TMP/several.a"; return 1; }
 	kill "$other"
 	cat "$TMP/several.log"
 	grep -E 'by="one of (scdaemon|hoarder) \(pid [0-9]+\), (scdaemon|hoarder) \(pid [0-9]+\)"' "$TMP/several.log"
