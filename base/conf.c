@@ -58,6 +58,7 @@ static const struct conf_key dpiv_table[] = {
 	{ "derive", "issuer", 's', NULL, "name of the issuer section that is used when none is given" },
 	{ "derive", "to", 's', NULL, "URI of the target token that is used when none is given" },
 	{ "derive", "roles", 'l', "auth", "roles to derive when none are given: auth, sign, encrypt" },
+	{ "derive", "renew_days", 'n', "28", "days before its expiry from which dpiv renews a credential" },
 	{ "issuer *", "url", 's', NULL, "address of the issuer; EST: https, up to and without /.well-known/est" },
 	{ "issuer *", "protocol", 's', "est", "est, cmp or scep" },
 	{ "issuer *", "secret", 'p', NULL, "file with the shared secret (CMP) or the challenge (SCEP)" },

@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * dpiv derive: options and configuration to one request, one call, results to the terminal. Ctrl-C stops the run
- * between two steps or within a network exchange, and undoes the step; a second one ends the process at once, which the
- * next run clears up after. A step that hangs in somebody else's code (a PKCS#11 module; libp11 0.4.12 when a token
- * vanishes at the wrong moment) is ended in the same way by an alarm, so that every run ends.
+ * dpiv derive: options and configuration to one request, one call, results to the terminal.
  */
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/conf.h"
 #include "cli/cli.h"
+#include "cli/issuer.h"
+#include "cli/run.h"
 #include "derive/derive.h"
 
 const char help_derive[] = "usage: dpiv derive --to URI [--from URI] [--issuer NAME|URL] [--cafile FILE]\n"
@@ -61,59 +57,6 @@ const char help_derive[] = "usage: dpiv derive --to URI [--from URI] [--issuer N
 			   "  protocol = est                       (or cmp, scep)\n"
 			   "  cafile = /etc/dpiv/agency-root.pem\n";
 
-static volatile sig_atomic_t stopped;
-
-static void
-on_stop(int sig)
-{
-	(void)sig;
-	stopped = 1;
-}
-
-static bool
-is_stopped(void *arg)
-{
-	(void)arg;
-	return stopped != 0;
-}
-
-/* No step takes longer than two exchanges with the issuer and the slowest key generation. */
-#define STEP_MAX 60
-static unsigned step_limit;
-
-static void
-on_alarm(int sig)
-{
-	static const char text[] =
-	    "dpiv derive: the token, card or issuer does not answer any more; stopped. Run the same command "
-	    "again: what is unfinished is cleared up then\n";
-
-	(void)sig;
-	if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
-		_exit(EXIT_FAILED);
-	_exit(EXIT_FAILED);
-}
-
-static void
-show_step(void *arg, const char *text)
-{
-	(void)arg;
-	alarm(step_limit);
-	cli_progress("%s …", text);
-}
-
-/* A person may take any time. */
-static enum err
-ask_person(void *arg, const struct token_prompt *q, struct secret **pin)
-{
-	enum err e;
-
-	alarm(0);
-	e = cli_ask(arg, q, pin);
-	alarm(step_limit);
-	return e;
-}
-
 /* --- options ------------------------------------------------------------------------------------------------------ */
 
 struct options {
@@ -138,17 +81,6 @@ static const struct option longopts[] = {
 };
 
 static enum err
-parse_seconds(const char *text, long *out)
-{
-	char *end;
-
-	*out = strtol(text, &end, 10);
-	if (end == text || *end != '\0' || *out <= 0 || *out > 7L * 24 * 60 * 60)
-		return err_set(E_USAGE, "'%s' is not a number of seconds", text);
-	return E_OK;
-}
-
-static enum err
 option_take(struct options *o, int opt, const char *value)
 {
 	switch (opt) {
@@ -158,8 +90,8 @@ option_take(struct options *o, int opt, const char *value)
 	case OPT_CAFILE: o->req.cafile = value; return E_OK;
 	case OPT_ROLE: o->roles = value; return E_OK;
 	case OPT_AGAIN: o->req.again = true; return E_OK;
-	case OPT_WAIT: return parse_seconds(value, &o->req.wait);
-	case OPT_TIMEOUT: return parse_seconds(value, &o->req.timeout);
+	case OPT_WAIT: return run_seconds(value, &o->req.wait);
+	case OPT_TIMEOUT: return run_seconds(value, &o->req.timeout);
 	case OPT_ALG: o->req.alg_chosen = true; return alg_parse(value, &o->req.alg);
 	default: return err_set(E_USAGE, "unknown option");
 	}
@@ -192,77 +124,6 @@ parse_roles(const char *text, struct derive_req *req)
 	return e;
 }
 
-/* "auth=LABEL,sign=LABEL": the text is cut up in place. */
-static enum err
-parse_labels(char *text, struct derive_req *req)
-{
-	char *save = NULL;
-
-	for (char *part = strtok_r(text, ", ", &save); part != NULL; part = strtok_r(NULL, ", ", &save)) {
-		char *value = strchr(part, '=');
-		enum role role;
-		enum err e;
-
-		if (value == NULL || value[1] == '\0')
-			return err_set(E_CONF, "label in dpiv.conf must be like auth=LABEL,sign=LABEL, not '%s'", part);
-		*value++ = '\0';
-		e = role_parse(part, strlen(part), &role);
-		if (e != E_OK)
-			return err_up(E_CONF, "label in dpiv.conf");
-		req->label[role] = value;
-	}
-	return E_OK;
-}
-
-static enum err
-parse_tls(const char *text, enum http_tls *out)
-{
-	static const struct {
-		const char *text;
-		enum http_tls tls;
-	} all[] = { { "1.2+", HTTP_TLS_12_UP }, { "1.2", HTTP_TLS_12 }, { "1.3", HTTP_TLS_13 } };
-
-	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-		if (strcmp(all[i].text, text) == 0) {
-			*out = all[i].tls;
-			return E_OK;
-		}
-	}
-	return err_set(E_CONF, "tls in dpiv.conf must be 1.2, 1.3 or 1.2+, not '%s'", text);
-}
-
-/* An [issuer NAME] section. */
-static enum err
-issuer_section(const struct conf *conf, const char *name, struct options *o)
-{
-	char section[160];
-	const char *label;
-	enum err e;
-
-	snprintf(section, sizeof section, "issuer %s", name);
-	o->req.issuer = conf_str(conf, section, "url");
-	if (o->req.issuer == NULL)
-		return err_set(
-		    E_CONF, "dpiv.conf has no [issuer %s] with an url; give the issuer's https address instead", name);
-	if (o->req.cafile == NULL)
-		o->req.cafile = conf_str(conf, section, "cafile");
-	o->req.protocol = conf_str(conf, section, "protocol");
-	o->req.secret = conf_str(conf, section, "secret");
-	o->req.reference = conf_str(conf, section, "reference");
-	o->req.signer = conf_str(conf, section, "signer");
-	o->req.request = conf_str(conf, section, "request");
-	o->req.fingerprint = conf_str(conf, section, "fingerprint");
-	o->req.weak = conf_bool(conf, section, "weak_algorithms");
-	o->req.test_policies = conf_bool(conf, section, "test_policies");
-	e = parse_tls(conf_str(conf, section, "tls"), &o->req.tls);
-	label = conf_str(conf, section, "label");
-	if (e == E_OK && label != NULL) {
-		o->labels = strdup(label);
-		e = o->labels != NULL ? parse_labels(o->labels, &o->req) : err_set(E_NOMEM, "out of memory");
-	}
-	return e;
-}
-
 static enum err
 options_complete(const struct conf *conf, struct options *o)
 {
@@ -281,47 +142,25 @@ options_complete(const struct conf *conf, struct options *o)
 	if (e != E_OK)
 		return e;
 	if (strstr(o->issuer, "://") == NULL)
-		return issuer_section(conf, o->issuer, o);
+		return issuer_section(conf, o->issuer, &o->req, &o->labels);
 	o->req.issuer = o->issuer;
 	return E_OK;
 }
 
 /* --- results ------------------------------------------------------------------------------------------------------ */
 
-static void
-show_result(const struct derive_result *r)
-{
-	char date[32];
-	struct tm tm;
-
-	strftime(date, sizeof date, "%Y-%m-%d", gmtime_r(&r->not_after, &tm));
-	printf("%-8s %s, valid until %s, serial %s%s\n", role_info(r->role)->name, r->name, date, r->serial,
-	    r->existed	      ? " (was there already; --again derives a new one)"
-		: r->finished ? " (begun by an earlier run, finished now)"
-			      : "");
-	printf("         %s\n", r->uri);
-}
-
 static int
 derive_with(struct options *o)
 {
 	struct derive_result results[2 * ROLE_COUNT];
-	struct sigaction sa = { .sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND }, al = { .sa_handler = on_alarm };
 	size_t n = 0;
 	enum err e;
 
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGALRM, &al, NULL);
-	step_limit = STEP_MAX + 2 * (unsigned)(o->req.timeout > 0 ? o->req.timeout : HTTP_TIMEOUT);
-	o->req.ask = ask_person;
-	o->req.step = show_step;
-	o->req.stop = is_stopped;
+	run_begin(&o->req);
 	e = derive_run(&o->req, results, &n);
-	alarm(0);
-	cli_progress_end();
+	run_end();
 	for (size_t i = 0; i < n; i++)
-		show_result(&results[i]);
+		run_result(&results[i]);
 	return cli_fail(e);
 }
 

@@ -20,9 +20,6 @@
 #include "derive/store.h"
 #include "derive/token.h"
 
-#define DAY	  (24 * 60 * 60)
-#define SOON_DAYS 28
-
 const char help_status[] = "usage: dpiv status [--json]\n"
 			   "\n"
 			   "Shows the PIV card, the tokens that dpiv knows, the credentials that it derived,\n"
@@ -42,6 +39,7 @@ const char help_status[] = "usage: dpiv status [--json]\n"
 struct status {
 	json_t *tree, *cards, *tokens, *credentials, *unfinished, *attention;
 	time_t now;
+	long soon_days;
 };
 
 static void
@@ -51,11 +49,11 @@ attention(struct status *s, const char *what, const char *command)
 }
 
 static const char *
-lifetime(const struct status *s, time_t not_after)
+lifetime(const struct status *s, X509 *cert)
 {
-	if (not_after <= s->now)
+	if (cert_not_after(cert) <= s->now)
 		return "expired";
-	return not_after < s->now + (time_t)SOON_DAYS * DAY ? "expiring" : "ok";
+	return cert_renew_from(cert, s->soon_days) <= s->now ? "expiring" : "ok";
 }
 
 static json_t *
@@ -89,7 +87,7 @@ status_key(const struct status *s, const struct token_key *k)
 	json_object_set_new(o, "name", json_string(cert_name(k->cert, name, sizeof name)));
 	json_object_set_new(o, "serial", json_string(cert_serial(k->cert, serial, sizeof serial)));
 	json_object_set_new(o, "not_after", json_time(cert_not_after(k->cert)));
-	json_object_set_new(o, "state", json_string(lifetime(s, cert_not_after(k->cert))));
+	json_object_set_new(o, "state", json_string(lifetime(s, k->cert)));
 	json_object_set_new(o, "piv_auth", json_boolean(cert_is_piv_auth(k->cert)));
 	return o;
 }
@@ -272,15 +270,18 @@ static const struct {
 static void
 cred_attention(struct status *s, const struct credential *c, const char *state)
 {
-	char what[256], command[1024];
+	char what[256], command[1024], serial[64];
 
 	for (size_t i = 0; i < sizeof complaints / sizeof complaints[0]; i++) {
 		if (strcmp(complaints[i].state, state) != 0)
 			continue;
 		snprintf(what, sizeof what, "the %s credential on '%s' %s", role_info(c->role)->name, c->token_label,
 		    complaints[i].what);
-		snprintf(command, sizeof command, "dpiv derive --again --role %s --issuer %s --to '%s'",
-		    role_info(c->role)->name, c->issuer, c->token_uri);
+		if (strcmp(state, "expiring") == 0)
+			snprintf(command, sizeof command, "dpiv renew %s", cert_serial(c->cert, serial, sizeof serial));
+		else
+			snprintf(command, sizeof command, "dpiv derive --again --role %s --issuer %s --to '%s'",
+			    role_info(c->role)->name, c->issuer, c->token_uri);
 		attention(s, what, command);
 	}
 }
@@ -289,7 +290,7 @@ static void
 cred_add(struct status *s, const struct credential *c)
 {
 	char name[128], serial[64], uuid[TEXT_UUID_MAX];
-	const char *state = lifetime(s, cert_not_after(c->cert));
+	const char *state = lifetime(s, c->cert);
 
 	if (!cred_token_present(s, c))
 		state = strcmp(state, "ok") == 0 ? "token absent" : state;
@@ -355,8 +356,11 @@ gather_unfinished(struct status *s, struct store *store)
 				"token", r.token_label, "since", json_time(r.created), "waiting",
 				r.step == ENROL_WAIT));
 			unfinished_text(&r, what, sizeof what);
-			snprintf(command, sizeof command, "dpiv derive --role %s --issuer %s --to '%s'",
-			    role_info(r.role)->name, r.issuer, r.token_uri);
+			if (r.renews != 0)
+				snprintf(command, sizeof command, "dpiv renew");
+			else
+				snprintf(command, sizeof command, "dpiv derive --role %s --issuer %s --to '%s'",
+				    role_info(r.role)->name, r.issuer, r.token_uri);
 			attention(s, what, command);
 		}
 		enrolment_clear(&r);
@@ -436,6 +440,7 @@ cmd_status(int argc, char **argv)
 		conf_free(&conf);
 		return cli_fail(e);
 	}
+	s.soon_days = conf_num(conf, "derive", "renew_days");
 	e = gather(&s, conf);
 	status = e == E_OK ? status_show(&s, as_json) : cli_fail(e);
 	json_decref(s.tree);

@@ -188,6 +188,17 @@ cert_not_before(X509 *cert)
 	return time_of(X509_get0_notBefore(cert));
 }
 
+#define DAY (24L * 60 * 60)
+
+time_t
+cert_renew_from(X509 *cert, long days)
+{
+	time_t from = cert_not_before(cert), to = cert_not_after(cert);
+	time_t half = (to - from) / 2, window = (time_t)(days > 0 ? days : 0) * DAY;
+
+	return to - (window < half ? window : half);
+}
+
 bool
 cert_is_piv_auth(X509 *cert)
 {

@@ -37,6 +37,8 @@ char *cert_serial(X509 *cert, char *out, size_t cap); /* hex */
 char *cert_email(X509 *cert, char *out, size_t cap);  /* first rfc822Name, "" when none */
 time_t cert_not_after(X509 *cert);
 time_t cert_not_before(X509 *cert);
+/* From when on it is renewed: so many days before it expires, and not before half of its life is over. */
+time_t cert_renew_from(X509 *cert, long days);
 /* Is it a PIV Authentication certificate (policy 3.13, or 48.11 of the test arc; not a derived one)? */
 bool cert_is_piv_auth(X509 *cert);
 /* PEM file -> certificates; E_CONF when it has none. */

@@ -66,6 +66,8 @@ enum err derive_run(const struct derive_req *req, struct derive_result *results,
  * card. */
 enum err
 derive_renew(const struct derive_req *req, int64_t credential, struct derive_result *results, size_t *n) MUST_CHECK;
+/* Only what earlier runs left on this token: finished or removed. */
+enum err derive_clear(const struct derive_req *req, struct derive_result *results, size_t *n) MUST_CHECK;
 /* The issuer is asked to revoke (reason: RFC 5280, 5.3.1), and the credential is no longer active. The key stays on the
  * token: removing it comes afterwards (token_destroy). E_UNSUP: not in this protocol, with what to do instead. */
 enum err derive_revoke(const struct derive_req *req, int64_t credential, int reason) MUST_CHECK;

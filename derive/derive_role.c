@@ -21,15 +21,33 @@
 
 #define ID_RANDOM 16
 
+/* The kind of the key that is renewed: kept, where the issuer takes it. */
+static bool
+old_alg(X509 *cert, enum token_alg *out)
+{
+	EVP_PKEY *key = X509_get0_pubkey(cert);
+	int bits = EVP_PKEY_get_bits(key);
+
+	if (EVP_PKEY_is_a(key, "RSA"))
+		*out = bits == 3072 ? TOKEN_RSA3072 : TOKEN_RSA2048;
+	else
+		*out = bits == 384 ? TOKEN_P384 : TOKEN_P256;
+	return EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_is_a(key, "EC");
+}
+
 static enum err
 step_attrs(struct attempt *a)
 {
 	const struct derive_req *r = a->d->req;
+	enum token_alg old;
 	enum err e = a->d->proto->attrs(a->d->conn, a->e.role, &a->attrs);
 
-	if (e == E_OK && !a->resumed)
-		e = csr_algorithm(&a->attrs, r->alg_chosen, r->alg, &a->alg);
-	return e;
+	if (e != E_OK || a->resumed)
+		return e;
+	if (!r->alg_chosen && a->d->old.cert != NULL && old_alg(a->d->old.cert, &old) &&
+	    csr_algorithm(&a->attrs, true, old, &a->alg) == E_OK)
+		return E_OK;
+	return csr_algorithm(&a->attrs, r->alg_chosen, r->alg, &a->alg);
 }
 
 /* The role's usual identifier when it is free, else a random one. */

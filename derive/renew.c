@@ -99,17 +99,37 @@ renew_connect(struct derive *d)
 	return e == E_OK ? derive_open_conn(d) : e;
 }
 
+/* An earlier run was cut short after the issuer had answered, and this one has finished it. */
+static bool
+renew_finished(const struct derive *d)
+{
+	for (size_t i = 0; i < *d->n_results; i++)
+		if (d->results[i].finished && d->results[i].role == d->old.role)
+			return true;
+	return false;
+}
+
 static enum err
 renew_run(struct derive *d)
 {
 	bool waits;
 	enum err e = renew_open(d);
 
+	if (e == E_NOTFOUND && renew_finished(d))
+		return E_OK;
 	if (e == E_OK)
 		e = wait_planned(d, d->old.role, &waits);
 	if (e == E_OK)
 		e = renew_connect(d);
 	return e == E_OK ? derive_role(d, d->old.role) : e;
+}
+
+static enum err
+clear_run(struct derive *d)
+{
+	enum err e = derive_open_target(d);
+
+	return e == E_OK ? derive_recover(d) : e;
 }
 
 static enum err
@@ -136,6 +156,15 @@ derive_renew(const struct derive_req *req, int64_t credential, struct derive_res
 
 	*n = 0;
 	return derive_around(&d, renew_run);
+}
+
+enum err
+derive_clear(const struct derive_req *req, struct derive_result *results, size_t *n)
+{
+	struct derive d = { .req = req, .results = results, .n_results = n };
+
+	*n = 0;
+	return derive_around(&d, clear_run);
 }
 
 enum err

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_CLI_ISSUER_H
+#define DPIV_CLI_ISSUER_H
+
+#include "base/conf.h"
+#include "derive/derive.h"
+
+/* The [issuer NAME] section into a request, which borrows from conf; a cafile that is set already stays. *labels is
+ * storage of the request, for free() after it. E_CONF. */
+enum err issuer_section(const struct conf *conf, const char *name, struct derive_req *req, char **labels) MUST_CHECK;
+/* The section of this address; where there is none, the address alone. */
+enum err issuer_of_url(const struct conf *conf, const char *url, struct derive_req *req, char **labels) MUST_CHECK;
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * dpiv renew: a new key and certificate in the place of those that soon expire, asked for with the old key, without the
+ * card (SP 800-157r1, 2.3.1). Not before the renewal window, since each renewal is a certificate at the issuer and two
+ * writes of a token; the window is never more than half of a certificate's life, so that short-lived ones are not
+ * renewed for ever. What an earlier run left unfinished on the token of such a credential is cleared up as well.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/cli.h"
+#include "cli/issuer.h"
+#include "cli/pick.h"
+#include "cli/run.h"
+#include "derive/cert.h"
+
+const char help_renew[] = "usage: dpiv renew [CREDENTIAL] [--all] [--force] [--wait SECONDS]\n"
+			  "                  [--token URI] [--cafile FILE] [--timeout SECONDS]\n"
+			  "\n"
+			  "Renews derived credentials that soon expire: a new key is generated on the token\n"
+			  "and certified by the same issuer, who is asked with the present key. The PIV card\n"
+			  "is not needed. The old key leaves the token, but for that of an encryption\n"
+			  "credential, which old mail needs. What has expired cannot be renewed: derive it\n"
+			  "anew with the card.\n"
+			  "\n"
+			  "  CREDENTIAL      a role (auth, sign, encrypt), serial number, name, UUID or token\n"
+			  "                  label; default: every credential\n"
+			  "  --all           every credential, said aloud: needed for --force without\n"
+			  "                  CREDENTIAL\n"
+			  "  --force         also before it is time: that is 28 days before expiry, or what\n"
+			  "                  renew_days in section [derive] of dpiv.conf says\n"
+			  "  --wait SECONDS  how long to wait for an issuer that wants time; default: not\n"
+			  "                  at all. The request is kept: the same command goes on with it\n"
+			  "  --token URI     the URI of its token, where it needs a pin-source\n"
+			  "  --cafile FILE   PEM certificates to trust; default: those of the [issuer NAME]\n"
+			  "                  section with the issuer's url\n"
+			  "  --timeout SECS  how long one exchange with the issuer may take; default: 60\n"
+			  "\n"
+			  "Examples:\n"
+			  "  dpiv renew\n"
+			  "  dpiv renew auth --force\n"
+			  "  dpiv renew --all --wait 3600\n"
+			  "\n"
+			  "Exit status 0 also when nothing is due; 6: the issuer wants time, run it again.\n";
+
+struct renewal {
+	const char *word, *token, *cafile;
+	long wait, timeout;
+	bool all, force;
+	const struct conf *conf;
+};
+
+enum { OPT_ALL, OPT_FORCE, OPT_WAIT, OPT_TOKEN, OPT_CAFILE, OPT_TIMEOUT };
+
+static const struct option longopts[] = {
+	{ "all", no_argument, NULL, OPT_ALL },
+	{ "force", no_argument, NULL, OPT_FORCE },
+	{ "wait", required_argument, NULL, OPT_WAIT },
+	{ "token", required_argument, NULL, OPT_TOKEN },
+	{ "cafile", required_argument, NULL, OPT_CAFILE },
+	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ NULL, 0, NULL, 0 },
+};
+
+static enum err
+option_take(struct renewal *r, int opt, const char *value)
+{
+	switch (opt) {
+	case OPT_ALL: r->all = true; return E_OK;
+	case OPT_FORCE: r->force = true; return E_OK;
+	case OPT_TOKEN: r->token = value; return E_OK;
+	case OPT_CAFILE: r->cafile = value; return E_OK;
+	case OPT_WAIT: return run_seconds(value, &r->wait);
+	case OPT_TIMEOUT: return run_seconds(value, &r->timeout);
+	default: return err_set(E_USAGE, "the command line is not right");
+	}
+}
+
+static enum err
+options_parse(int argc, char **argv, struct renewal *r)
+{
+	enum err e = E_OK;
+	int opt;
+
+	while (e == E_OK && (opt = getopt_long(argc, argv, "", longopts, NULL)) != -1)
+		e = option_take(r, opt, optarg);
+	if (e != E_OK)
+		return e;
+	if (optind < argc)
+		r->word = argv[optind++];
+	if (optind < argc)
+		return err_set(E_USAGE, "unexpected argument '%s'", argv[optind]);
+	if (r->word != NULL && r->all)
+		return err_set(E_USAGE, "--all and '%s' exclude each other", r->word);
+	if (r->force && r->word == NULL && !r->all)
+		return err_set(E_USAGE, "--force needs a credential, or --all");
+	return E_OK;
+}
+
+/* What the journal has on a credential: a request that the issuer has, or leftovers on its token. */
+struct journal {
+	bool waits, leftovers;
+};
+
+static enum err
+journal_read(struct store *s, const struct credential *c, struct journal *j)
+{
+	enum err e = E_OK;
+
+	memset(j, 0, sizeof *j);
+	for (size_t i = 0; e == E_OK; i++) {
+		struct enrolment r;
+
+		e = store_enrol_get(s, i, &r);
+		if (e == E_OK && r.step == ENROL_WAIT && r.renews == c->row)
+			j->waits = true;
+		else if (e == E_OK && r.step != ENROL_WAIT && strcmp(r.token_serial, c->token_serial) == 0 &&
+		    strcmp(r.token_label, c->token_label) == 0)
+			j->leftovers = true;
+		enrolment_clear(&r);
+	}
+	return e == E_NOTFOUND ? E_OK : e;
+}
+
+/* One credential as a request. uri is storage. */
+static enum err
+request_make(
+    const struct renewal *r, const struct credential *c, struct derive_req *req, char **labels, char *uri, size_t cap)
+{
+	*req = (struct derive_req){ .cafile = r->cafile, .wait = r->wait, .timeout = r->timeout };
+	if (r->token != NULL)
+		snprintf(uri, cap, "%s", r->token);
+	else
+		pick_token(r->conf, c, uri, cap);
+	req->to = uri;
+	return issuer_of_url(r->conf, c->issuer, req, labels);
+}
+
+static enum err
+renew_ask(const struct renewal *r, const struct credential *c, bool due)
+{
+	struct derive_result results[2 * ROLE_COUNT];
+	struct derive_req req;
+	char uri[1024], name[256], *labels = NULL;
+	size_t n = 0;
+	enum err e = request_make(r, c, &req, &labels, uri, sizeof uri);
+
+	if (e == E_OK && due)
+		cli_note("renewing %s at %s", pick_name(c, name, sizeof name), c->issuer);
+	if (e == E_OK) {
+		run_begin(&req);
+		e = due ? derive_renew(&req, c->row, results, &n) : derive_clear(&req, results, &n);
+		run_end();
+	}
+	for (size_t i = 0; i < n; i++)
+		run_result(&results[i]);
+	free(labels);
+	return e;
+}
+
+static void
+renew_not_yet(const struct credential *c, time_t from)
+{
+	char name[256], date[32], when[32];
+	time_t end = cert_not_after(c->cert);
+	struct tm tm;
+
+	strftime(date, sizeof date, "%Y-%m-%d", gmtime_r(&end, &tm));
+	strftime(when, sizeof when, "%Y-%m-%d", gmtime_r(&from, &tm));
+	printf("%s is valid until %s; it is time to renew it from %s\n", pick_name(c, name, sizeof name), date, when);
+}
+
+static enum err
+renew_one(const struct renewal *r, struct store *s, const struct credential *c)
+{
+	struct journal j;
+	time_t from = cert_renew_from(c->cert, conf_num(r->conf, "derive", "renew_days"));
+	bool due = r->force || from <= time(NULL);
+	enum err e = journal_read(s, c, &j);
+
+	due = due || j.waits;
+	if (e == E_OK && (due || j.leftovers))
+		e = renew_ask(r, c, due);
+	if (e == E_OK && !due)
+		renew_not_yet(c, from);
+	return e;
+}
+
+/* Each on its own: one that fails does not keep the others from being renewed. The first failure is the exit status. */
+static int
+renew_all(const struct renewal *r, struct store *s, const struct picked *p)
+{
+	int status = EXIT_DONE;
+
+	for (size_t i = 0; i < p->n; i++) {
+		enum err e = renew_one(r, s, &p->c[i]);
+		int now = cli_fail(e);
+
+		if (status == EXIT_DONE)
+			status = now;
+		if (e == E_CANCELED)
+			break;
+	}
+	return status;
+}
+
+int
+cmd_renew(int argc, char **argv)
+{
+	struct renewal r = { .word = NULL };
+	struct conf *conf = NULL;
+	struct store *s = NULL;
+	struct picked p = { .n = 0 };
+	int status;
+	enum err e = options_parse(argc, argv, &r);
+
+	if (e == E_OK)
+		e = conf_load(&conf);
+	r.conf = conf;
+	if (e == E_OK)
+		e = store_open_existing(&s);
+	if (e == E_OK)
+		e = pick(s, r.word, &p);
+	if (e == E_OK)
+		status = renew_all(&r, s, &p);
+	else
+		status = e == E_USAGE ? cli_usage("%s", err_msg()) : cli_fail(e);
+	pick_free(&p);
+	store_close(&s);
+	conf_free(&conf);
+	return status;
+}

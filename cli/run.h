@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_CLI_RUN_H
+#define DPIV_CLI_RUN_H
+
+#include "derive/derive.h"
+
+/* Around derive_run(), derive_renew() and derive_revoke(): the person's part of the request (ask, step, stop; timeout
+ * is set before), Ctrl-C, and an end to what hangs. */
+void run_begin(struct derive_req *req);
+void run_end(void);
+/* --wait and --timeout; E_USAGE. */
+enum err run_seconds(const char *text, long *out) MUST_CHECK;
+/* Two lines about a credential that is there now. */
+void run_result(const struct derive_result *r);
+
+#endif
