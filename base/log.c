@@ -20,7 +20,7 @@
 static const char *const level_names[] = { "off", "error", "warn", "info", "debug", "trace" };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static enum log_level wanted = LOG_OFF;
+_Atomic int log_wanted = LOG_TRACE;
 static int sink = -1;
 
 static enum log_level
@@ -35,27 +35,23 @@ level_of(const char *name, size_t n)
 static void
 log_setup(void)
 {
-	const char *s = secure_getenv("DPIV_LOG"), *colon;
+	const char *s = secure_getenv("DPIV_LOG"), *colon = s != NULL ? strchr(s, ':') : NULL;
+	enum log_level wanted = LOG_OFF;
 
-	if (s == NULL)
-		return;
-	colon = strchr(s, ':');
-	wanted = level_of(s, colon != NULL ? (size_t)(colon - s) : strlen(s));
-	if (wanted == LOG_OFF)
-		return;
-	if (colon == NULL || colon[1] == '\0')
+	if (s != NULL)
+		wanted = level_of(s, colon != NULL ? (size_t)(colon - s) : strlen(s));
+	if (wanted != LOG_OFF && (colon == NULL || colon[1] == '\0'))
 		sink = STDERR_FILENO;
-	else
+	else if (wanted != LOG_OFF)
 		sink = open(colon + 1, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (sink < 0)
-		wanted = LOG_OFF;
+	log_wanted = sink >= 0 ? wanted : LOG_OFF;
 }
 
 bool
 log_on(enum log_level level)
 {
 	pthread_once(&once, log_setup);
-	return level <= wanted;
+	return (int)level <= log_wanted;
 }
 
 /* One line, whatever was in the texts that it is made of; there is room for the end. */

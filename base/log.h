@@ -2,6 +2,7 @@
 #ifndef DPIV_BASE_LOG_H
 #define DPIV_BASE_LOG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/err.h"
@@ -16,10 +17,18 @@ enum log_level { LOG_OFF, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };
 bool log_on(enum log_level level);
 void log_at(enum log_level level, const char *event, const char *fmt, ...) PRINTF(3, 4);
 
-#define log_error(event, ...) log_at(LOG_ERROR, event, __VA_ARGS__)
-#define log_warn(event, ...)  log_at(LOG_WARN, event, __VA_ARGS__)
-#define log_info(event, ...)  log_at(LOG_INFO, event, __VA_ARGS__)
-#define log_debug(event, ...) log_at(LOG_DEBUG, event, __VA_ARGS__)
-#define log_trace(event, ...) log_at(LOG_TRACE, event, __VA_ARGS__)
+/* What a silent log costs: LOG_TRACE until DPIV_LOG was looked at, by the first line. */
+extern _Atomic int log_wanted;
+#define LOG_LINE(level, event, ...)                                                                                    \
+	do {                                                                                                           \
+		if ((level) <= atomic_load_explicit(&log_wanted, memory_order_relaxed))                                \
+			log_at(level, event, __VA_ARGS__);                                                             \
+	} while (0)
+
+#define log_error(event, ...) LOG_LINE(LOG_ERROR, event, __VA_ARGS__)
+#define log_warn(event, ...)  LOG_LINE(LOG_WARN, event, __VA_ARGS__)
+#define log_info(event, ...)  LOG_LINE(LOG_INFO, event, __VA_ARGS__)
+#define log_debug(event, ...) LOG_LINE(LOG_DEBUG, event, __VA_ARGS__)
+#define log_trace(event, ...) LOG_LINE(LOG_TRACE, event, __VA_ARGS__)
 
 #endif

@@ -55,26 +55,26 @@ static const struct {
 	{ 0x7F61, "biometric information" },
 };
 
-enum kind { KIND_CIPHER, KIND_RSA, KIND_EC, KIND_EDWARDS };
+enum kind { KIND_NONE, KIND_CIPHER, KIND_RSA, KIND_EC, KIND_EDWARDS };
 
-static const struct {
-	enum piv_alg alg;
+/* By identifier: asked for in every operation. */
+static const struct alg_row {
 	enum kind kind;
 	size_t len; /* modulus or field, bytes */
 	int nid;    /* curve, or key type */
-} algs[] = {
-	{ PIV_ALG_3DES, KIND_CIPHER, 0, NID_des_ede3_ecb },
-	{ PIV_ALG_AES128, KIND_CIPHER, 0, NID_aes_128_ecb },
-	{ PIV_ALG_AES192, KIND_CIPHER, 0, NID_aes_192_ecb },
-	{ PIV_ALG_AES256, KIND_CIPHER, 0, NID_aes_256_ecb },
-	{ PIV_ALG_RSA1024, KIND_RSA, 128, NID_rsaEncryption },
-	{ PIV_ALG_RSA2048, KIND_RSA, 256, NID_rsaEncryption },
-	{ PIV_ALG_RSA3072, KIND_RSA, 384, NID_rsaEncryption },
-	{ PIV_ALG_RSA4096, KIND_RSA, 512, NID_rsaEncryption },
-	{ PIV_ALG_P256, KIND_EC, 32, NID_X9_62_prime256v1 },
-	{ PIV_ALG_P384, KIND_EC, 48, NID_secp384r1 },
-	{ PIV_ALG_ED25519, KIND_EDWARDS, 32, NID_ED25519 },
-	{ PIV_ALG_X25519, KIND_EDWARDS, 32, NID_X25519 },
+} algs[256] = {
+	[PIV_ALG_3DES] = { KIND_CIPHER, 0, NID_des_ede3_ecb },
+	[PIV_ALG_AES128] = { KIND_CIPHER, 0, NID_aes_128_ecb },
+	[PIV_ALG_AES192] = { KIND_CIPHER, 0, NID_aes_192_ecb },
+	[PIV_ALG_AES256] = { KIND_CIPHER, 0, NID_aes_256_ecb },
+	[PIV_ALG_RSA1024] = { KIND_RSA, 128, NID_rsaEncryption },
+	[PIV_ALG_RSA2048] = { KIND_RSA, 256, NID_rsaEncryption },
+	[PIV_ALG_RSA3072] = { KIND_RSA, 384, NID_rsaEncryption },
+	[PIV_ALG_RSA4096] = { KIND_RSA, 512, NID_rsaEncryption },
+	[PIV_ALG_P256] = { KIND_EC, 32, NID_X9_62_prime256v1 },
+	[PIV_ALG_P384] = { KIND_EC, 48, NID_secp384r1 },
+	[PIV_ALG_ED25519] = { KIND_EDWARDS, 32, NID_ED25519 },
+	[PIV_ALG_X25519] = { KIND_EDWARDS, 32, NID_X25519 },
 };
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
@@ -110,45 +110,34 @@ piv_object_name(uint32_t tag)
 	return "data object";
 }
 
-static size_t
+static const struct alg_row *
 alg_row(enum piv_alg alg)
 {
-	size_t i;
+	static const struct alg_row none = { KIND_NONE, 0, NID_undef };
 
-	for (i = 0; i < COUNT(algs); i++)
-		if (algs[i].alg == alg)
-			break;
-	return i;
+	return alg >= 0 && (size_t)alg < COUNT(algs) ? &algs[alg] : &none;
 }
 
 size_t
 piv_alg_len(enum piv_alg alg)
 {
-	size_t i = alg_row(alg);
-
-	return i < COUNT(algs) ? algs[i].len : 0;
+	return alg_row(alg)->len;
 }
 
 int
 piv_alg_nid(enum piv_alg alg)
 {
-	size_t i = alg_row(alg);
-
-	return i < COUNT(algs) ? algs[i].nid : NID_undef;
+	return alg_row(alg)->nid;
 }
 
 bool
 piv_alg_is_rsa(enum piv_alg alg)
 {
-	size_t i = alg_row(alg);
-
-	return i < COUNT(algs) && algs[i].kind == KIND_RSA;
+	return alg_row(alg)->kind == KIND_RSA;
 }
 
 bool
 piv_alg_is_ec(enum piv_alg alg)
 {
-	size_t i = alg_row(alg);
-
-	return i < COUNT(algs) && algs[i].kind == KIND_EC;
+	return alg_row(alg)->kind == KIND_EC;
 }

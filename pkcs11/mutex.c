@@ -35,6 +35,7 @@ mutex_init(struct p11_mutex *m)
 		pthread_mutex_destroy(&m->os);
 		return err_set(E_NOMEM, "the application made no lock");
 	}
+	m->plain = m->app == NULL;
 	return E_OK;
 }
 
@@ -42,6 +43,7 @@ void
 mutex_make_fair(struct p11_mutex *m)
 {
 	m->fair = true;
+	m->plain = false;
 }
 
 void
@@ -54,7 +56,7 @@ mutex_destroy(struct p11_mutex *m)
 }
 
 void
-mutex_lock(struct p11_mutex *m)
+mutex_lock_slow(struct p11_mutex *m)
 {
 	uint64_t ticket;
 
@@ -82,7 +84,7 @@ next_served(struct p11_mutex *m)
 }
 
 void
-mutex_unlock(struct p11_mutex *m)
+mutex_unlock_slow(struct p11_mutex *m)
 {
 	if (m->fair)
 		next_served(m);

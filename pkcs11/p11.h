@@ -231,7 +231,7 @@ struct p11_session {
 	struct remote_session remote;
 	CK_FLAGS flags;
 	struct p11_session *next; /* in its bucket; under the table lock */
-	unsigned refs;		  /* under the table lock */
+	_Atomic unsigned refs;	  /* one of them is the table's; taken under the table lock */
 	_Atomic bool closed;
 	struct p11_find find;
 	struct p11_op op[OP_KINDS];

@@ -35,20 +35,15 @@ session_pin(struct p11_module *m, CK_SESSION_HANDLE h)
 	for (s = m->bucket[h % P11_BUCKETS]; s != NULL && s->handle != h; s = s->next)
 		;
 	if (s != NULL)
-		s->refs++;
+		atomic_fetch_add(&s->refs, 1);
 	mutex_unlock(&m->table);
 	return s;
 }
 
 static void
-session_unpin(struct p11_module *m, struct p11_session *s)
+session_unpin(struct p11_session *s)
 {
-	bool last;
-
-	mutex_lock(&m->table);
-	last = --s->refs == 0 && s->closed;
-	mutex_unlock(&m->table);
-	if (last)
+	if (atomic_fetch_sub(&s->refs, 1) == 1)
 		session_free(s);
 }
 
@@ -61,7 +56,7 @@ session_exit(struct p11_session *s, CK_RV rv)
 	mutex_unlock(&slot->lock);
 	if (slot->remote != NULL)
 		mutex_unlock(&s->own);
-	session_unpin(m, s);
+	session_unpin(s);
 	return module_leave(m, rv);
 }
 
@@ -119,7 +114,7 @@ session_interrupt(CK_SESSION_HANDLE h)
 		return;
 	if ((s = session_pin(m, h)) != NULL) {
 		ask_interrupt(s->slot, h);
-		session_unpin(m, s);
+		session_unpin(s);
 	}
 	(void)module_leave(m, CKR_OK);
 }
@@ -156,6 +151,7 @@ session_open(struct p11_slot *slot, CK_FLAGS flags, CK_SESSION_HANDLE *out)
 		return CKR_HOST_MEMORY;
 	s->slot = slot;
 	s->flags = flags;
+	s->refs = 1;
 	if (slot->remote != NULL && mutex_init(&s->own) != E_OK) {
 		free(s);
 		return CKR_HOST_MEMORY;
@@ -184,7 +180,7 @@ session_unlink(struct p11_session **at)
 	s->slot->sessions--;
 	if ((s->flags & CKF_RW_SESSION) != 0)
 		s->slot->rw_sessions--;
-	return s->refs == 0;
+	return atomic_fetch_sub(&s->refs, 1) == 1;
 }
 
 /* Closing the last session logs out (PKCS#11 2.40, 5.6, C_CloseSession). */
