@@ -111,8 +111,8 @@ fill_from_card(struct account *a, const struct account_rules *rules, const struc
 		copy(a->email, sizeof a->email, id->upn);
 }
 
-static enum err
-check_status(const struct account *a)
+enum err
+account_check_status(const struct account *a)
 {
 	if (strcmp(a->status, "suspended") == 0)
 		return refuse(REFUSE_ACCOUNT_SUSPENDED,
@@ -138,7 +138,7 @@ for_card(struct db *db, const struct account_rules *rules, const struct pivid *i
 		fill_from_card(a, rules, id);
 		return create(db, a, subject, "card", now);
 	}
-	if ((e = check_status(a)) != E_OK)
+	if ((e = account_check_status(a)) != E_OK)
 		return e;
 	if (!same && rules->listed)
 		return refuse(REFUSE_ACCOUNT_MISMATCH,

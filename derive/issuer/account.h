@@ -28,6 +28,8 @@ enum err account_for_card(struct db *db, const struct account_rules *rules, X509
 enum err account_add(struct db *db, X509 *cert, const struct pivid *id, const char *email, const char *name, time_t now,
     struct account *out) MUST_CHECK;
 enum err account_get(struct db *db, int64_t id, struct account *out) MUST_CHECK;
+/* E_POLICY with refuse_last() unless the account is active. */
+enum err account_check_status(const struct account *a) MUST_CHECK;
 enum err account_set_status(struct db *db, int64_t id, const char *status) MUST_CHECK;
 
 #endif

@@ -45,6 +45,11 @@ static const struct conf_key table[] = {
 	{ "profile", "days", 'n', "1095", "lifetime of issued certificates; at most 1096" },
 	{ "profile", "require_binding", 'b', "yes",
 	    "refuse requests that are not bound to their TLS connection by a challengePassword" },
+	{ "bind", "minutes", 'n', "10", "how long a one-time binding code lives; at most 60" },
+	{ "bind", "tries", 'n', "5",
+	    "wrong binding codes that are accepted, per code and per network address; at most 20" },
+	{ "bind", "roles", 'l', "auth,sign,encrypt",
+	    "for which roles binding codes are given: auth, sign, encrypt; none: for no role" },
 };
 
 const struct conf_key *
@@ -158,6 +163,8 @@ check(struct config *c)
 	    (e = number(c, "listen", "timeout", 1, 600, &c->timeout)) != E_OK ||
 	    (e = number(c, "listen", "max_lifetime", 1, 3600, &c->max_lifetime)) != E_OK ||
 	    (e = number(c, "profile", "days", 1, 1096, &c->days)) != E_OK ||
+	    (e = number(c, "bind", "minutes", 1, 60, &c->bind_minutes)) != E_OK ||
+	    (e = number(c, "bind", "tries", 1, 20, &c->bind_tries)) != E_OK ||
 	    (e = number(c, "ca", "crl_hours", 1, 24 * 30, &c->crl_hours)) != E_OK ||
 	    (e = word(c, "listen", "tls", "1.2,1.3,both", &c->tls)) != E_OK ||
 	    (e = word(c, "accounts", "mode", "auto,listed", &mode)) != E_OK ||
@@ -190,6 +197,7 @@ load(const char *dir, struct config *c)
 	c->demo = conf_bool(c->conf, "issuer", "demo");
 	c->address = conf_str(c->conf, "listen", "address");
 	c->piv_policies = conf_str(c->conf, "piv", "policies");
+	c->bind_roles = conf_str(c->conf, "bind", "roles");
 	c->require_binding = conf_bool(c->conf, "profile", "require_binding");
 	return (e = places(c)) != E_OK ? e : check(c);
 }

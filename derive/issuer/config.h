@@ -35,6 +35,9 @@ struct config {
 	const char *base_url, *policy_auth, *policy_mail;
 	long days;
 	bool require_binding;
+	/* [bind] */
+	long bind_minutes, bind_tries;
+	const char *bind_roles;
 };
 
 enum err config_load(const char *dir, struct config *out) MUST_CHECK;

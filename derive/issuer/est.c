@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "base/text.h"
+#include "derive/issuer/bind.h"
 #include "derive/issuer/binding.h"
 #include "derive/issuer/est.h"
 #include "derive/issuer/issue.h"
@@ -28,6 +29,7 @@ struct call {
 	const struct profile *profile; /* by the path's label */
 	time_t now;
 	struct pivid id; /* of the presented card, as far as it was read */
+	int64_t account; /* that a binding code named, or 0 */
 };
 
 typedef enum err est_op_fn(struct call *c, struct est_reply *out);
@@ -108,16 +110,28 @@ media_is(const char *type, const char *want)
 	return type && strncasecmp(type, want, n) == 0 && (type[n] == '\0' || type[n] == ';' || type[n] == ' ');
 }
 
+/* The card's holder on another machine, by a code. A connection that a certificate authenticates needs none. */
 static enum err
-op_simpleenroll(struct call *c, struct est_reply *out)
+authenticate_code(struct call *c, const char *role, struct bind_person *who, struct est_reply *out)
 {
-	struct issue_request r = { .piv = c->rq->peer, .id = &c->id, .profile = c->profile, .peer = c->rq->from };
+	enum err e = bind_person(c->i, c->rq, role, c->now, who);
+
+	c->id = who->id;
+	c->account = who->code.account;
+	out->known = e == E_OK;
+	return e;
+}
+
+static enum err
+enroll(struct call *c, const struct bind_person *who, struct est_reply *out)
+{
+	struct issue_request r = { .id = &c->id, .profile = c->profile, .peer = c->rq->from };
 	struct csr csr = { 0 };
 	X509 *cert = NULL;
 	enum err e;
 
-	if ((e = authenticate(c, out)) != E_OK)
-		return e;
+	r.piv = who ? who->card : c->rq->peer;
+	r.code = who ? &who->code : NULL;
 	if (!media_is(c->rq->media_type, "application/pkcs10"))
 		return refuse(REFUSE_MEDIA_TYPE, "simpleenroll takes application/pkcs10");
 	if ((e = csr_read(c->rq->body, &csr)) == E_OK &&
@@ -129,6 +143,20 @@ op_simpleenroll(struct call *c, struct est_reply *out)
 		e = put_certs(cert, NULL, true, out, "application/pkcs7-mime; smime-type=certs-only");
 	X509_free(cert);
 	csr_clear(&csr);
+	return e;
+}
+
+static enum err
+op_simpleenroll(struct call *c, struct est_reply *out)
+{
+	struct bind_person who = { .card = NULL };
+	enum err e;
+
+	if (c->rq->peer != NULL || c->rq->authorization == NULL)
+		return (e = authenticate(c, out)) == E_OK ? enroll(c, NULL, out) : e;
+	if ((e = authenticate_code(c, c->profile->name, &who, out)) == E_OK)
+		e = enroll(c, &who, out);
+	bind_person_clear(&who);
 	return e;
 }
 
@@ -160,6 +188,38 @@ op_simplereenroll(struct call *c, struct est_reply *out)
 	X509_free(cert);
 	csr_clear(&csr);
 	renewal_clear(&old);
+	return e;
+}
+
+/* bind.h. */
+static enum err
+op_bind(struct call *c, struct est_reply *out)
+{
+	enum err e;
+
+	if ((e = authenticate(c, out)) != E_OK)
+		return e;
+	if (!media_is(c->rq->media_type, "application/json"))
+		return refuse(REFUSE_MEDIA_TYPE, "a binding code is asked for with application/json");
+	out->status = 200;
+	out->type = "application/json";
+	return bind_give(c->i, c->rq, &c->id, c->now, &out->body);
+}
+
+static enum err
+op_card(struct call *c, struct est_reply *out)
+{
+	struct bind_person who = { .card = NULL };
+	enum err e;
+
+	if (c->rq->authorization == NULL)
+		return refuse(REFUSE_NO_CERTIFICATE, "a binding code must be sent, and none was");
+	e = authenticate_code(c, NULL, &who, out);
+	if (e == E_OK)
+		e = x509io_cert_der(who.card, &out->body);
+	out->status = 200;
+	out->type = "application/pkix-cert";
+	bind_person_clear(&who);
 	return e;
 }
 
@@ -227,6 +287,8 @@ static const struct op {
 };
 
 static const struct op file_ops[] = {
+	{ "/.well-known/dpiv/bind", true, op_bind },
+	{ "/.well-known/dpiv/card", false, op_card },
 	{ "/pki/ca.crl", false, op_ca_crl },
 	{ "/pki/root.crl", false, op_root_crl },
 	{ "/pki/ca.p7c", false, op_ca_p7c },
@@ -290,12 +352,14 @@ record_refusal(struct call *c, enum refuse why, const char *sentence)
 	const struct ledger_event ev = {
 		.what = "refused",
 		.code = refuse_code(why),
+		.account = c->account,
 		.card = c->id.sha256[0] ? c->id.sha256 : NULL,
 		.peer = c->rq->from,
 		.detail = sentence,
 	};
 
-	if ((refuse_status(why) != 403 && why != REFUSE_BAD_CSR) || why == REFUSE_NO_CERTIFICATE)
+	if ((refuse_status(why) != 403 && why != REFUSE_BAD_CSR) || why == REFUSE_NO_CERTIFICATE ||
+	    why == REFUSE_CODE_TRIES || why == REFUSE_CODE_MISTYPED)
 		return; /* anyone can cause these without end */
 	if (ledger_event_add(c->i->db, &ev, c->now) != E_OK)
 		note("event-lost", "%s", err_msg());

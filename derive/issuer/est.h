@@ -16,6 +16,7 @@ struct est_request {
 	struct span body;
 	X509 *peer;		     /* client certificate; its key signed the handshake. NULL: none */
 	STACK_OF(X509) * peer_chain; /* what came with it, or NULL */
+	const char *authorization;   /* the header, or NULL */
 	const char *binding;	     /* binding_value() */
 	const char *from;	     /* network address */
 };

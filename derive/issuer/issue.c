@@ -177,11 +177,16 @@ record(struct issuer *i, const struct issue_request *r, const struct order *o, s
 	};
 	enum err e;
 
-	(void)snprintf(detail, sizeof detail, "%s for %s%s%s%s%s", r->profile->what, r->id->subject,
-	    r->renews ? "; asked for by the credential " : "", r->renews ? r->renews : "",
-	    o->account.new_card ? "; first time with this card" : "",
+	(void)snprintf(detail, sizeof detail, "%s for %s%s%s%s%s%s", r->profile->what, r->id->subject,
+	    r->code ? "; bound by a one-time code" : "", r->renews ? "; asked for by the credential " : "",
+	    r->renews ? r->renews : "", o->account.new_card ? "; first time with this card" : "",
 	    r->csr->asks_extensions ? "; extensions asked for in the request were ignored" : "");
 	if ((e = ledger_issued(i->db, o->serial_text, der)) != E_OK)
+		return e;
+	if (r->code && r->code->account != o->account.id)
+		return err_set(E_INTERNAL, "a binding code of account %lld led to account %lld",
+		    (long long)r->code->account, (long long)o->account.id);
+	if (r->code && (e = bindstore_use(i->db, r->code, r->profile->name, o->serial_text, now)) != E_OK)
 		return e;
 	return ledger_event_add(i->db, &ev, now);
 }

@@ -2,6 +2,7 @@
 #ifndef DPIV_ISSUER_ISSUE_H
 #define DPIV_ISSUER_ISSUE_H
 
+#include "derive/issuer/bindstore.h"
 #include "derive/issuer/csr.h"
 #include "derive/issuer/issuer.h"
 #include "derive/issuer/pivid.h"
@@ -12,8 +13,9 @@ struct issue_request {
 	const struct pivid *id; /* what it says */
 	const struct csr *csr;	/* read and sound */
 	const struct profile *profile;
-	const char *renews; /* serial number of the certificate that asked, or NULL: the card did */
-	const char *peer;   /* network address, for the event */
+	const char *renews;		   /* serial number of the certificate that asked, or NULL: the card did */
+	const struct bindstore_code *code; /* used up with the certificate, or NULL */
+	const char *peer;		   /* network address, for the event */
 };
 
 /* From a proven card and a proven key to a certificate in the ledger. E_POLICY with refuse_last(). */

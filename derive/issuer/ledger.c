@@ -66,7 +66,29 @@ static const char schema_1[] =
     "CREATE TRIGGER event_fixed BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'events are never changed'); END;"
     "CREATE TABLE series (name TEXT PRIMARY KEY, last INTEGER NOT NULL);";
 
-static const char *const steps[] = { schema_1 };
+/* Binding codes: bindstore.c. */
+static const char schema_2[] = "CREATE TABLE bind_code ("
+			       " id INTEGER PRIMARY KEY,"
+			       " name TEXT NOT NULL UNIQUE,"
+			       " account INTEGER NOT NULL REFERENCES account,"
+			       " sha256 TEXT NOT NULL,"
+			       " card_sha256 TEXT NOT NULL,"
+			       " created INTEGER NOT NULL,"
+			       " expires INTEGER NOT NULL,"
+			       " tries INTEGER NOT NULL DEFAULT 0,"
+			       " replaced INTEGER NOT NULL DEFAULT 0);"
+			       "CREATE INDEX bind_code_account ON bind_code (account);"
+			       "CREATE TABLE bind_role ("
+			       " code INTEGER NOT NULL REFERENCES bind_code,"
+			       " role TEXT NOT NULL,"
+			       " used INTEGER,"
+			       " serial TEXT,"
+			       " PRIMARY KEY (code, role),"
+			       " CHECK ((used IS NULL) = (serial IS NULL)));"
+			       "CREATE TABLE bind_guess (peer TEXT NOT NULL, at INTEGER NOT NULL);"
+			       "CREATE INDEX bind_guess_peer ON bind_guess (peer, at);";
+
+static const char *const steps[] = { schema_1, schema_2 };
 static const struct db_schema schema = { "issuer ledger", 0x64706969, steps, sizeof steps / sizeof steps[0] };
 
 /* A request takes milliseconds from reservation to issue; what is older was interrupted. */
@@ -193,6 +215,13 @@ ledger_card(struct db *db, int64_t account, struct wbuf *der)
 {
 	return first_blob(db, der, "SELECT der FROM card WHERE account = ? ORDER BY last_seen DESC, id DESC LIMIT 1",
 	    DB_ARGS(db_int(account)));
+}
+
+enum err
+ledger_card_by_hash(struct db *db, int64_t account, const char *sha256, struct wbuf *der)
+{
+	return first_blob(db, der, "SELECT der FROM card WHERE account = ? AND sha256 = ?",
+	    DB_ARGS(db_int(account), db_text(sha256)));
 }
 
 enum err

@@ -39,6 +39,8 @@ struct ledger_found {
 enum err ledger_find(struct db *db, const char *serial, struct ledger_found *out) MUST_CHECK;
 /* The newest issued certificate of this account and profile that is in its time and not revoked. E_NOTFOUND. */
 enum err ledger_newest(struct db *db, int64_t account, const char *profile, time_t now, struct wbuf *der) MUST_CHECK;
+/* This card of the account. */
+enum err ledger_card_by_hash(struct db *db, int64_t account, const char *sha256, struct wbuf *der) MUST_CHECK;
 /* The account's card that was seen last. */
 enum err ledger_card(struct db *db, int64_t account, struct wbuf *der) MUST_CHECK;
 /* E_EXISTS: this key is certified for another account or another profile. */

@@ -31,6 +31,13 @@
 	X(BINDING, "binding", 403, "the request is not bound to this TLS connection")                                  \
 	X(KEY_POLICY, "key-policy", 403, "the new key is of a kind that SP 800-78 does not allow")                     \
 	X(KEY_REUSED, "key-reused", 403, "the new key is in use elsewhere")                                            \
+	X(CODE_WRONG, "code-wrong", 403, "the binding code is wrong")                                                  \
+	X(CODE_EXPIRED, "code-expired", 403, "the binding code has expired or a newer one was given")                  \
+	X(CODE_USED, "code-used", 403, "the binding code was used already")                                            \
+	X(CODE_ROLE, "code-role", 403, "no binding code for this role")                                                \
+	X(CODE_TRIES, "code-tries", 403, "too many wrong binding codes")                                               \
+	X(CODE_MISTYPED, "code-mistyped", 403, "what was sent cannot be a binding code")                               \
+	X(BAD_BODY, "bad-body", 400, "the request for a binding code cannot be read")                                  \
 	X(BAD_CSR, "bad-csr", 400, "the certification request cannot be read or its signature is wrong")               \
 	X(TOO_LARGE, "too-large", 413, "the request is too large")                                                     \
 	X(MEDIA_TYPE, "media-type", 415, "the request is not application/pkcs10")                                      \

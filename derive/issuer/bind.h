@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_ISSUER_BIND_H
+#define DPIV_ISSUER_BIND_H
+
+#include "derive/issuer/bindstore.h"
+#include "derive/issuer/est.h"
+#include "derive/issuer/pivid.h"
+
+/*
+ * Binding without a card reader (SP 800-157r1, App. C): a one-time code leads from the machine with the card to the one
+ * that gets the credential.
+ *
+ * POST /.well-known/dpiv/bind   by a client whose PIV card authenticates the TLS connection (PKI-AUTH), with
+ *     Content-Type: application/json and {"roles":["auth","sign"]}; no roles: auth. Answer, application/json:
+ *     {"code":"7F3K-9QWD-ZX01-4MTP-HB2C","expires":"2027-01-31T12:10:00Z","seconds":600,"roles":["auth","sign"],
+ *      "name":"CN=Pat Example,O=Agency,C=US"}
+ *     A code that the account had before is void. (A form of a foreign web page cannot send this media type.)
+ * GET  /.well-known/dpiv/card   with the code: the PIV Authentication certificate that it is bound to, DER,
+ *     application/pkix-cert. It uses nothing up, so a client can tell what is wrong before it makes a key.
+ * POST /.well-known/est/[LABEL/]simpleenroll   without a client certificate, with the code.
+ *
+ * The code is sent as the password of HTTP Basic (RFC 7030, 3.2.3; the user name is not looked at) and not as the
+ * challengePassword, since that carries the channel binding (RFC 7030, 3.5), which such requests have like all others.
+ * Each role of a code can be used once. Refusals: code-wrong, code-expired, code-used, code-role, code-tries.
+ */
+
+/* PKI-AUTH succeeded with rq->peer, which says id. The answer is appended to out. E_POLICY with refuse_last(). */
+enum err bind_give(
+    struct issuer *i, const struct est_request *rq, const struct pivid *id, time_t now, struct wbuf *out) MUST_CHECK;
+
+/* Whoever a code speaks for. */
+struct bind_person {
+	struct bindstore_code code;
+	X509 *card; /* owned */
+	struct pivid id;
+};
+/* By the code in rq->authorization; the card is checked as if it were there. role NULL: any. E_POLICY with
+ * refuse_last(); code.account is set then too, where one was named. */
+enum err bind_person(
+    struct issuer *i, const struct est_request *rq, const char *role, time_t now, struct bind_person *out) MUST_CHECK;
+void bind_person_clear(struct bind_person *p);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_ISSUER_BINDSTORE_H
+#define DPIV_ISSUER_BINDSTORE_H
+
+#include <stdint.h>
+#include <time.h>
+
+#include "base/err.h"
+#include "derive/bindcode.h"
+#include "derive/db.h"
+
+/*
+ * Binding codes in the ledger (SP 800-157r1, App. C). A code belongs to one account and to the card that asked for it,
+ * lives for minutes, and serves each of its roles once. Only its SHA-256 together with the account is kept. An account
+ * has one code: a new one takes the place of the old one. Wrong guesses are counted against the code that they name and
+ * against the network address that they come from, in the transaction that judges them.
+ */
+struct bindstore_grant {
+	int64_t account;
+	const char *card_sha256;
+	const char *const *roles; /* profile names, ended by NULL */
+	time_t expires;
+};
+/* Inside a transaction. */
+enum err
+bindstore_give(struct db *db, const struct bindstore_grant *g, time_t now, char plain[BINDCODE_PLAIN]) MUST_CHECK;
+
+struct bindstore_claim {
+	const char *plain; /* the code */
+	const char *role;  /* wanted now, or NULL: any that is left */
+	const char *peer;  /* network address */
+	long tries;	   /* wrong guesses that are allowed, per code and per address */
+};
+struct bindstore_code {
+	int64_t id, account; /* account is set for a refusal too, where the code named one */
+	char card_sha256[65];
+};
+/* Its own transaction. E_POLICY with refuse_last(). Nothing is used up. */
+enum err
+bindstore_check(struct db *db, const struct bindstore_claim *c, time_t now, struct bindstore_code *out) MUST_CHECK;
+/* Inside the transaction that records the certificate of this serial number. E_POLICY: somebody was faster. */
+enum err bindstore_use(
+    struct db *db, const struct bindstore_code *code, const char *role, const char *serial, time_t now) MUST_CHECK;
+
+/* How long a wrong guess counts against an address. */
+#define BINDSTORE_WINDOW 3600
+
+#endif
