@@ -198,7 +198,8 @@ install: all
 	install -d $(DESTDIR)$(modconfdir)
 	sed 's|@module@|$(moduledir)/dpiv-pkcs11.so|' docs/dpiv-pkcs11.module >$(DESTDIR)$(modconfdir)/dpiv-pkcs11.module
 	chmod 644 $(DESTDIR)$(modconfdir)/dpiv-pkcs11.module
-	install -D -m 644 docs/dpiv-pkcs11.7 $(DESTDIR)$(mandir)/man7/dpiv-pkcs11.7
+	for p in $(notdir $(wildcard docs/*.[1-8])); do \
+		install -D -m 644 docs/$$p $(DESTDIR)$(mandir)/man$${p##*.}/$$p || exit 1; done
 
 help:
 	@echo "make          build everything into $(BUILD)/"

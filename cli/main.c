@@ -135,9 +135,17 @@ help_all(FILE *to)
 	    "  dpiv derive --issuer NAME \\\n"
 	    "      --to 'pkcs11:token=laptop?module-path=/usr/lib/softhsm/libsofthsm2.so'\n"
 	    "  dpiv sign --from me@example.test --to you@example.test letter.txt > signed.eml\n\n"
-	    "'dpiv help VERB' explains a verb, with examples. Exit status: 0 done, 1 failed,\n"
-	    "2 usage, 3 nothing found, 4 PIN wrong or blocked, 5 refused by policy or issuer,\n"
-	    "6 try again later.\n");
+	    "'dpiv help VERB' explains a verb, with examples; 'man dpiv' explains the rest.\n"
+	    "Exit status: 0 done, 1 failed, 2 usage, 3 nothing found, 4 PIN wrong or blocked,\n"
+	    "5 refused by policy or issuer, 6 try again later.\n");
+}
+
+static void
+help_verb(const struct cli_verb *v)
+{
+	bool small = v->run == cmd_help || v->run == cmd_version; /* explained in dpiv(1) */
+
+	printf("%s\nMore: man dpiv%s%s\n", v->help, small ? "" : "-", small ? "" : v->name);
 }
 
 int
@@ -152,7 +160,7 @@ cmd_help(int argc, char **argv)
 	v = verb_find(argv[1]);
 	if (v == NULL)
 		return cli_usage("there is no verb '%s'", argv[1]);
-	fputs(v->help, stdout);
+	help_verb(v);
 	return EXIT_DONE;
 }
 
@@ -209,7 +217,7 @@ main(int argc, char **argv)
 		return cli_usage("there is no verb '%s'", argv[1]);
 	verb_name = v->name;
 	if (wants_help(argc - 1, argv + 1)) {
-		fputs(v->help, stdout);
+		help_verb(v);
 		return finish(EXIT_DONE);
 	}
 	return finish(v->run(argc - 1, argv + 1));

@@ -115,7 +115,7 @@ cmd_replay(int argc, char **argv)
 	enum err e;
 
 	if (argc < 2 || argv[1][0] == '-')
-		return cli_usage("which trace?");
+		return cli_usage("name the file with the trace first");
 	if (argc > 2 && (strcmp(argv[2], "--") != 0 || argc == 3))
 		return cli_usage("a command comes after --");
 	if ((e = trace_check(argv[1], full, &s)) != E_OK)

@@ -24,7 +24,7 @@ const char help_verify[] = "usage: dpiv verify [--cafile FILE] [--text] [-o OUT]
 			   "Nothing is written to OUT unless the signature is right.\n"
 			   "\n"
 			   "  --cafile FILE      trust anchors (PEM); CRLs in it are used. Default:\n"
-			   "                     mail.cafile of dpiv.conf, else the system's\n"
+			   "                     cafile in [mail] of dpiv.conf, else the system's\n"
 			   "  -o, --output OUT   write the signed content there (- is standard output)\n"
 			   "  --text             write its text only, decoded\n"
 			   "\n"

@@ -90,7 +90,10 @@ help(FILE *f)
 	    "  dpiv-issuer init --demo /tmp/agency\n"
 	    "  dpiv-vcard make --ca-cert /tmp/agency/ca.pem --ca-key /tmp/agency/private/ca.key card.json\n"
 	    "  dpiv-issuer serve /tmp/agency &\n"
-	    "  dpiv derive --issuer https://localhost:8443 --cafile /tmp/agency/root.pem --to pkcs11:token=laptop\n");
+	    "  dpiv-vcard serve card.json &          (needs pcscd and vsmartcard-vpcd)\n"
+	    "  dpiv derive --issuer https://localhost:8443 --cafile /tmp/agency/root.pem \\\n"
+	    "      --to 'pkcs11:token=laptop?module-path=/usr/lib/softhsm/libsofthsm2.so'\n\n"
+	    "More: man dpiv-issuer\n");
 }
 
 static const struct verb *

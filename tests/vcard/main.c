@@ -50,7 +50,9 @@ static const char help[] =
     "\n"
     "Example: pcscd with vsmartcard-vpcd is running;\n"
     "    dpiv-vcard make --export-certs . card.json && dpiv-vcard serve card.json &\n"
-    "    pkcs11-tool --module opensc-pkcs11.so -O\n";
+    "    pkcs11-tool --module opensc-pkcs11.so -O\n"
+    "\n"
+    "More: man dpiv-vcard\n";
 
 static int
 usage(void)
