@@ -99,6 +99,14 @@ $(BUILD)/obj/%.o: %.c
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
+# What has the places of installation in it is compiled again when `make install` is told others.
+placed := $(shell grep -lwE 'DPIV_MODULE|P11_MODULE_DIR' $(hw_src) $(engine_src) $(p11_src) $(derive_src) $(cli_src))
+$(call obj,$(placed)): $(BUILD)/places
+$(BUILD)/places: always
+	@mkdir -p $(@D)
+	@echo '$(moduledir) $(p11moddir)' | cmp -s - $@ || echo '$(moduledir) $(p11moddir)' >$@
+.PHONY: always
+
 $(base_a): $(call obj,$(base_src))
 $(hw_a): $(call obj,$(hw_src))
 $(p11_a): $(call obj,$(p11_src))

@@ -1,11 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # make install: every product where programs look for it, every manual page where man does, and p11-kit told where the
-# module is; with DESTDIR nothing else is touched, and nothing is left out or installed twice.
+# module is; with DESTDIR nothing else is touched, and nothing is left out or installed twice. `make && make install
+# prefix=/usr` gives a dpiv that looks for its module below /usr.
 . tests/lib/shell.sh
 
-dest=$TMP/dest
-check "make install" make --no-print-directory "BUILD=$BUILD" "DESTDIR=$dest" prefix=/usr libdir=/usr/lib/here install
+# In a copy, since what has the places in it is compiled again.
+dest=$TMP/dest build=$TMP/build
+mkdir -p "$build"
+cp -a "$BUILD"/obj "$BUILD"/places "$BUILD"/dpiv{,-issuer,-vcard,.so,-pkcs11.so} "$build"
+check "make install" make --no-print-directory "BUILD=$build" "DESTDIR=$dest" prefix=/usr libdir=/usr/lib/here install
+check "little is compiled again" test "$(find "$build/obj" -name '*.o' -newer "$BUILD/dpiv" | wc -l)" -lt 10
 engines=$(pkg-config --variable=enginesdir libcrypto)
 modules=$(pkg-config --variable=p11_module_configs p11-kit-1)
 want=$(
@@ -16,11 +21,13 @@ want=$(
 differ=$(diff <(sort <<<"$want") <(cd "$dest" && find . -type f -printf '%m /%P\n' | sort))
 if [ -z "$differ" ]; then pass "what is installed, where, with which mode"; else fail "what is installed, where, with which mode" "$differ"; fi
 for product in /usr/bin/dpiv /usr/bin/dpiv-issuer /usr/bin/dpiv-vcard /usr/lib/here/pkcs11/dpiv-pkcs11.so "$engines/dpiv.so"; do
-	check "$product is what was built" cmp "$dest$product" "$BUILD/${product##*/}"
+	check "$product is what was built" cmp "$dest$product" "$build/${product##*/}"
 done
 check "p11-kit is told the module's place" grep -qx 'module: /usr/lib/here/pkcs11/dpiv-pkcs11.so' "$dest$modules/dpiv-pkcs11.module"
 refuse "nothing is left to fill in" grep -q '@' "$dest$modules/dpiv-pkcs11.module"
 for page in dpiv dpiv-derive dpiv.conf dpiv-issuer dpiv-pkcs11; do
 	says "$page" "man finds $page" man -M "$dest/usr/share/man" "$page"
 done
+says "no PKCS#11 module /usr/lib/here/pkcs11/dpiv-pkcs11.so" "dpiv looks for the module where it belongs" \
+    "$dest/usr/bin/dpiv" status
 says "More: man dpiv-sign" "the help names the page" "$BUILD/dpiv" sign --help
