@@ -38,13 +38,14 @@ int cmd_sign(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_encrypt(int argc, char **argv);
 int cmd_decrypt(int argc, char **argv);
+int cmd_history(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 
 extern const char help_doctor[], help_status[], help_derive[], help_sign[], help_verify[], help_encrypt[],
-    help_decrypt[];
+    help_decrypt[], help_history[];
 extern const char help_replay[], help_renew[];
 
 int cli_exit(enum err e);

@@ -27,6 +27,7 @@ const struct cli_verb cli_verbs[] = {
 	{ "verify", "verify a signed message or file", cmd_verify, help_verify },
 	{ "encrypt", "encrypt a message or file for recipients", cmd_encrypt, help_encrypt },
 	{ "decrypt", "decrypt a message or file with whichever token can", cmd_decrypt, help_decrypt },
+	{ "history", "keys for old mail: which are held, which a mailbox needs", cmd_history, help_history },
 	{ "doctor", "find out why something does not work, and what to do", cmd_doctor, help_doctor },
 	{ "replay", "play a recorded trace as a card, for a command", cmd_replay, help_replay },
 	{ "version", "print the version", cmd_version, help_version },

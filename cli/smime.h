@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "cli/mime.h"
 #include "derive/token.h"
 
 /* S/MIME (RFC 8551): CMS objects in and around MIME. All cryptography is libcrypto's CMS_*. */
@@ -22,6 +23,8 @@ struct smime_part {
 };
 /* The first in the message; E_NOTFOUND when there is none, E_PROTO when it is malformed. The spans point into in. */
 enum err smime_find(struct span in, struct smime_part *p) MUST_CHECK;
+/* Is a part of this type a CMS object? */
+bool smime_is_type(const struct mime_type *t);
 void smime_part_free(struct smime_part *p);
 bool smime_is_signed(const struct smime_part *p);
 bool smime_is_encrypted(const struct smime_part *p); /* EnvelopedData or AuthEnvelopedData */

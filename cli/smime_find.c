@@ -77,8 +77,8 @@ find_multipart_signed(const struct mime_type *t, struct span body, struct smime_
 	return cms_of_entity(signature, &p->cms);
 }
 
-static bool
-is_pkcs7(const struct mime_type *t)
+bool
+smime_is_type(const struct mime_type *t)
 {
 	char name[128];
 	size_t n;
@@ -124,7 +124,7 @@ find_entity(struct span entity, int depth, struct smime_part *p)
 		return e;
 	if (mime_is(&t, "multipart/signed"))
 		return find_multipart_signed(&t, body, p);
-	if (is_pkcs7(&t))
+	if (smime_is_type(&t))
 		return cms_of_entity(entity, &p->cms);
 	if (mime_is(&t, "multipart/") && depth < MIME_DEPTH)
 		return find_in_parts(&t, body, depth, p);
