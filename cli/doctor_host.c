@@ -133,7 +133,7 @@ doctor_clock(struct doctor *d)
 		    "the clock is wrong: it shows a time before this program was built; certificates will seem not yet "
 		    "valid");
 	else
-		doctor_say(d, DOCTOR_OK, NULL, "the clock is later than this program");
+		doctor_say(d, DOCTOR_OK, NULL, "the clock is not behind the day this program was built");
 }
 
 static void

@@ -58,8 +58,8 @@ issuer_section(const struct conf *conf, const char *name, struct derive_req *req
 	snprintf(section, sizeof section, "issuer %s", name);
 	req->issuer = conf_str(conf, section, "url");
 	if (req->issuer == NULL)
-		return err_set(
-		    E_CONF, "dpiv.conf has no [issuer %s] with an url; give the issuer's https address instead", name);
+		return err_set(E_CONF,
+		    "dpiv.conf has no section [issuer %s] with a url; give the issuer's https address instead", name);
 	if (req->cafile == NULL)
 		req->cafile = conf_str(conf, section, "cafile");
 	req->protocol = conf_str(conf, section, "protocol");

@@ -159,8 +159,10 @@ cmd_help(int argc, char **argv)
 		return EXIT_DONE;
 	}
 	v = verb_find(argv[1]);
-	if (v == NULL)
+	if (v == NULL) {
+		verb_name = ""; /* the list of verbs is what helps */
 		return cli_usage("there is no verb '%s'", argv[1]);
+	}
 	help_verb(v);
 	return EXIT_DONE;
 }

@@ -145,7 +145,7 @@ find_bare(struct span in, struct smime_part *p)
 		return cms_read(in, true, &p->cms);
 	if (in.n > 0 && text_unbase64(in, &der) && span_starts(wbuf_view(&der), "\x30", 1))
 		return cms_read(wbuf_view(&der), false, &p->cms);
-	return err_set(E_NOTFOUND, "this is neither a mail nor a CMS object (DER, PEM or base64)");
+	return err_set(E_NOTFOUND, "this is neither a mail nor an S/MIME file (.p7m or .p7s, in DER, PEM or base64)");
 }
 
 enum err

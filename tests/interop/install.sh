@@ -26,7 +26,7 @@ done
 check "p11-kit is told the module's place" grep -qx 'module: /usr/lib/here/pkcs11/dpiv-pkcs11.so' "$dest$modules/dpiv-pkcs11.module"
 refuse "nothing is left to fill in" grep -q '@' "$dest$modules/dpiv-pkcs11.module"
 for page in dpiv dpiv-derive dpiv.conf dpiv-issuer dpiv-pkcs11; do
-	says "$page" "man finds $page" man -M "$dest/usr/share/man" "$page"
+	check "man finds $page" mman -M "$dest/usr/share/man" "$page"
 done
 says "no PKCS#11 module /usr/lib/here/pkcs11/dpiv-pkcs11.so" "dpiv looks for the module where it belongs" \
     "$dest/usr/bin/dpiv" status
