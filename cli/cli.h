@@ -34,6 +34,7 @@ enum cli_exit {
 int cmd_status(int argc, char **argv);
 int cmd_derive(int argc, char **argv);
 int cmd_renew(int argc, char **argv);
+int cmd_revoke(int argc, char **argv);
 int cmd_sign(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_encrypt(int argc, char **argv);
@@ -46,7 +47,7 @@ int cmd_help(int argc, char **argv);
 
 extern const char help_doctor[], help_status[], help_derive[], help_sign[], help_verify[], help_encrypt[],
     help_decrypt[], help_history[];
-extern const char help_replay[], help_renew[];
+extern const char help_replay[], help_renew[], help_revoke[];
 
 int cli_exit(enum err e);
 /* "dpiv VERB: <err_msg()>" on standard error; returns cli_exit(e). The usual end of a verb: return cli_fail(e); prints

@@ -265,6 +265,7 @@ static const struct {
 	{ "expired", "has expired" },
 	{ "expiring", "expires soon" },
 	{ "missing", "is no longer on its token" },
+	{ "revoking", "is being revoked, which was cut short" },
 };
 
 static void
@@ -279,6 +280,9 @@ cred_attention(struct status *s, const struct credential *c, const char *state)
 		    complaints[i].what);
 		if (strcmp(state, "expiring") == 0)
 			snprintf(command, sizeof command, "dpiv renew %s", cert_serial(c->cert, serial, sizeof serial));
+		else if (strcmp(state, "revoking") == 0)
+			snprintf(
+			    command, sizeof command, "dpiv revoke %s", cert_serial(c->cert, serial, sizeof serial));
 		else
 			snprintf(command, sizeof command, "dpiv derive --again --role %s --issuer %s --to '%s'",
 			    role_info(c->role)->name, c->issuer, c->token_uri);
@@ -287,15 +291,18 @@ cred_attention(struct status *s, const struct credential *c, const char *state)
 }
 
 static void
-cred_add(struct status *s, const struct credential *c)
+cred_add(struct status *s, struct store *store, const struct credential *c)
 {
 	char name[128], serial[64], uuid[TEXT_UUID_MAX];
 	const char *state = lifetime(s, c->cert);
+	enum revoke_step step;
 
 	if (!cred_token_present(s, c))
 		state = strcmp(state, "ok") == 0 ? "token absent" : state;
 	else if (!cred_on_token(s, c))
 		state = "missing";
+	if (store_revoke_get(store, c->row, &step) == E_OK)
+		state = "revoking";
 	cert_uuids(c->cert, uuid);
 	json_array_append_new(s->credentials,
 	    json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:o, s:s}", "role", role_info(c->role)->name, "name",
@@ -318,7 +325,7 @@ gather_credentials(struct status *s, struct store *store, bool tokens)
 		if (e == E_OK && c.active && tokens)
 			token_add(s, c.token_uri);
 		else if (e == E_OK && c.active)
-			cred_add(s, &c);
+			cred_add(s, store, &c);
 		credential_clear(&c);
 	}
 	return e == E_NOTFOUND ? E_OK : e;

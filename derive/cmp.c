@@ -360,6 +360,17 @@ cmp_enrol(struct proto_conn *c, const struct proto_request *rq, struct proto_iss
 	return e;
 }
 
+/* Refused because it is revoked already: what was wanted, and what an earlier run that was cut short has brought about.
+ */
+static bool
+cmp_is_revoked(const OSSL_CMP_CTX *ctx)
+{
+	int info = OSSL_CMP_CTX_get_failInfoCode(ctx);
+
+	return OSSL_CMP_CTX_get_status(ctx) == OSSL_CMP_PKISTATUS_rejection && info >= 0 &&
+	    (info & OSSL_CMP_CTX_FAILINFO_certRevoked) != 0;
+}
+
 static enum err
 cmp_revoke(struct proto_conn *c, X509 *cert, int reason)
 {
@@ -372,7 +383,7 @@ cmp_revoke(struct proto_conn *c, X509 *cert, int reason)
 	if (c->ctx == NULL || OSSL_CMP_CTX_set1_oldCert(c->ctx, cert) != 1 ||
 	    OSSL_CMP_CTX_set_option(c->ctx, OSSL_CMP_OPT_REVOCATION_REASON, reason) != 1)
 		e = err_crypto(E_CRYPTO, "cannot make the request");
-	else if (OSSL_CMP_exec_RR_ses(c->ctx) != 1)
+	else if (OSSL_CMP_exec_RR_ses(c->ctx) != 1 && !cmp_is_revoked(c->ctx))
 		e = cmp_why(c->ctx, &c->trouble, http_server(c->http));
 	cmp_end(c);
 	return e;

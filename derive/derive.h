@@ -68,8 +68,11 @@ enum err
 derive_renew(const struct derive_req *req, int64_t credential, struct derive_result *results, size_t *n) MUST_CHECK;
 /* Only what earlier runs left on this token: finished or removed. */
 enum err derive_clear(const struct derive_req *req, struct derive_result *results, size_t *n) MUST_CHECK;
-/* The issuer is asked to revoke (reason: RFC 5280, 5.3.1), and the credential is no longer active. The key stays on the
- * token: removing it comes afterwards (token_destroy). E_UNSUP: not in this protocol, with what to do instead. */
-enum err derive_revoke(const struct derive_req *req, int64_t credential, int reason) MUST_CHECK;
+/* The issuer is asked to revoke (reason: RFC 5280, 5.3.1), then the key is destroyed on the token, and the credential
+ * is no longer active. unasked: the issuer is not asked, only the key is destroyed. A call that was cut short is taken
+ * up by the next. E_UNSUP: not in this protocol, with what to do instead; nothing was done. */
+enum err derive_revoke(const struct derive_req *req, int64_t credential, int reason, bool unasked) MUST_CHECK;
+/* Can the issuer be asked in this protocol (NULL: est)? */
+bool derive_can_revoke(const char *protocol);
 
 #endif

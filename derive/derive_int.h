@@ -18,6 +18,7 @@ struct derive {
 	struct credential old; /* a renewal or revocation: of this one; else all zero */
 	int64_t credential;    /* its row */
 	int reason;	       /* of a revocation */
+	bool unasked;	       /* of a revocation: without the issuer */
 	X509 *id_cert;	       /* who asks: the card, or the credential that is renewed; owned */
 	EVP_PKEY *id_key;
 	STACK_OF(X509) * anchors; /* what the cafile has; NULL: the system's anchors and the issuer's own roots */
@@ -39,6 +40,11 @@ enum err derive_around(struct derive *d, enum err (*run)(struct derive *)) MUST_
 enum err derive_open_target(struct derive *d) MUST_CHECK;
 /* With id_cert and id_key; the issuer's certificates are fetched. */
 enum err derive_open_conn(struct derive *d) MUST_CHECK;
+
+/* renew.c: the target is open, what is left on it dealt with, and the credential read into old. */
+enum err renew_open(struct derive *d) MUST_CHECK;
+/* A connection that the old credential, or the authentication credential beside it, authenticates. */
+enum err renew_connect(struct derive *d) MUST_CHECK;
 
 /* derive_recover.c: finish or undo what earlier runs left on this token; what waits for the issuer stays. */
 enum err derive_recover(struct derive *d) MUST_CHECK;

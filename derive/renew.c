@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Renewing and revoking: what a credential's own key asks for while it is valid (SP 800-157r1, 2.3.1: remote re-key
+ * Renewing: what a credential's own key asks for while it is valid (SP 800-157r1, 2.3.1: remote re-key
  * over a session that the present credential authenticates; never without a new key, never from an expired one). The
  * card is not needed; whether it is still good is the issuer's to check. A certificate that only signs mail or only
  * encrypts cannot authenticate a TLS client, so the authentication credential of the same issuer on the same token asks
@@ -50,7 +50,7 @@ renew_identity(struct derive *d)
 }
 
 static enum err
-renew_load(struct derive *d)
+renew_find(struct derive *d)
 {
 	char name[64];
 	enum err e = store_cred_find(d->store, d->credential, &d->old);
@@ -66,6 +66,17 @@ renew_load(struct derive *d)
 		    E_ARG, "the credential is on token '%s', not on '%s'", d->old.token_label, token_label(d->to));
 	if (strcmp(d->old.issuer, d->req->issuer) != 0)
 		return err_set(E_ARG, "the credential was issued by %s, not by %s", d->old.issuer, d->req->issuer);
+	return E_OK;
+}
+
+/* Can it be renewed? Its card's certificate is what the new one is judged by. */
+static enum err
+renew_may(struct derive *d)
+{
+	enum revoke_step step;
+
+	if (store_revoke_get(d->store, d->old.row, &step) == E_OK)
+		return err_set(E_POLICY, "it is being revoked; 'dpiv revoke' goes on with that");
 	if (d->old.card == NULL)
 		return err_set(E_STORE, "the state store has lost the card's certificate of this credential");
 	if (cert_not_after(d->old.cert) <= time(NULL))
@@ -75,8 +86,7 @@ renew_load(struct derive *d)
 	return X509_up_ref(d->old.card) == 1 ? (d->card.cert = d->old.card, E_OK) : err_set(E_NOMEM, "out of memory");
 }
 
-/* Up to an open connection that the old credential authenticates. */
-static enum err
+enum err
 renew_open(struct derive *d)
 {
 	enum err e;
@@ -85,10 +95,10 @@ renew_open(struct derive *d)
 	e = derive_open_target(d);
 	if (e == E_OK)
 		e = derive_recover(d);
-	return e == E_OK ? renew_load(d) : e;
+	return e == E_OK ? renew_find(d) : e;
 }
 
-static enum err
+enum err
 renew_connect(struct derive *d)
 {
 	enum err e = token_login(d->to);
@@ -118,6 +128,8 @@ renew_run(struct derive *d)
 	if (e == E_NOTFOUND && renew_finished(d))
 		return E_OK;
 	if (e == E_OK)
+		e = renew_may(d);
+	if (e == E_OK)
 		e = wait_planned(d, d->old.role, &waits);
 	if (e == E_OK)
 		e = renew_connect(d);
@@ -130,23 +142,6 @@ clear_run(struct derive *d)
 	enum err e = derive_open_target(d);
 
 	return e == E_OK ? derive_recover(d) : e;
-}
-
-static enum err
-revoke_run(struct derive *d)
-{
-	char serial[64];
-	enum err e = renew_open(d);
-
-	if (e == E_OK && d->proto->revoke == NULL)
-		return err_set(E_UNSUP,
-		    "the protocol %s has no revocation; ask the issuer (%s) to revoke serial number %s", d->proto->name,
-		    d->req->issuer, cert_serial(d->old.cert, serial, sizeof serial));
-	if (e == E_OK)
-		e = renew_connect(d);
-	if (e == E_OK)
-		e = d->proto->revoke(d->conn, d->old.cert, d->reason);
-	return e == E_OK ? store_cred_revoked(d->store, &d->old, "the issuer was asked to revoke it") : e;
 }
 
 enum err
@@ -165,13 +160,4 @@ derive_clear(const struct derive_req *req, struct derive_result *results, size_t
 
 	*n = 0;
 	return derive_around(&d, clear_run);
-}
-
-enum err
-derive_revoke(const struct derive_req *req, int64_t credential, int reason)
-{
-	size_t n = 0;
-	struct derive d = { .req = req, .credential = credential, .reason = reason, .n_results = &n };
-
-	return derive_around(&d, revoke_run);
 }

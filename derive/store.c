@@ -59,6 +59,18 @@ static const char *const steps[] = {
 	"CREATE TABLE issuer_cert (der BLOB NOT NULL PRIMARY KEY, at INTEGER NOT NULL);",
 	("ALTER TABLE enrolment ADD COLUMN retry_at INTEGER NOT NULL DEFAULT 0;"
 	 "ALTER TABLE enrolment ADD COLUMN renews INTEGER NOT NULL DEFAULT 0;"),
+	("CREATE TABLE revocation ("
+	 " credential INTEGER PRIMARY KEY,"
+	 " reason INTEGER NOT NULL,"
+	 " step INTEGER NOT NULL,"
+	 " created INTEGER NOT NULL);"
+	 "CREATE TABLE recheck ("
+	 " credential INTEGER PRIMARY KEY,"
+	 " at INTEGER NOT NULL,"
+	 " sure_at INTEGER NOT NULL,"
+	 " cert TEXT NOT NULL,"
+	 " card TEXT NOT NULL,"
+	 " why TEXT NOT NULL);"),
 };
 
 static const struct db_schema schema = { "state store", 0x64506976, steps, sizeof steps / sizeof steps[0] };
@@ -346,10 +358,4 @@ enum err
 store_cred_lost(struct store *s, const struct credential *c, const char *why)
 {
 	return cred_end(s, c, "lost", why);
-}
-
-enum err
-store_cred_revoked(struct store *s, const struct credential *c, const char *why)
-{
-	return cred_end(s, c, "revoked", why);
 }

@@ -89,9 +89,27 @@ enum err store_enrol_get(struct store *s, size_t i, struct enrolment *out) MUST_
 enum err store_cred_get(struct store *s, size_t i, struct credential *out) MUST_CHECK;
 /* By its row; E_NOTFOUND. */
 enum err store_cred_find(struct store *s, int64_t row, struct credential *out) MUST_CHECK;
-/* The issuer has revoked it, or was told to: no longer active. */
-enum err store_cred_revoked(struct store *s, const struct credential *c, const char *why) MUST_CHECK;
 enum err store_cred_lost(struct store *s, const struct credential *c, const char *why) MUST_CHECK;
+
+/* A revocation under way: the issuer has to be asked, then the key destroyed. */
+enum revoke_step { REVOKE_ASK, REVOKE_DESTROY };
+enum err store_revoke_begin(struct store *s, const struct credential *c, int reason) MUST_CHECK;
+/* The issuer has heard, or (why) was not asked on purpose. */
+enum err store_revoke_asked(struct store *s, const struct credential *c, const char *why) MUST_CHECK;
+/* E_NOTFOUND when none is under way. */
+enum err store_revoke_get(struct store *s, int64_t credential, enum revoke_step *step) MUST_CHECK;
+/* Over: the credential is no longer active. */
+enum err store_revoke_done(struct store *s, const struct credential *c) MUST_CHECK;
+
+/* What the last check of a credential found. */
+struct store_check {
+	time_t at;		 /* of the check */
+	time_t sure_at;		 /* when both states were last known for certain; 0: never */
+	char cert[16], card[16]; /* "good", "revoked", "expired", "unknown" */
+	char why[512];
+};
+enum err store_check_put(struct store *s, const struct credential *c, const struct store_check *k) MUST_CHECK;
+enum err store_check_get(struct store *s, int64_t credential, struct store_check *out) MUST_CHECK;
 
 /* Certificates of the CAs that came with derived credentials, for signers to send along; each is kept once. */
 enum err store_issuer_add(struct store *s, X509 *ca) MUST_CHECK;

@@ -51,7 +51,7 @@ main(int argc, char **argv)
 	if (strcmp(argv[1], "renew") == 0)
 		e = derive_renew(&req, find(argv[2]), results, &n);
 	else
-		e = derive_revoke(&req, find(argv[2]), 4 /* superseded */);
+		e = derive_revoke(&req, find(argv[2]), 4 /* superseded */, false);
 	for (size_t i = 0; i < n; i++)
 		printf("%s %s\n", results[i].serial, results[i].uri);
 	if (e != E_OK)

@@ -341,6 +341,8 @@ test_older_file(void **state)
 	db = open_raw(f);
 	assert_ok(db_run(db, "ALTER TABLE enrolment DROP COLUMN retry_at", DB_NO_ARGS));
 	assert_ok(db_run(db, "ALTER TABLE enrolment DROP COLUMN renews", DB_NO_ARGS));
+	assert_ok(db_run(db, "DROP TABLE revocation", DB_NO_ARGS));
+	assert_ok(db_run(db, "DROP TABLE recheck", DB_NO_ARGS));
 	assert_ok(db_run(db, "PRAGMA user_version = 2", DB_NO_ARGS));
 	db_close(&db);
 	assert_ok(store_open(f->path, &f->s));
@@ -351,6 +353,45 @@ test_older_file(void **state)
 	enrolment_clear(&e);
 }
 
+/* A revocation goes one way: asked is not forgotten by a second begin, and its end is the credential's. */
+static void
+test_revocation(void **state)
+{
+	struct fixture *f = *state;
+	struct enrolment a = enrolment(f, ROLE_AUTH, 1);
+	struct store_check k = { .at = 5, .sure_at = 4, .cert = "good", .card = "unknown", .why = "because" }, got;
+	struct credential c;
+	enum revoke_step step;
+
+	assert_ok(store_enrol_begin(f->s, &a));
+	assert_ok(store_enrol_done(f->s, &a, f->cert));
+	assert_ok(store_cred_get(f->s, 0, &c));
+	assert_err(store_revoke_get(f->s, c.row, &step), E_NOTFOUND);
+	assert_err(store_check_get(f->s, c.row, &got), E_NOTFOUND);
+	assert_ok(store_revoke_begin(f->s, &c, 1));
+	assert_ok(store_revoke_begin(f->s, &c, 4));
+	assert_ok(store_revoke_get(f->s, c.row, &step));
+	assert_int_equal(step, REVOKE_ASK);
+	assert_ok(store_revoke_asked(f->s, &c, "asked"));
+	assert_ok(store_revoke_begin(f->s, &c, 1));
+	assert_ok(store_revoke_get(f->s, c.row, &step));
+	assert_int_equal(step, REVOKE_DESTROY);
+	assert_ok(store_check_put(f->s, &c, &k));
+	k.at = 6;
+	assert_ok(store_check_put(f->s, &c, &k));
+	assert_ok(store_check_get(f->s, c.row, &got));
+	assert_int_equal(got.at, 6);
+	assert_string_equal(got.card, "unknown");
+	assert_string_equal(got.why, "because");
+	assert_ok(store_revoke_done(f->s, &c));
+	assert_err(store_revoke_get(f->s, c.row, &step), E_NOTFOUND);
+	credential_clear(&c);
+	assert_ok(store_cred_get(f->s, 0, &c));
+	assert_false(c.active);
+	credential_clear(&c);
+	enrolment_clear(&a);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int
@@ -359,7 +400,7 @@ main(void)
 	const struct CMUnitTest tests[] = { T(test_journal_comes_back), T(test_place_is_taken_once),
 		T(test_done_replaces), T(test_lost), T(test_events_stay), T(test_one_at_a_time),
 		T(test_only_its_owner_reads), T(test_damaged_rows), T(test_waiting_survives), T(test_renewal),
-		T(test_older_file) };
+		T(test_older_file), T(test_revocation) };
 
 	return cmocka_run_group_tests_name("derive_store", tests, NULL, NULL);
 }
