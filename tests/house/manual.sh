@@ -40,6 +40,10 @@ explained() { grep -P '^\.It Fl ' "$1" | grep -oP '(?<=\s)-[a-z0-9][a-z0-9-]*' |
 summarized() { section "$1" SYNOPSIS | grep -oP 'Fl \K-[a-z0-9][a-z0-9-]*' | sed 's/^-//'; }
 # What the help text of a verb explains: its lines that begin with two blanks and a hyphen.
 helped() { sed -n "/^const char help_$2\[\] =/,/;\$/p" "$1" | grep -P '^(const char .*= )?\s*"  -' | grep -oP '(?<=[ "])--\K[a-z0-9][a-z0-9-]*'; }
+# Verbs of a verb (history scan): in the table of its function, in the usage lines of its help, in the synopsis of its page.
+inner() { sed -n '/verbs\[\] = {/,/^};/p' "$@" | grep -oP '^\t\{ "\K[a-z]+'; }
+inner_helped() { sed -n "/^const char help_$2\[\] =/,/\"\\\\n\"/p" "$1" | grep -oP "^.*?\"(usage:|      ) dpiv $2 \K[a-z|]+(?=[ \\\\])" | tr '|' '\n'; }
+inner_summarized() { section "$1" SYNOPSIS | sed -nE "s/^\.Nm dpiv Cm $2 Cm //p" | tr '|' '\n' | tr -d ' '; }
 # The files of a verb: the one with its help, and those that are named after it.
 files() { grep -lP "^const char help_$1\[\]" cli/*.c; ls cli/"$1"_*.c 2>/dev/null; }
 
@@ -57,6 +61,12 @@ for v in $(grep -vxE 'help|version' <<<"$verbs"); do
 	said=$(summarized "$page")
 	grep -q '^\.Op Fl o ' <<<"$(section "$page" SYNOPSIS)" && said=$(printf '%s\n' "$said" output)
 	listed=$(explained "$page") help=$(helped "$(grep -lP "^const char help_$v\[\]" cli/*.c)" "$v")
+	help_inner=$(inner_helped "$(grep -lP "^const char help_$v\[\]" cli/*.c)" "$v") said_inner=$(inner_summarized "$page" "$v")
+	if [ -n "$help_inner$said_inner" ]; then
+		# shellcheck disable=SC2086
+		same "verbs of $v in its help" "$(inner $source)" "$help_inner"
+		same "verbs of $v in its synopsis" "$help_inner" "$said_inner"
+	fi
 	same "options of $v in its page" "$options" "${listed:-none}"
 	same "options of $v in its synopsis" "$options" "$(grep . <<<"$said" || echo none)"
 	same "options of $v in its help" "$options" "${help:-none}"
