@@ -194,6 +194,30 @@ cli_ask(void *arg, const struct token_prompt *q, struct secret **pin)
 	return e;
 }
 
+enum err
+cli_secret(const char *question, struct secret **out)
+{
+	SECRET_AUTO s = secret_new(PIN_MAX);
+	char safe[256];
+	enum err e;
+	int fd = tty_open();
+
+	*out = NULL;
+	if (fd < 0)
+		return err_set(E_AUTH, "there is no terminal to ask on; name files instead");
+	cli_progress_end();
+	e = s == NULL ? err_set(E_NOMEM, "out of memory")
+		      : tty_ask(fd, text_safe(span_str(question), safe, sizeof safe), false, s);
+	close(fd);
+	if (e == E_OK && s->n == 0)
+		e = err_set(E_CANCELED, "nothing was typed; nothing was changed");
+	if (e == E_OK) {
+		*out = s;
+		s = NULL;
+	}
+	return e;
+}
+
 static bool progress_shown;
 
 void

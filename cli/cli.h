@@ -35,6 +35,7 @@ int cmd_status(int argc, char **argv);
 int cmd_derive(int argc, char **argv);
 int cmd_renew(int argc, char **argv);
 int cmd_revoke(int argc, char **argv);
+int cmd_pin(int argc, char **argv);
 int cmd_sign(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_encrypt(int argc, char **argv);
@@ -47,7 +48,7 @@ int cmd_help(int argc, char **argv);
 
 extern const char help_doctor[], help_status[], help_derive[], help_sign[], help_verify[], help_encrypt[],
     help_decrypt[], help_history[];
-extern const char help_replay[], help_renew[], help_revoke[];
+extern const char help_replay[], help_renew[], help_revoke[], help_pin[];
 
 int cli_exit(enum err e);
 /* "dpiv VERB: <err_msg()>" on standard error; returns cli_exit(e). The usual end of a verb: return cli_fail(e); prints
@@ -60,6 +61,8 @@ void cli_note(const char *fmt, ...) PRINTF(1, 2);
 
 /* token_ask_fn for a terminal: /dev/tty, without echo; E_AUTH when there is none. */
 enum err cli_ask(void *arg, const struct token_prompt *q, struct secret **pin);
+/* Any other secret, asked on the terminal without echo; E_AUTH when there is none. */
+enum err cli_secret(const char *question, struct secret **out);
 /* A yes/no question on the terminal; false as well when there is none. */
 bool cli_confirm(const char *question);
 

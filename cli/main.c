@@ -24,6 +24,7 @@ const struct cli_verb cli_verbs[] = {
 	{ "derive", "derive credentials from the PIV card into another token", cmd_derive, help_derive },
 	{ "renew", "renew derived credentials that soon expire, with the present key", cmd_renew, help_renew },
 	{ "revoke", "end a derived credential: revoke it and destroy its key", cmd_revoke, help_revoke },
+	{ "pin", "change the PIN of a card or token, or unblock it", cmd_pin, help_pin },
 	{ "sign", "sign a message or file (S/MIME)", cmd_sign, help_sign },
 	{ "verify", "verify a signed message or file", cmd_verify, help_verify },
 	{ "encrypt", "encrypt a message or file for recipients", cmd_encrypt, help_encrypt },

@@ -93,4 +93,20 @@ enum err token_slots(const char *module_path, void (*fn)(void *arg, const struct
 /* E_READONLY when the token cannot be written to, before anything is tried. */
 enum err token_writable(struct token *t) MUST_CHECK;
 
+/* --- PINs (token_pin.c) --- */
+struct token_pin_facts {
+	int tries, puk_tries; /* left; 0 blocked, -1 unknown */
+	size_t least, most;   /* length of a new PIN */
+	bool digits, pad;     /* a PIV PIN; the reader asks by itself */
+	const char *puk;      /* what a person calls the secret that unblocks */
+};
+void token_pin_facts(struct token *t, struct token_pin_facts *out);
+/* Would it do as a new PIN? E_PINLEN or E_POLICY with the reason; the token is not asked. */
+enum err token_pin_suits(struct token *t, struct span pin) MUST_CHECK;
+/* NULL for both: the reader's PIN pad asks. E_PIN with the tries left, E_PINLOCKED. */
+enum err token_pin_change(struct token *t, struct secret *old, struct secret *pin) MUST_CHECK;
+enum err token_pin_unblock(struct token *t, struct secret *puk, struct secret *pin) MUST_CHECK;
+/* The PIN that the URI carries or points to; NULL and E_OK when it has none. */
+enum err token_uri_pin(struct token *t, struct secret **pin) MUST_CHECK;
+
 #endif

@@ -96,6 +96,7 @@ bool raw_bool(struct token *t, CK_OBJECT_HANDLE o, CK_ATTRIBUTE_TYPE a);
 /* token_login.c */
 /* For a key that wants a PIN of its own: pin-source, else the prompter. */
 enum err login_key_pin(struct token *t, const char *key, struct secret **pin) MUST_CHECK;
+int login_tries(struct token *t);
 enum err login_refresh(struct token *t) MUST_CHECK; /* CK_TOKEN_INFO again */
 
 /* token_keys.c */

@@ -56,7 +56,7 @@ tries_told(struct token *t)
 }
 
 /* Tries left, -1 when nobody knows: Cryptoki has flags only, dpiv's module tells the number too. */
-static int
+int
 login_tries(struct token *t)
 {
 	if ((t->info.flags & CKF_USER_PIN_LOCKED) != 0)
