@@ -40,8 +40,12 @@ explained() { grep -P '^\.It Fl ' "$1" | grep -oP '(?<=\s)-[a-z0-9][a-z0-9-]*' |
 summarized() { section "$1" SYNOPSIS | grep -oP 'Fl \K-[a-z0-9][a-z0-9-]*' | sed 's/^-//'; }
 # What the help text of a verb explains: its lines that begin with two blanks and a hyphen.
 helped() { sed -n "/^const char help_$2\[\] =/,/;\$/p" "$1" | grep -P '^(const char .*= )?\s*"  -' | grep -oP '(?<=[ "])--\K[a-z0-9][a-z0-9-]*'; }
-# Verbs of a verb (history scan): in the table of its function, in the usage lines of its help, in the synopsis of its page.
-inner() { sed -n '/verbs\[\] = {/,/^};/p' "$@" | grep -oP '^\t\{ "\K[a-z]+'; }
+# Verbs of a verb (history scan): in the table or the comparisons of its file, in the usage lines of its help, in the
+# synopsis of its page.
+inner() {
+	sed -n '/verbs\[\] = {/,/^};/p' "$@" | grep -oP '^\t\{ "\K[a-z]+'
+	grep -ohP 'strcmp\(argv\[(optind|1)\], "\K[a-z]+(?="\))' "$@"
+}
 inner_helped() { sed -n "/^const char help_$2\[\] =/,/\"\\\\n\"/p" "$1" | grep -oP "^.*?\"(usage:|      ) dpiv $2 \K[a-z|]+(?=[ \\\\])" | tr '|' '\n'; }
 inner_summarized() { section "$1" SYNOPSIS | sed -nE "s/^\.Nm dpiv Cm $2 Cm //p" | tr '|' '\n' | tr -d ' '; }
 # The files of a verb: the one with its help, and those that are named after it.
