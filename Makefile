@@ -17,9 +17,10 @@ PKGS_base   := libcrypto
 PKGS_hw     := libpcsclite libcrypto zlib p11-kit-1
 PKGS_p11    := p11-kit-1
 PKGS_derive := libcrypto libssl libcurl libp11 p11-kit-1 sqlite3 jansson
+PKGS_cli    := libqrencode
 PKGS_issuer := libevent libevent_openssl
 PKGS_vcard  := jansson libcrypto zlib
-PKGS_all    := $(sort $(PKGS_base) $(PKGS_hw) $(PKGS_p11) $(PKGS_derive) $(PKGS_issuer) $(PKGS_vcard))
+PKGS_all    := $(sort $(PKGS_base) $(PKGS_hw) $(PKGS_p11) $(PKGS_derive) $(PKGS_cli) $(PKGS_issuer) $(PKGS_vcard))
 
 pc_libs  = $(shell pkg-config --libs $(1))
 ifneq ($(filter-out help clean deps,$(or $(MAKECMDGOALS),all)),)
@@ -134,7 +135,7 @@ $(BUILD)/dpiv.so: $(call obj,$(engine_src)) $(base_a) pkcs11/engine.map
 
 $(BUILD)/dpiv: $(call obj,$(cli_main)) $(cli_a) $(derive_a) $(base_a)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pc_libs,$(PKGS_derive)) -lpthread
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pc_libs,$(PKGS_derive) $(PKGS_cli)) -lpthread
 
 $(BUILD)/dpiv-issuer: $(call obj,$(issuer_main)) $(issuer_a) $(derive_a) $(base_a)
 	$(call say,LD)

@@ -33,6 +33,7 @@ enum cli_exit {
 
 int cmd_status(int argc, char **argv);
 int cmd_derive(int argc, char **argv);
+int cmd_bind(int argc, char **argv);
 int cmd_renew(int argc, char **argv);
 int cmd_revoke(int argc, char **argv);
 int cmd_pin(int argc, char **argv);
@@ -47,7 +48,7 @@ int cmd_version(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 
 extern const char help_doctor[], help_status[], help_derive[], help_sign[], help_verify[], help_encrypt[],
-    help_decrypt[], help_history[];
+    help_decrypt[], help_history[], help_bind[];
 extern const char help_replay[], help_renew[], help_revoke[], help_pin[];
 
 int cli_exit(enum err e);

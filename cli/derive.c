@@ -9,6 +9,7 @@
 
 #include "base/conf.h"
 #include "cli/cli.h"
+#include "cli/code.h"
 #include "cli/issuer.h"
 #include "cli/run.h"
 #include "derive/derive.h"
@@ -16,6 +17,7 @@
 const char help_derive[] = "usage: dpiv derive [--to URI] [--from URI] [--issuer NAME|URL] [--cafile FILE]\n"
 			   "                   [--role auth,sign,encrypt] [--alg rsa2048|rsa3072|p256|p384]\n"
 			   "                   [--again] [--wait SECONDS] [--timeout SECONDS]\n"
+			   "                   [--code-file FILE]\n"
 			   "\n"
 			   "Derives credentials from the PIV card in the reader (NIST SP 800-157): the card\n"
 			   "proves to the issuer who you are, a new key is generated inside the target\n"
@@ -37,6 +39,9 @@ const char help_derive[] = "usage: dpiv derive [--to URI] [--from URI] [--issuer
 			   "  --wait SECONDS  how long to wait for an issuer that wants time; default: not\n"
 			   "                  at all. The request is kept: the same command goes on with it\n"
 			   "  --timeout SECS  how long one exchange with the issuer may take; default: 60\n"
+			   "  --code-file F   for a machine without a card reader: the one-time code that\n"
+			   "                  'dpiv bind' gave on the machine with the card; - reads it\n"
+			   "                  from standard input\n"
 			   "\n"
 			   "PINs are asked for on the terminal. For scripts, name a file with the PIN in the\n"
 			   "URI (pin-source).\n"
@@ -62,11 +67,11 @@ const char help_derive[] = "usage: dpiv derive [--to URI] [--from URI] [--issuer
 
 struct options {
 	struct derive_req req;
-	const char *issuer, *roles;
+	const char *issuer, *roles, *code_file;
 	char *labels; /* storage of req.label */
 };
 
-enum { OPT_TO, OPT_FROM, OPT_ISSUER, OPT_CAFILE, OPT_ROLE, OPT_ALG, OPT_AGAIN, OPT_WAIT, OPT_TIMEOUT };
+enum { OPT_TO, OPT_FROM, OPT_ISSUER, OPT_CAFILE, OPT_ROLE, OPT_ALG, OPT_AGAIN, OPT_WAIT, OPT_TIMEOUT, OPT_CODE };
 
 static const struct option longopts[] = {
 	{ "to", required_argument, NULL, OPT_TO },
@@ -78,6 +83,7 @@ static const struct option longopts[] = {
 	{ "again", no_argument, NULL, OPT_AGAIN },
 	{ "wait", required_argument, NULL, OPT_WAIT },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "code-file", required_argument, NULL, OPT_CODE },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -85,6 +91,7 @@ static enum err
 option_take(struct options *o, int opt, const char *value)
 {
 	switch (opt) {
+	case OPT_CODE: o->code_file = value; return E_OK;
 	case OPT_TO: o->req.to = value; return E_OK;
 	case OPT_FROM: o->req.from = value; return E_OK;
 	case OPT_ISSUER: o->issuer = value; return E_OK;
@@ -98,38 +105,13 @@ option_take(struct options *o, int opt, const char *value)
 	}
 }
 
-/* "auth,sign": each once. */
-static enum err
-parse_roles(const char *text, struct derive_req *req)
-{
-	enum err e = E_OK;
-
-	while (e == E_OK && *text != '\0') {
-		size_t n = strcspn(text, ",");
-		size_t skip = strspn(text, " ");
-		size_t len = n;
-		enum role role = ROLE_AUTH;
-
-		while (len > skip && text[len - 1] == ' ')
-			len--;
-		e = role_parse(text + skip, len > skip ? len - skip : 0, &role);
-		for (size_t i = 0; e == E_OK && i < req->n_roles; i++)
-			if (req->role[i] == role)
-				e = err_set(E_USAGE, "the role %s is named twice", role_info(role)->name);
-		if (e == E_OK)
-			req->role[req->n_roles++] = role;
-		text += n + (text[n] == ',');
-	}
-	if (e == E_OK && req->n_roles == 0)
-		return err_set(E_USAGE, "no role is named");
-	return e;
-}
-
 static enum err
 options_complete(const struct conf *conf, struct options *o)
 {
 	enum err e;
 
+	if (o->code_file != NULL && o->req.from != NULL)
+		return err_set(E_USAGE, "--code-file takes the place of a card, so it does not go with --from");
 	if (o->req.to == NULL)
 		o->req.to = conf_str(conf, "derive", "to");
 	if (o->req.to == NULL)
@@ -139,7 +121,7 @@ options_complete(const struct conf *conf, struct options *o)
 		o->issuer = conf_str(conf, "derive", "issuer");
 	if (o->issuer == NULL)
 		return err_set(E_USAGE, "say who issues: --issuer with a name from dpiv.conf or an https address");
-	e = parse_roles(o->roles != NULL ? o->roles : conf_str(conf, "derive", "roles"), &o->req);
+	e = run_roles(o->roles != NULL ? o->roles : conf_str(conf, "derive", "roles"), &o->req);
 	if (e != E_OK)
 		return e;
 	if (strstr(o->issuer, "://") == NULL)
@@ -154,9 +136,13 @@ static int
 derive_with(struct options *o)
 {
 	struct derive_result results[2 * ROLE_COUNT];
+	SECRET_AUTO code = NULL;
 	size_t n = 0;
-	enum err e;
+	enum err e = o->code_file != NULL ? code_read(o->code_file, &code) : E_OK;
 
+	if (e != E_OK)
+		return cli_fail(e);
+	o->req.code = code;
 	run_begin(&o->req);
 	e = derive_run(&o->req, results, &n);
 	run_end();

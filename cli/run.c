@@ -112,3 +112,29 @@ run_result(const struct derive_result *r)
 			      : "");
 	printf("         %s\n", r->uri);
 }
+
+enum err
+run_roles(const char *text, struct derive_req *req)
+{
+	enum err e = E_OK;
+
+	while (e == E_OK && *text != '\0') {
+		size_t n = strcspn(text, ",");
+		size_t skip = strspn(text, " ");
+		size_t len = n;
+		enum role role = ROLE_AUTH;
+
+		while (len > skip && text[len - 1] == ' ')
+			len--;
+		e = role_parse(text + skip, len > skip ? len - skip : 0, &role);
+		for (size_t i = 0; e == E_OK && i < req->n_roles; i++)
+			if (req->role[i] == role)
+				e = err_set(E_USAGE, "the role %s is named twice", role_info(role)->name);
+		if (e == E_OK)
+			req->role[req->n_roles++] = role;
+		text += n + (text[n] == ',');
+	}
+	if (e == E_OK && req->n_roles == 0)
+		return err_set(E_USAGE, "no role is named");
+	return e;
+}

@@ -10,6 +10,8 @@ void run_begin(struct derive_req *req);
 void run_end(void);
 /* --wait and --timeout; E_USAGE. */
 enum err run_seconds(const char *text, long *out) MUST_CHECK;
+/* "auth,sign", each once, into the request; E_USAGE. */
+enum err run_roles(const char *text, struct derive_req *req) MUST_CHECK;
 /* Two lines about a credential that is there now. */
 void run_result(const struct derive_result *r);
 

@@ -133,6 +133,7 @@ conn_conf(const struct derive *d)
 		.fingerprint = r->fingerprint,
 		.weak = r->weak,
 		.anchors = d->anchors,
+		.code = r->code,
 		.http = { .cafile = r->cafile,
 		    .tls = r->tls,
 		    .timeout = r->timeout,
@@ -178,7 +179,7 @@ derive_open_conn(struct derive *d)
 	enum err e = d->req->cafile != NULL ? cert_read_file(d->req->cafile, &d->anchors) : E_OK;
 
 	if (e == E_OK)
-		e = card_chain(d->id_cert, d->anchors, &chain);
+		e = d->id_cert != NULL ? card_chain(d->id_cert, d->anchors, &chain) : E_OK;
 	if (e == E_OK) {
 		conf = conn_conf(d);
 		conf.http.chain = chain;
@@ -207,6 +208,37 @@ blame(struct derive *d, enum err e)
 }
 
 static enum err
+by_card(struct derive *d)
+{
+	enum err e;
+
+	derive_step(d, "looking at the PIV card");
+	e = open_card(d);
+	if (e == E_OK)
+		e = token_login(d->to);
+	derive_step(d, "authenticating to the issuer with the card");
+	if (e == E_OK && X509_up_ref(d->card.cert) == 1)
+		d->id_cert = d->card.cert;
+	return e == E_OK ? derive_open_conn(d) : e;
+}
+
+/* The card has spoken on another machine (SP 800-157r1, App. C); the issuer says which it was. */
+static enum err
+by_code(struct derive *d)
+{
+	enum err e;
+
+	if (d->proto->card == NULL)
+		return err_set(
+		    E_UNSUP, "binding codes are for dpiv-issuer, with protocol = est, not %s", d->proto->name);
+	e = token_login(d->to);
+	derive_step(d, "showing the binding code to the issuer");
+	if (e == E_OK)
+		e = derive_open_conn(d);
+	return e == E_OK ? d->proto->card(d->conn, &d->card.cert) : e;
+}
+
+static enum err
 run(struct derive *d)
 {
 	bool todo[ROLE_COUNT] = { false }, any = false;
@@ -220,15 +252,7 @@ run(struct derive *d)
 		e = plan_roles(d, todo, &any);
 	if (e != E_OK || !any)
 		return e;
-	derive_step(d, "looking at the PIV card");
-	e = open_card(d);
-	if (e == E_OK)
-		e = token_login(d->to);
-	derive_step(d, "authenticating to the issuer with the card");
-	if (e == E_OK && X509_up_ref(d->card.cert) == 1)
-		d->id_cert = d->card.cert;
-	if (e == E_OK)
-		e = derive_open_conn(d);
+	e = d->req->code != NULL ? by_code(d) : by_card(d);
 	for (size_t i = 0; e == E_OK && i < d->req->n_roles; i++)
 		if (todo[i])
 			e = derive_role(d, d->req->role[i]);

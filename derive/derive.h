@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "derive/http.h"
 #include "derive/role.h"
@@ -26,6 +27,7 @@ struct derive_req {
 	const char *reference;	       /* CMP: the name of that secret, or NULL */
 	const char *fingerprint;       /* SCEP: SHA-256 of the CA certificate, hex, or NULL */
 	bool weak;		       /* SCEP: SHA-1 and 3DES where the issuer has nothing better */
+	const struct secret *code;     /* binding code (bindcode.h, plain form with NUL) instead of a card, or NULL */
 	const char *cafile;	       /* trust anchors; NULL: the system's */
 	const char *label[ROLE_COUNT]; /* the issuer's names of the roles; NULL: the protocol's default */
 	enum http_tls tls;

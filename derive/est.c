@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "derive/bind.h"
 #include "derive/csr.h"
 #include "derive/est_reply.h"
 #include "derive/proto.h"
@@ -23,6 +24,8 @@ struct proto_conn {
 	struct http *http;
 	char base[URL_MAX]; /* https://host[:port]/.well-known/est */
 	char *label[ROLE_COUNT];
+	const struct secret *code; /* borrowed */
+	bool vouched;		   /* the issuer has said for whom the code is */
 };
 
 static void
@@ -64,6 +67,7 @@ est_open(const struct proto_conf *conf, struct proto_conn **out)
 	*out = NULL;
 	if (c == NULL)
 		return err_set(E_NOMEM, "out of memory");
+	c->code = conf->code;
 	e = est_base(conf->url, c->base);
 	for (size_t i = 0; e == E_OK && i < ROLE_COUNT; i++) {
 		const char *label = conf->label[i] != NULL ? conf->label[i] : role_info((enum role)i)->label;
@@ -170,6 +174,41 @@ est_attrs(struct proto_conn *c, enum role role, struct proto_attrs *out)
 	return e;
 }
 
+/* Not EST, but dpiv-issuer's (derive/issuer/bind.h). Asked before there is a key: what is wrong with the code is known
+ * then. The answer is one DER certificate. */
+static enum err
+est_card(struct proto_conn *c, X509 **out)
+{
+	char url[URL_MAX];
+	const unsigned char *in;
+	struct http_reply r;
+	enum err e = bind_url(c->base, "card", url, sizeof url);
+
+	*out = NULL;
+	http_reply_init(&r);
+	if (e == E_OK)
+		e = http_basic(c->http, "dpiv", (const char *)c->code->v);
+	if (e == E_OK)
+		e = http_get(c->http, url, "application/pkix-cert", &r);
+	if (e == E_OK && r.status == 404)
+		e = err_set(
+		    E_REMOTE, "%s takes no binding codes: it is not a dpiv-issuer (HTTP 404)", http_server(c->http));
+	else if (e == E_OK && r.status != 200)
+		e = est_refused(c, &r, "the binding code");
+	in = r.body.p;
+	if (e == E_OK && r.body.n > 0)
+		*out = d2i_X509(NULL, &in, (long)r.body.n);
+	if (e == E_OK && (*out == NULL || in != r.body.p + r.body.n))
+		e = err_crypto(E_PROTO, "%s does not say for whom the code is", http_server(c->http));
+	if (e != E_OK) {
+		X509_free(*out);
+		*out = NULL;
+	}
+	c->vouched = e == E_OK;
+	http_reply_free(&r);
+	return e;
+}
+
 static enum err
 est_answer(struct proto_conn *c, const struct http_reply *r, const char *what, struct proto_issued *out)
 {
@@ -258,7 +297,7 @@ est_enrol(struct proto_conn *c, const struct proto_request *rq, struct proto_iss
 static bool
 est_authenticated(struct proto_conn *c)
 {
-	return http_cert_asked(c->http);
+	return c->vouched || http_cert_asked(c->http);
 }
 
 static const char *
@@ -280,6 +319,7 @@ const struct proto proto_est = {
 	.open = est_open,
 	.cacerts = est_cacerts,
 	.attrs = est_attrs,
+	.card = est_card,
 	.enrol = est_enrol,
 	.authenticated = est_authenticated,
 	.server = est_server,

@@ -430,6 +430,16 @@ http_post(struct http *h, const char *url, const struct http_content *content, s
 	return e;
 }
 
+enum err
+http_basic(struct http *h, const char *user, const char *password)
+{
+	if (curl_easy_setopt(h->curl, CURLOPT_HTTPAUTH, CURLAUTH_BASIC) != CURLE_OK ||
+	    curl_easy_setopt(h->curl, CURLOPT_USERNAME, user) != CURLE_OK ||
+	    curl_easy_setopt(h->curl, CURLOPT_PASSWORD, password) != CURLE_OK)
+		return err_set(E_NOMEM, "out of memory");
+	return E_OK;
+}
+
 struct span
 http_binding(const struct http *h)
 {

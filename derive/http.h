@@ -63,6 +63,8 @@ struct http_content {
 enum err
 http_post(struct http *h, const char *url, const struct http_content *content, struct http_reply *r) MUST_CHECK;
 
+/* HTTP Basic (RFC 7617) with every exchange from now on; only this server gets it. */
+enum err http_basic(struct http *h, const char *user, const char *password) MUST_CHECK;
 /* The channel binding of the current connection (RFC 5929 tls-unique for TLS 1.2, RFC 9266 tls-exporter for 1.3);
  * empty when there is no connection yet. */
 struct span http_binding(const struct http *h);

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/secret.h"
 #include "derive/http.h"
 #include "derive/role.h"
 
@@ -25,6 +26,7 @@ struct proto_conf {
 	const char *fingerprint;       /* SCEP: SHA-256 of the CA certificate in hex, or NULL */
 	bool weak;		       /* SCEP: SHA-1 and 3DES where the issuer offers nothing better */
 	STACK_OF(X509) * anchors;      /* to whom signed answers must lead; borrowed while open; NULL: none known */
+	const struct secret *code;     /* a binding code instead of an identity, in plain form with NUL, or NULL */
 	struct http_conf http;
 };
 
@@ -71,6 +73,8 @@ struct proto {
 	/* Certificates of the issuer: not trusted by having come from here. NULL: the protocol has no such request. */
 	enum err (*cacerts)(struct proto_conn *c, STACK_OF(X509) * *out) MUST_CHECK;
 	enum err (*attrs)(struct proto_conn *c, enum role role, struct proto_attrs *out) MUST_CHECK;
+	/* Whose card has asked for the binding code? It is sent from now on. NULL: not in this protocol. */
+	enum err (*card)(struct proto_conn *c, X509 **out) MUST_CHECK;
 	/* E_PENDING: call again after retry_after seconds, over this or a later connection, with asked set and the
 	 * same key. E_REMOTE: refused, with its reason. E_CRYPTO: a key did not work, see token_failed(). */
 	enum err (*enrol)(struct proto_conn *c, const struct proto_request *rq, struct proto_issued *out) MUST_CHECK;

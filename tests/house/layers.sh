@@ -43,6 +43,7 @@ check 'the virtual card shares no code with dpiv' room vcard tests/vcard
 check 'winscard.h is at home in hw/pcsc*.c' home '(PCSC/)?(winscard|pcsclite|reader)' 'hw/pcsc[a-z_]*\.[ch]'
 check 'curl.h is at home in derive/http.c' home 'curl/' derive/http.c
 check 'sqlite3.h is at home in derive/db.c' home 'sqlite3' derive/db.c
+check 'qrencode.h is at home in cli/qr.c' home 'qrencode' cli/qr.c
 check 'libevent is at home in derive/issuer/server.c' home 'event2/' derive/issuer/server.c
 check 'engine.h is at home in pkcs11/engine.c' home 'openssl/engine' pkcs11/engine.c
 check 'libraries neither print nor exit' quiet
