@@ -166,7 +166,7 @@ for k in 1 2 3 4; do
 		--code-file "$TMP/code" >"$TMP/cut" 2>&1 &
 	pid=$!
 	sleep "$(awk "BEGIN { print $took * $k / 5000 }")"
-	kill -KILL $pid
+	kill -KILL $pid 2>/dev/null
 	wait $pid 2>/dev/null
 	bind_to "$TMP/code"
 	check "client killed at $k/5: the next run, with a new code" there --code-file "$TMP/code"
