@@ -105,6 +105,8 @@ judge 'a blocked PIN' 4 'PIN is blocked' 'PUK'
 
 # --- the card is pulled before APDU n ----------------------------------------------------------------------------------
 card 1
+printf '[module]\ncache = no\n' >"$TMP/no-cache.conf" # each run asks the same
+export DPIV_CONF=$TMP/no-cache.conf
 tests/vcard-ctl clear >/dev/null
 check 'a run for counting' derive --alg p256
 total=$(tests/vcard-ctl apdus)

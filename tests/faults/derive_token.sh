@@ -37,7 +37,7 @@ judge 'the certificate is stored, but refused' lose:C_CreateObject:30 1 "'laptop
 judge 'the key is made, but refused' lose:C_GenerateKeyPair:30 1 "'laptop'" 'cannot generate a key'
 judge 'no such mechanism' fail:C_GenerateKeyPair:70 1 "'laptop'" 'cannot do this'
 judge 'read-only session' fail:C_GenerateKeyPair:B5 1 'write-protected'
-judge 'signing fails' fail:C_Sign:30 1 "'laptop'" 'cannot sign the certificate request'
+judge 'signing fails' fail:C_Sign:30 1 "'laptop'" 'cannot sign the request'
 judge 'PIN blocked' locked 4 "'laptop'" 'PIN is blocked'
 judge 'one try left and nobody to confirm' final-try 4 'laptop' 'one PIN try is left' 'on a terminal'
 echo 999999 >"$TMP/pin"
