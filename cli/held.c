@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which keys are held: see held.h. A token that shows one private key before the login shows all of them (dpiv's own
- * module does, so a certificate alone is found out there); one that shows none may hide them (CKA_PRIVATE), and only a
- * login tells.
+ * Which keys are held: see held.h. Private keys are mostly hidden until a login (CKA_PRIVATE), so that a certificate
+ * without its key is told from one with it after a login only.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,18 +19,6 @@ static bool
 is_ca(X509 *cert)
 {
 	return (X509_get_extension_flags(cert) & EXFLAG_CA) != 0;
-}
-
-static bool
-token_shows_keys(const struct keyring *r, const struct token *t)
-{
-	const struct keyring_key *k;
-
-	for (size_t i = 0; (k = keyring_at(r, i)) != NULL; i++) {
-		if (k->token == t && k->key.has_private)
-			return true;
-	}
-	return false;
 }
 
 /* After a login the list is the whole truth. */
@@ -56,17 +43,10 @@ state_after_login(struct held_key *h)
 }
 
 static enum err
-key_state(struct held *h, struct held_key *k, bool login)
+key_state(struct held_key *k, bool login)
 {
-	if (k->k->key.has_private)
-		k->state = HELD_YES;
-	else if (token_shows_keys(h->ring, k->k->token))
-		k->state = HELD_NO;
-	else if (login)
-		return state_after_login(k);
-	else
-		k->state = HELD_HIDDEN;
-	return E_OK;
+	k->state = k->k->key.has_private ? HELD_YES : HELD_HIDDEN;
+	return k->state == HELD_HIDDEN && login ? state_after_login(k) : E_OK;
 }
 
 static enum err
@@ -78,7 +58,7 @@ held_add(struct held *h, const struct keyring_key *k, bool login)
 		return err_set(E_NOMEM, "out of memory");
 	h->keys = grown;
 	grown[h->n] = (struct held_key){ .k = k, .decrypts = is_for_decrypting(k->key.cert) };
-	return key_state(h, &grown[h->n++], login);
+	return key_state(&grown[h->n++], login);
 }
 
 enum err

@@ -30,9 +30,10 @@ const char help_history[] = "usage: dpiv history scan [--json] [--messages] [--t
 			    "  dpiv history scan ~/Mail\n"
 			    "  dpiv history scan --json archive.mbox | jq '.missing[].serial'\n"
 			    "  dpiv history list --login\n"
+			    "  dpiv history import --to 'pkcs11:token=laptop' backup.p12\n"
 			    "\n"
 			    "Exit status: 0 all encrypted messages can be opened, keys are held; 3 keys are\n"
-			    "missing, nothing found; 4 PIN wrong or blocked.\n";
+			    "missing, nothing found; 4 PIN or password wrong; 5 a key was left out.\n";
 
 static const struct {
 	const char *name;
@@ -40,13 +41,14 @@ static const struct {
 } verbs[] = {
 	{ "scan", history_scan },
 	{ "list", history_list },
+	{ "import", history_import },
 };
 
 int
 cmd_history(int argc, char **argv)
 {
 	if (argc < 2)
-		return cli_usage("scan or list?");
+		return cli_usage("scan, list or import?");
 	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
 		if (strcmp(argv[1], verbs[i].name) == 0)
 			return verbs[i].run(argc - 1, argv + 1);

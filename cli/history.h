@@ -10,6 +10,7 @@
 
 /* The verbs below `dpiv history`; argv[0] is their name. */
 int history_scan(int argc, char **argv);
+int history_import(int argc, char **argv);
 int history_list(int argc, char **argv);
 
 /* What every report says of a certificate: name, addresses, issuer, serial, not_before, not_after. */
@@ -20,7 +21,7 @@ json_t *history_key(const struct held_key *k);
 json_t *history_time(time_t t);
 #define HISTORY_DAY 16
 char *history_day(time_t t, char out[HISTORY_DAY]);
-/* "issuer serial" as hexadecimal digits. */
+/* Hexadecimal digits. */
 json_t *history_hex(struct span s);
 void history_print(json_t *tree); /* on standard output; takes it over */
 

@@ -132,6 +132,12 @@ token_module(const struct token *t)
 	return t->m->path;
 }
 
+bool
+token_is_own(const struct token *t)
+{
+	return t->m->own;
+}
+
 const char *
 token_serial_number(const struct token *t)
 {

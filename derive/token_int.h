@@ -105,4 +105,14 @@ void keys_free(struct token *t);
 /* token_pub.c: public key objects as libcrypto's */
 enum err pub_read(struct token *t, CK_OBJECT_HANDLE o, EVP_PKEY **out) MUST_CHECK;
 
+/* token_private.c: one private key object. E_UNSUP when the token has no way for it. */
+struct private_key {
+	EVP_PKEY *key;
+	const char *label;
+	const uint8_t *id;
+	size_t id_len;
+};
+enum err private_put(struct token *t, const struct private_key *k, CK_OBJECT_HANDLE *o) MUST_CHECK;
+enum err private_put_public(struct token *t, const struct private_key *k, CK_OBJECT_HANDLE *o) MUST_CHECK;
+
 #endif
