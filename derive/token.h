@@ -94,7 +94,6 @@ enum err token_slots(const char *module_path, void (*fn)(void *arg, const struct
 /* E_READONLY when the token cannot be written to, before anything is tried. */
 enum err token_writable(struct token *t) MUST_CHECK;
 
-<<<<<<< HEAD
 /* --- PINs (token_pin.c) --- */
 struct token_pin_facts {
 	int tries, puk_tries; /* left; 0 blocked, -1 unknown */
@@ -110,7 +109,7 @@ enum err token_pin_change(struct token *t, struct secret *old, struct secret *pi
 enum err token_pin_unblock(struct token *t, struct secret *puk, struct secret *pin) MUST_CHECK;
 /* The PIN that the URI carries or points to; NULL and E_OK when it has none. */
 enum err token_uri_pin(struct token *t, struct secret **pin) MUST_CHECK;
-=======
+
 /* A private key from outside and its certificate, into the token (token_import.c): the key sensitive and not
  * extractable, the certificate under the same CKA_ID, which is that of what is there already, else the SHA-1 of the
  * public key. What an interrupted call has left is completed. E_UNSUP: the token takes no private keys, or not this
@@ -130,6 +129,5 @@ enum err
 token_import(struct token *t, EVP_PKEY *key, X509 *cert, const char *label, struct token_place *place) MUST_CHECK;
 /* Only looks: how would it end? */
 enum err token_import_look(struct token *t, X509 *cert, struct token_place *place) MUST_CHECK;
->>>>>>> 0c6760e (history import: old keys out of PKCS#12 files into a token)
 
 #endif
