@@ -37,6 +37,7 @@ int cmd_bind(int argc, char **argv);
 int cmd_renew(int argc, char **argv);
 int cmd_revoke(int argc, char **argv);
 int cmd_pin(int argc, char **argv);
+int cmd_check(int argc, char **argv);
 int cmd_sign(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_encrypt(int argc, char **argv);
@@ -49,7 +50,7 @@ int cmd_help(int argc, char **argv);
 
 extern const char help_doctor[], help_status[], help_derive[], help_sign[], help_verify[], help_encrypt[],
     help_decrypt[], help_history[], help_bind[];
-extern const char help_replay[], help_renew[], help_revoke[], help_pin[];
+extern const char help_replay[], help_renew[], help_revoke[], help_pin[], help_check[];
 
 int cli_exit(enum err e);
 /* "dpiv VERB: <err_msg()>" on standard error; returns cli_exit(e). The usual end of a verb: return cli_fail(e); prints

@@ -23,6 +23,7 @@ const struct cli_verb cli_verbs[] = {
 	{ "status", "readers, cards, tokens and credentials, and what needs attention", cmd_status, help_status },
 	{ "derive", "derive credentials from the PIV card into another token", cmd_derive, help_derive },
 	{ "bind", "get a one-time code for a machine without a card reader", cmd_bind, help_bind },
+	{ "check", "are the credentials and their card still good, by the issuer's word", cmd_check, help_check },
 	{ "renew", "renew derived credentials that soon expire, with the present key", cmd_renew, help_renew },
 	{ "revoke", "end a derived credential: revoke it and destroy its key", cmd_revoke, help_revoke },
 	{ "pin", "change the PIN of a card or token, or unblock it", cmd_pin, help_pin },

@@ -290,12 +290,51 @@ cred_attention(struct status *s, const struct credential *c, const char *state)
 	}
 }
 
+#define RECHECK (7 * 24L * 60 * 60)
+
+static void
+check_attention(struct status *s, const struct credential *c, const struct store_check *k)
+{
+	char what[256];
+	const char *role = role_info(c->role)->name;
+
+	if (strcmp(k->cert, "revoked") == 0) {
+		snprintf(what, sizeof what, "the %s credential on '%s' has been revoked", role, c->token_label);
+		attention(s, what, "dpiv help derive");
+	}
+	if (strcmp(k->card, "revoked") == 0) {
+		snprintf(what, sizeof what, "the PIV card of the %s credential on '%s' has been revoked", role,
+		    c->token_label);
+		attention(s, what, "ask your agency for a new card");
+	}
+	/* the card's certificate is looked at once more when seven days have passed (SP 800-157, 2.1) */
+	if (s->now > c->created + RECHECK && k->sure_at < c->created + RECHECK) {
+		snprintf(what, sizeof what, "the %s credential on '%s' was not checked since it is seven days old",
+		    role, c->token_label);
+		attention(s, what, "dpiv check");
+	}
+}
+
+/* What the last check found. */
+static void
+cred_check(struct status *s, struct store *store, const struct credential *c, json_t *o)
+{
+	struct store_check k;
+
+	if (store_check_get(store, c->row, &k) == E_OK)
+		json_object_set_new(o, "check",
+		    json_pack("{s:o, s:s, s:s, s:s}", "at", json_time(k.at), "certificate", k.cert, "card", k.card,
+			"why", k.why));
+	check_attention(s, c, &k);
+}
+
 static void
 cred_add(struct status *s, struct store *store, const struct credential *c)
 {
 	char name[128], serial[64], uuid[TEXT_UUID_MAX];
 	const char *state = lifetime(s, c->cert);
 	enum revoke_step step;
+	json_t *o;
 
 	if (!cred_token_present(s, c))
 		state = strcmp(state, "ok") == 0 ? "token absent" : state;
@@ -304,11 +343,12 @@ cred_add(struct status *s, struct store *store, const struct credential *c)
 	if (store_revoke_get(store, c->row, &step) == E_OK)
 		state = "revoking";
 	cert_uuids(c->cert, uuid);
-	json_array_append_new(s->credentials,
-	    json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:o, s:s}", "role", role_info(c->role)->name, "name",
-		cert_name(c->cert, name, sizeof name), "issuer", c->issuer, "token", c->token_label, "token_uri",
-		c->token_uri, "id", json_hex(c->id, c->id_len), "serial", cert_serial(c->cert, serial, sizeof serial),
-		"uuid", uuid, "not_after", json_time(cert_not_after(c->cert)), "state", state));
+	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:o, s:s}", "role", role_info(c->role)->name, "name",
+	    cert_name(c->cert, name, sizeof name), "issuer", c->issuer, "token", c->token_label, "token_uri",
+	    c->token_uri, "id", json_hex(c->id, c->id_len), "serial", cert_serial(c->cert, serial, sizeof serial),
+	    "uuid", uuid, "not_after", json_time(cert_not_after(c->cert)), "state", state);
+	cred_check(s, store, c, o);
+	json_array_append_new(s->credentials, o);
 	cred_attention(s, c, state);
 }
 

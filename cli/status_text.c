@@ -47,6 +47,19 @@ show_tokens(const json_t *list, const char *kind)
 	}
 }
 
+/* "(checked 2026-11-24: good)": the worse of certificate and card. */
+static void
+show_check(const json_t *k)
+{
+	const char *cert = str(k, "certificate"), *card = str(k, "card");
+
+	if (k != NULL)
+		printf("  (checked %.10s: %s)", str(k, "at"),
+		    strcmp(cert, "good") != 0	    ? cert
+			: strcmp(card, "good") != 0 ? card
+						    : "good");
+}
+
 static void
 show_credentials(const json_t *list)
 {
@@ -55,8 +68,13 @@ show_credentials(const json_t *list)
 
 	if (json_array_size(list) > 0)
 		printf("Derived credentials\n");
-	json_array_foreach(list, i, c) printf("    %-8s %-28s on '%s' until %.10s  %s\n", str(c, "role"),
-	    str(c, "name"), str(c, "token"), str(c, "not_after"), str(c, "state"));
+	json_array_foreach(list, i, c)
+	{
+		printf("    %-8s %-28s on '%s' until %.10s  %s", str(c, "role"), str(c, "name"), str(c, "token"),
+		    str(c, "not_after"), str(c, "state"));
+		show_check(json_object_get(c, "check"));
+		putchar('\n');
+	}
 }
 
 static void

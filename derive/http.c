@@ -189,7 +189,7 @@ setup(struct http *h)
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_TIMEOUT, h->conf.timeout);
 	SET(CURLOPT_CONNECTTIMEOUT, h->conf.timeout < CONNECT_MAX ? h->conf.timeout : CONNECT_MAX);
-	SET(CURLOPT_MAXFILESIZE, (long)HTTP_BODY_MAX);
+	SET(CURLOPT_MAXFILESIZE, h->conf.body_max > 0 ? h->conf.body_max : (long)HTTP_BODY_MAX);
 	SET(CURLOPT_SSLVERSION, tls_range(h->conf.tls));
 	SET(CURLOPT_SSL_SESSIONID_CACHE, 0L);
 	SET(CURLOPT_SSL_VERIFYPEER, 1L);

@@ -22,8 +22,9 @@ enum http_tls { HTTP_TLS_12_UP, HTTP_TLS_12, HTTP_TLS_13 };
 struct http_conf {
 	const char *cafile; /* PEM trust anchors for the server; NULL: the system's */
 	enum http_tls tls;
-	bool plain;   /* http:// addresses too */
-	long timeout; /* seconds for one exchange; 0: HTTP_TIMEOUT */
+	bool plain;    /* http:// addresses too */
+	long timeout;  /* seconds for one exchange; 0: HTTP_TIMEOUT */
+	long body_max; /* 0: HTTP_BODY_MAX; a reply's body.max counts as well */
 	/* client authentication, all or none; references are taken. chain: may be NULL, the leaf not in it */
 	X509 *cert;
 	EVP_PKEY *key;

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_DERIVE_REVOKED_INT_H
+#define DPIV_DERIVE_REVOKED_INT_H
+
+#include <openssl/x509.h>
+
+#include "derive/http.h"
+#include "derive/revoked.h"
+
+#define REVOKED_URLS	4		    /* addresses of one kind that are tried */
+#define REVOKED_CRL_MAX (32u * 1024 * 1024) /* large agencies have CRLs of several MiB */
+#define REVOKED_SKEW	300
+
+/* One certificate's question; inside of revoked*.c. */
+struct revoked_q {
+	X509 *cert, *issuer; /* issuer: owned */
+	const struct revoked_conf *conf;
+	X509_STORE *store;
+	struct http *http;
+	struct revoked *out;
+};
+
+/* One more reason for not knowing. */
+void revoked_because(struct revoked_q *q, const char *fmt, ...) PRINTF(2, 3);
+
+/* revoked_ocsp.c, revoked_crl.c: true when the state is known now */
+bool revoked_by_ocsp(struct revoked_q *q);
+bool revoked_by_crls(struct revoked_q *q, STACK_OF(X509_CRL) * crls, const char *by);
+bool revoked_by_points(struct revoked_q *q);
+
+#endif
