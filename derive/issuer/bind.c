@@ -153,9 +153,8 @@ bind_give(struct issuer *i, const struct est_request *rq, const struct pivid *id
 
 /* --- using -------------------------------------------------------------------------------------------------------- */
 
-/* RFC 7617: "Basic" and user:password in base64. */
-static enum err
-read_basic(const char *header, char plain[BINDCODE_PLAIN])
+enum err
+bind_basic(const char *header, char plain[BINDCODE_PLAIN])
 {
 	WBUF_AUTO text = { 0 };
 	const uint8_t *colon = NULL;
@@ -205,7 +204,7 @@ bind_person(struct issuer *i, const struct est_request *rq, const char *role, ti
 	enum err e;
 
 	memset(out, 0, sizeof *out);
-	if ((e = read_basic(rq->authorization, plain)) != E_OK)
+	if ((e = bind_basic(rq->authorization, plain)) != E_OK)
 		return e;
 	e = bindstore_check(i->db, &claim, now, &out->code);
 	OPENSSL_cleanse(plain, sizeof plain);

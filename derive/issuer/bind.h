@@ -28,6 +28,9 @@
 enum err bind_give(
     struct issuer *i, const struct est_request *rq, const struct pivid *id, time_t now, struct wbuf *out) MUST_CHECK;
 
+/* The code of an Authorization header: "Basic" and user:password in base64 (RFC 7617). E_POLICY. */
+enum err bind_basic(const char *header, char plain[BINDCODE_PLAIN]) MUST_CHECK;
+
 /* Whoever a code speaks for. */
 struct bind_person {
 	struct bindstore_code code;

@@ -7,6 +7,8 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "cli/qr.h"
+#include "derive/bind.h"
 #include "derive/issuer/bind.h"
 #include "derive/issuer/init.h"
 #include "derive/issuer/ledger.h"
@@ -424,6 +426,25 @@ call(struct est_request *rq)
 }
 
 static void
+ask_any(X509 *card, const char *body)
+{
+	struct est_request rq = { .post = true,
+		.path = "/.well-known/dpiv/bind",
+		.media_type = "application/json",
+		.body = span_str(body),
+		.peer = card };
+	struct bind_answer a;
+
+	call(&rq);
+	p.code[0] = '\0';
+	if (p.status != 200)
+		return;
+	assert_ok(bind_read_answer(span_str(p.text), &a)); /* as the client reads it */
+	snprintf(p.code, sizeof p.code, "%s", (const char *)a.text->v);
+	bind_answer_clear(&a);
+}
+
+static void
 ask(X509 *card, const char *body)
 {
 	struct est_request rq = { .post = true,
@@ -592,6 +613,52 @@ a_code_is_no_second_chance(void **state)
 	EVP_PKEY_free(key);
 }
 
+/* A code speaks for its own person: whoever else's card or code is there, and whatever name the request asks for. */
+static void
+of_another_person(void **state)
+{
+	struct minipki_cert c = { .cn = "Kim Other",
+		.key = p.card_key,
+		.issuer = p.i.ca,
+		.issuer_key = p.ca_key,
+		.from = -DAY,
+		.to = 300 * DAY,
+		.ext = MINIPKI_KU_AUTH MINIPKI_EKU_AUTH MINIPKI_POLICY(MINIPKI_PIV) MINIPKI_AKI
+		"subjectAltName=URI:urn:uuid:11111111-1111-4111-8111-111111111111\n" };
+	EVP_PKEY *key = minipki_key("P-256"), *other = minipki_key("P-256");
+	X509 *kim = minipki_cert(&c);
+	char pats[BINDCODE_TEXT], mixed[BINDCODE_PLAIN], plain[BINDCODE_PLAIN];
+
+	(void)state;
+	ask(p.card, "");
+	strcpy(pats, p.code);
+	ask_any(kim, "");
+	assert_int_equal(number_in(p.i.db, "SELECT count(DISTINCT account) FROM bind_code"), 2);
+	/* Kim's name on Pat's secret */
+	assert_ok(bindcode_read(span_str(p.code), mixed));
+	assert_ok(bindcode_read(span_str(pats), plain));
+	memcpy(&mixed[BINDCODE_NAME], &plain[BINDCODE_NAME], sizeof plain - BINDCODE_NAME);
+	for (const char *s = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"; *s; s++) {
+		mixed[BINDCODE_PLAIN - 2] = *s;
+		if (bindcode_read(span_str(mixed), plain) == E_OK)
+			enroll("auth", key, mixed, NULL);
+	}
+	assert_answer(403, "code-wrong");
+	enroll("auth", key, pats, NULL);
+	assert_int_equal(p.status, 200);
+	enroll("auth", other, p.code, NULL);
+	assert_int_equal(p.status, 200);
+	assert_int_equal(
+	    number_in(p.i.db,
+		"SELECT count(*) FROM certificate c JOIN bind_role r ON r.serial = c.serial JOIN bind_code b ON"
+		" b.id = r.code WHERE c.account = b.account AND c.card_sha256 = b.card_sha256"),
+	    2);
+	assert_int_equal(number_in(p.i.db, "SELECT count(DISTINCT subject) FROM certificate"), 2);
+	X509_free(kim);
+	EVP_PKEY_free(key);
+	EVP_PKEY_free(other);
+}
+
 /* The card was revoked between asking and using. */
 static void
 revoked_in_between(void **state)
@@ -636,6 +703,56 @@ guesses_are_refused_and_recorded(void **state)
 	EVP_PKEY_free(key);
 }
 
+/* --- the client's side -------------------------------------------------------------------------------------------- */
+
+#define GOOD "\"code\":\"0000-0000-0000-0000-0000\",\"seconds\":600,\"roles\":[\"auth\"]"
+
+static void
+answers_of_issuers(void **state)
+{
+	static const char *const bad[] = { "", "[]", "null", "{}", "{" GOOD, "{\"code\":\"0000\"}",
+		"{" GOOD ",\"seconds\":0}", "{" GOOD ",\"seconds\":-1}", "{" GOOD ",\"seconds\":1e9}",
+		"{" GOOD ",\"roles\":[]}", "{" GOOD ",\"roles\":[\"root\"]}", "{" GOOD ",\"roles\":[7]}",
+		"{" GOOD ",\"code\":\"0000-0000-0000-0000-0001\"}" };
+	struct bind_answer a;
+	char url[64];
+
+	(void)state;
+	assert_ok(bind_read_answer(span_str("{" GOOD ",\"name\":\"a\\u001b[2Jb\"}"), &a));
+	assert_string_equal((const char *)a.text->v, "0000-0000-0000-0000-0000");
+	assert_string_equal(a.name, "a?[2Jb");
+	assert_true(a.role[ROLE_AUTH] && !a.role[ROLE_SIGN]);
+	bind_answer_clear(&a);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		assert_err(bind_read_answer(span_str(bad[i]), &a), E_PROTO);
+		assert_null(a.text);
+	}
+	assert_ok(bind_url("https://a.test:1//", "bind", url, sizeof url));
+	assert_string_equal(url, "https://a.test:1/.well-known/dpiv/bind");
+	assert_ok(bind_url("https://a.test/.well-known/est", "card", url, sizeof url));
+	assert_string_equal(url, "https://a.test/.well-known/dpiv/card");
+	assert_err(bind_url("http://a.test", "card", url, sizeof url), E_ARG);
+	assert_err(bind_url("https://a.test", "card", url, 30), E_ARG);
+}
+
+/* 25 modules and a margin of 4 on each side, two rows a line; a code that does not fit is no code. */
+static void
+qr_codes(void **state)
+{
+	WBUF_AUTO out = { .max = 65536 }, small = { .max = 100 };
+	size_t lines = 0, dark = 0;
+
+	(void)state;
+	assert_true(qr_draw("7F3K-9QWD-ZX01-4MTP-HB2C", &out));
+	for (size_t i = 0; i < out.n; i++) {
+		lines += out.p[i] == '\n';
+		dark += out.p[i] == 0xe2;
+	}
+	assert_int_equal(lines, 17);
+	assert_in_range(dark, 200, 25 * 13);
+	assert_false(qr_draw("7F3K-9QWD-ZX01-4MTP-HB2C", &small));
+}
+
 #define S(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 #define A(f) cmocka_unit_test_setup_teardown(f, agency_up, agency_down)
 
@@ -645,6 +762,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_of_codes),
 		cmocka_unit_test(slips_are_noticed),
+		cmocka_unit_test(answers_of_issuers),
+		cmocka_unit_test(qr_codes),
 		S(one_use_for_each_role),
 		S(use_is_part_of_the_transaction),
 		S(expiry_and_replacement),
@@ -656,6 +775,7 @@ main(void)
 		A(refused_requests_use_nothing_up),
 		A(who_may_ask),
 		A(a_code_is_no_second_chance),
+		A(of_another_person),
 		A(revoked_in_between),
 		A(guesses_are_refused_and_recorded),
 	};
