@@ -315,7 +315,7 @@ db_open(const char *path, const struct db_schema *schema, struct db **out)
 		e = upgrade(db);
 	if (e != E_OK) {
 		db_close(&db);
-		return err_up(e, "%s: ", path);
+		return err_up(e, "%s", path);
 	}
 	*out = db;
 	return E_OK;

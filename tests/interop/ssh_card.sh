@@ -78,11 +78,13 @@ list() { # the keys, as in the certificates, without a PIN
 	done
 }
 log_in() { setup && go -I "$M" && asked 1; }
+# What the server says of a login that it refused; it may say so after the client has gone.
+refused() { for _ in $(seq 50); do grep -q 'pat.*\[preauth\]' "$TMP/sshd.log" && return 0; sleep 0.1; done; return 1; }
 stranger() { # a key that the server does not know
-	setup && ! go -i "$TMP/stranger" && grep -q 'pat.*\[preauth\]' "$TMP/sshd.log"
+	setup && ! go -i "$TMP/stranger" && refused
 }
 not_this_card() { # the server knows another key only
-	setup && cp "$TMP/stranger.pub" "$TMP/authorized_keys" && ! go -I "$M" && grep -q 'pat.*\[preauth\]' "$TMP/sshd.log"
+	setup && cp "$TMP/stranger.pub" "$TMP/authorized_keys" && ! go -I "$M" && refused
 }
 agent() { # ssh-add once, logging in three times, keys removed again
 	setup || return 1

@@ -16,7 +16,7 @@ ROOT=$PWD
 BUILD=$(mkdir -p "${BUILD:-build}" && cd "${BUILD:-build}" && pwd)
 TMP=$(mktemp -d "${TMPDIR:-/tmp}/dpiv-test.XXXXXX")
 LIMIT=${LIMIT:-60}
-export BUILD TMP XDG_CACHE_HOME=$TMP/cache
+export BUILD TMP XDG_CACHE_HOME=$TMP/cache XDG_STATE_HOME=$TMP/state
 _passed=0 _failed=0 _end=()
 
 at_end() {
