@@ -122,10 +122,36 @@ box_line(struct box *b, struct span line, struct span raw)
 	b->after_empty = b->begins && line.n == 0;
 }
 
-/* All whole lines of the buffer, and at its limit or at the end of the file what is left of one. Returns how much was
- * used. */
+/* Do these lines end with an empty one? */
+static bool
+ends_empty(struct span s)
+{
+	size_t n = s.n - 1;
+
+	n -= n > 0 && s.p[n - 1] == '\r';
+	return n == 0 || s.p[n - 1] == '\n';
+}
+
+/* What is left of a message that is done with is searched for the next "From " only: up to there, or to the last line,
+ * which may be cut. */
+static void
+box_skip(struct box *b, struct span *in)
+{
+	struct span rest = *in, lines;
+	const uint8_t *nl;
+
+	while (!span_starts(rest, "From ", 5) && rest.n > 0 && (nl = memchr(rest.p, '\n', rest.n)) != NULL)
+		(void)span_skip(&rest, (size_t)(nl - rest.p) + 1);
+	if (rest.n < in->n && span_take(in, in->n - rest.n, &lines)) {
+		b->after_empty = ends_empty(lines);
+		b->at += lines.n;
+	}
+}
+
+/* All whole lines of the buffer; a line that fills it, in pieces; at the end of the file what is left of one. Returns
+ * how much was used. */
 static size_t
-box_lines(struct box *b, struct span in, bool all)
+box_lines(struct box *b, struct span in, bool last)
 {
 	size_t n = in.n;
 	struct span line, raw, before;
@@ -137,13 +163,17 @@ box_lines(struct box *b, struct span in, bool all)
 		if (!mime_line(&in, &line, &raw))
 			break;
 		whole = raw.p[raw.n - 1] == '\n';
-		if (!whole && !all)
+		if (!whole && !last && raw.n < BUFFER)
 			return n - before.n;
 		box_line(b, line, raw);
 		b->begins = whole;
 		b->at += raw.n;
-		if (b->kind != MBOX && b->mail.phase == SCAN_DONE)
+		if (b->mail.phase != SCAN_DONE)
+			continue;
+		if (b->kind != MBOX)
 			break;
+		if (whole && in.n > 0)
+			box_skip(b, &in);
 	}
 	return n - in.n;
 }
@@ -207,7 +237,7 @@ box_stream(struct box *b)
 		if (first)
 			box_kind(b, span_of(b->buffer, have));
 		first = false;
-		used = box_lines(b, span_of(b->buffer, have), n == 0 || have == BUFFER);
+		used = box_lines(b, span_of(b->buffer, have), n == 0);
 		if (n == 0 || box_is_done(b))
 			break;
 		have -= used;

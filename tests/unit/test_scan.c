@@ -176,6 +176,42 @@ from_lines(void **state)
 	assert_int_equal(s.messages, 0);
 }
 
+/* Wherever the reader's buffer ends, no message is lost: lines of every length come to lie across its end. */
+static void
+across_the_buffer(void **state)
+{
+	static const char from[] = "From a Fri Feb  1 10:00:00 2019\n\n";
+	struct seen s;
+	struct wbuf w;
+
+	(void)state;
+	for (size_t shift = 0; shift < 48; shift++) {
+		size_t n = 0;
+
+		wbuf_init(&w, 4 * 1024 * 1024);
+		wbuf_put(&w, from, sizeof from - 1);
+		wbuf_fill(&w, 'x', shift);
+		for (; w.n < 2200000; n++) {
+			wbuf_put(&w, "\nbody\n\n", 7);
+			if (n % 3 == 0)
+				wbuf_put(&w, "From one to another\n\n", 21);
+			wbuf_put(&w, from, sizeof from - 1);
+		}
+		box((const char *)w.p, w.n, &s);
+		assert_int_equal(s.messages, n + 1);
+		wbuf_free(&w);
+	}
+	/* a line that is longer than the buffer */
+	wbuf_init(&w, 4 * 1024 * 1024);
+	wbuf_put(&w, from, sizeof from - 1);
+	wbuf_fill(&w, 'x', 2500000);
+	wbuf_put(&w, "\n\n", 2);
+	wbuf_put(&w, from, sizeof from - 1);
+	box((const char *)w.p, w.n, &s);
+	assert_int_equal(s.messages, 2);
+	wbuf_free(&w);
+}
+
 /* MIAG CSqGSIb3DQEHA6CAMIACAQIxgDAdAgEAMBEwDDEKMAgGA1UEAwwBQQIBBzADBgEqBAAAAA== is OPEN(KTRI) */
 #define B64 "MIAGCSqGSIb3DQEHA6CAMIACAQIxgDAdAgEAMBEwDDEKMAgGA1UEAwwBQQIBBzADBgEqBAAAAA=="
 #define P7M "Content-Type: application/pkcs7-mime; name=smime.p7m\nContent-Transfer-Encoding: base64\n\n"
@@ -251,6 +287,7 @@ main(void)
 		cmocka_unit_test(what_is_no_envelope),
 		cmocka_unit_test(a_length_that_lies),
 		cmocka_unit_test(from_lines),
+		cmocka_unit_test(across_the_buffer),
 		cmocka_unit_test(dates),
 		cmocka_unit_test(parts),
 		cmocka_unit_test(binary),
