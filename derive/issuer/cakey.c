@@ -155,7 +155,7 @@ cakey_open(const char *where, bool files, bool may_generate, EVP_PKEY *expect, s
 		return err_set(E_NOMEM, "out of memory");
 	if ((e = open_key(where, files, may_generate, expect, k)) != E_OK) {
 		cakey_close(&k);
-		return err_up(e, "CA key: ");
+		return err_up(e, "CA key");
 	}
 	*out = k;
 	return E_OK;

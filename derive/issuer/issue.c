@@ -160,7 +160,7 @@ make(struct issuer *i, const struct issue_request *r, const struct order *o, X50
 	};
 	e = lint_check(wbuf_view(der), &want);
 	/* a broken profile is this issuer's fault, not the person's */
-	return e == E_POLICY ? err_up(E_INTERNAL, "linter: ") : e;
+	return e == E_POLICY ? err_up(E_INTERNAL, "linter") : e;
 }
 
 static enum err

@@ -19,7 +19,7 @@ load_anchors(struct trust *t, const char *path)
 	enum err e;
 
 	if ((e = x509io_read_certs(path, &t->anchor_list)) != E_OK)
-		return err_up(e, "trust anchors: ");
+		return err_up(e, "trust anchors");
 	if ((t->anchors = X509_STORE_new()) == NULL)
 		return err_set(E_NOMEM, "out of memory");
 	for (int i = 0; i < sk_X509_num(t->anchor_list); i++)
@@ -41,7 +41,7 @@ trust_load(const char *anchors, const char *intermediates, const char *crls, str
 	}
 	memcpy(t->crl_path, crls, strlen(crls) + 1);
 	if ((e = load_anchors(t, anchors)) == E_OK && (e = x509io_read_certs(intermediates, &t->intermediates)) != E_OK)
-		e = err_up(e, "intermediate certificates: ");
+		e = err_up(e, "intermediate certificates");
 	if (e != E_OK)
 		trust_free(&t);
 	*out = t;

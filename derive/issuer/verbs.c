@@ -309,7 +309,7 @@ revoke(struct issuer *i, const struct args *a, int reason)
 		e = event(i, "revoked", 0, serial, crl_reason_name(reason));
 	e = db_end(i->db, e);
 	if (e == E_NOTFOUND)
-		return err_up(e, "--foreign revokes what the CA signed elsewhere: ");
+		return err_up(e, "--foreign revokes what the CA signed elsewhere");
 	if (e == E_OK && (e = issuer_refresh_crls(i, time(NULL), true)) == E_OK)
 		printf("%s is revoked (%s); the CRL is published\n", serial, crl_reason_name(reason));
 	return e;

@@ -116,7 +116,7 @@ x509io_read_crls(const char *path, STACK_OF(X509_CRL) * *out)
 	if ((crls = sk_X509_CRL_new_null()) == NULL)
 		e = err_set(E_NOMEM, "%s: out of memory", path);
 	else if ((e = collect_crls(bio, &w, crls)) != E_OK)
-		e = err_up(e, "%s: ", path);
+		e = err_up(e, "%s", path);
 	ERR_clear_error();
 	BIO_free(bio);
 	if (e != E_OK)
