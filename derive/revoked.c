@@ -43,7 +43,8 @@ store_make(struct revoked_q *q)
 	const STACK_OF(X509) *anchors = q->conf->anchors;
 
 	q->store = X509_STORE_new();
-	if (q->store == NULL)
+	/* an issuing CA that was configured is trusted as it is: what is above it may not be known here */
+	if (q->store == NULL || X509_STORE_set_flags(q->store, X509_V_FLAG_PARTIAL_CHAIN) != 1)
 		return false;
 	if (anchors == NULL)
 		return X509_STORE_set_default_paths(q->store) == 1;

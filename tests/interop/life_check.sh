@@ -76,6 +76,7 @@ says 'has been revoked' 'status shows it' "$BUILD/dpiv" status
 index 0ABCDEF1 V
 unknown 'does not know the certificate' 'a responder that does not know it'
 index "$SERIAL" V 0ABCDEF1 V
+check 'an issuing CA as the trust anchor' "$BUILD/dpiv" check --cafile "$AGENCY/ca.pem" auth
 ocsp ca
 check 'signed by the CA itself' check_it auth
 openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$WWW/forger.key" -subj "/CN=OCSP Signer" 2>/dev/null |
@@ -89,8 +90,20 @@ unknown 'not signed by the issuer' 'signed by somebody'
 ocsp good
 check 'a good one is kept' check_it auth
 cp "$WWW/resp" "$WWW/ocsp-kept"
+says 'does not lead to a trusted issuer' 'another trust anchor' "$BUILD/dpiv" check --cafile "$WWW/forger.pem" auth
 ocsp replay
 unknown 'OCSP: the answer is' 'an answer to an earlier question'
+# out of date: signed as it should be, about the right certificate, without a nonce as prepared answers are
+# shellcheck disable=SC2046
+check 'fixture: a program that makes old answers' gcc -O1 -Wall -o "$TMP/stale" tests/interop/ocsp_stale.c $(pkg-config --cflags --libs libcrypto)
+token_cert 01 "$TMP/auth.pem"
+stale() { "$TMP/stale" "$TMP/auth.pem" "$AGENCY/ca.pem" "$AGENCY/ocsp.pem" "$AGENCY/private/ocsp.key" "$1" >"$WWW/ocsp-kept"; }
+answer() { stale "$1" && field "['certificate']['$2']"; }
+check 'a prepared answer without nonce, fresh' test "$(answer 0 state)" = good
+check 'half a day old, and it does not say until when' test "$(answer -12 state)" = good
+check 'two days old, and it does not say until when' test "$(answer -48 state)" = unknown
+check 'two days old, good for an hour' test "$(answer 48 state)" = unknown
+says 'the answer is out of date' 'and that is the reason' check_it auth
 ocsp junk
 unknown 'sends something else' 'garbage'
 ocsp huge
@@ -141,3 +154,12 @@ status 1 'a file without CRLs' check_it sign
 rm "$XDG_CONFIG_HOME/dpiv/dpiv.conf"
 remembered() { "$BUILD/dpiv" status --json | python3 -c "import json, sys; c = [c for c in json.load(sys.stdin)['credentials'] if c['role'] == 'sign'][0]; assert c['check']['certificate'] == 'good', c; assert c['check']['at'], c"; }
 check 'status --json has the last check' remembered
+aged() { python3 -c "import sqlite3; db = sqlite3.connect('$TMP/state/dpiv/state.db'); db.execute('update credential set created = created - 8 * 86400'); db.execute('update recheck set sure_at = sure_at - $1 * 86400'); db.commit()"; }
+due() { "$BUILD/dpiv" status | grep -q 'not checked since it is seven days old'; }
+refuse 'the check of the seventh day is not due yet' due
+aged 8
+check 'it is due eight days later' due
+printf '%s\n' '[check]' "crls = $AGENCY/ca.crl" >"$XDG_CONFIG_HOME/dpiv/dpiv.conf"
+index "$SERIAL" V 0ABCDEF1 V
+"$BUILD/dpiv" check --cafile "$AGENCY/root.pem" >/dev/null 2>&1
+refuse 'and not any more when it was done' due
