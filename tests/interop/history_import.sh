@@ -57,6 +57,9 @@ check "each sensitive, none extractable" bash -c "! pkcs11-tool --module '$SOFTH
 same_ids() { [ "$(objects 2>/dev/null | sed -n 's/^  ID: *//p' | sort | uniq -c | awk '{ print $1 }' | sort -u)" = 3 ]; }
 check "private key, public key and certificate have one CKA_ID" same_ids
 
+typed() { python3 "$ROOT/tests/lib/on_terminal.py" "pass wörd" "$D" history import --to "$U" g1.p12 g2.p12 >typed.out && cat typed.out && grep -q 'Password of g1.p12: ' typed.out && grep -q 'prompts: 1' typed.out  && ! grep -q 'pass w' typed.out; }
+check "on a terminal: asked for by the file's name, once for both files" typed
+
 # --- what is refused ------------------------------------------------------------------------------------------------
 status 5 "a signature key is left out" imports sign.p12
 says "not meant for decrypting" "and it says why" imports sign.p12
