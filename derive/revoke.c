@@ -30,7 +30,8 @@ revoke_ours(struct derive *d)
 	const struct token_key *keys;
 	EVP_PKEY *key = NULL;
 	bool fits = true;
-	size_t n;
+	char label[64];
+	size_t n, all, labelled;
 	enum err e = token_login(d->to);
 
 	if (e == E_OK)
@@ -44,6 +45,12 @@ revoke_ours(struct derive *d)
 		e = e == E_NOTFOUND ? E_OK : e;
 	}
 	EVP_PKEY_free(key);
+	/* labels of somebody else beside dpiv's; a token that names its objects itself has none of dpiv's */
+	if (e == E_OK)
+		e = token_count(
+		    d->to, d->old.id, d->old.id_len, derive_label(d->old.role, d->old.cert, label), &all, &labelled);
+	if (e == E_OK && labelled > 0 && labelled < all)
+		fits = false;
 	return e == E_OK && !fits ? revoke_foreign(d) : e;
 }
 
