@@ -96,6 +96,14 @@ history_hex(struct span s)
 	return json_string(text_hex(s, hex, sizeof hex));
 }
 
+json_t *
+history_serial(struct span s)
+{
+	if (s.n > 1 && s.p[0] == 0)
+		(void)span_skip(&s, 1);
+	return history_hex(s);
+}
+
 static json_t *
 asn1_time(const ASN1_TIME *t)
 {

@@ -23,6 +23,8 @@ json_t *history_time(time_t t);
 char *history_day(time_t t, char out[HISTORY_DAY]);
 /* Hexadecimal digits. */
 json_t *history_hex(struct span s);
+/* The contents of a serial number, as openssl(1) prints it: without the zero that makes it positive. */
+json_t *history_serial(struct span s);
 void history_print(json_t *tree); /* on standard output; takes it over */
 
 #endif

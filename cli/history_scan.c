@@ -150,7 +150,7 @@ missing_row(const struct scan_row *row)
 		name = d2i_X509_NAME(NULL, &p, (long)row->id.issuer.n);
 		json_object_set_new(
 		    o, "issuer", json_string(name != NULL ? name_text(name, issuer, sizeof issuer) : "malformed"));
-		json_object_set_new(o, "serial", history_hex(row->id.serial));
+		json_object_set_new(o, "serial", history_serial(row->id.serial));
 		X509_NAME_free(name);
 	}
 	put_count(o, row->messages, row->dated, row->first, row->last);

@@ -4,13 +4,11 @@
 # module is; with DESTDIR nothing else is touched, and nothing is left out or installed twice. `make && make install
 # prefix=/usr` gives a dpiv that looks for its module below /usr.
 . tests/lib/shell.sh
+. tests/lib/install.sh
 
-# In a copy, since what has the places in it is compiled again.
-dest=$TMP/dest build=$TMP/build
-mkdir -p "$build"
-cp -a "$BUILD"/obj "$BUILD"/places "$BUILD"/dpiv{,-issuer,-vcard,.so,-pkcs11.so} "$build"
-check "make install" make --no-print-directory "BUILD=$build" "DESTDIR=$dest" prefix=/usr libdir=/usr/lib/here install
-check "little is compiled again" test "$(find "$build/obj" -name '*.o' -newer "$BUILD/dpiv" | wc -l)" -lt 10
+dest=$TMP/dest
+check "make install" install_into "$dest" prefix=/usr libdir=/usr/lib/here
+check "little is compiled again" test "$(find "$COPY/obj" -name '*.o' -newer "$BUILD/dpiv" | wc -l)" -lt 10
 engines=$(pkg-config --variable=enginesdir libcrypto)
 modules=$(pkg-config --variable=p11_module_configs p11-kit-1)
 want=$(
@@ -21,7 +19,7 @@ want=$(
 differ=$(diff <(sort <<<"$want") <(cd "$dest" && find . -type f -printf '%m /%P\n' | sort))
 if [ -z "$differ" ]; then pass "what is installed, where, with which mode"; else fail "what is installed, where, with which mode" "$differ"; fi
 for product in /usr/bin/dpiv /usr/bin/dpiv-issuer /usr/bin/dpiv-vcard /usr/lib/here/pkcs11/dpiv-pkcs11.so "$engines/dpiv.so"; do
-	check "$product is what was built" cmp "$dest$product" "$build/${product##*/}"
+	check "$product is what was built" cmp "$dest$product" "$COPY/${product##*/}"
 done
 check "p11-kit is told the module's place" grep -qx 'module: /usr/lib/here/pkcs11/dpiv-pkcs11.so' "$dest$modules/dpiv-pkcs11.module"
 refuse "nothing is left to fill in" grep -q '@' "$dest$modules/dpiv-pkcs11.module"

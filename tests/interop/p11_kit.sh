@@ -3,10 +3,11 @@
 # dpiv-pkcs11.module as `make install` leaves it: p11-kit loads the module, and so does whatever loads p11-kit's proxy.
 # In a mount namespace of its own, where this module is the only one that is registered.
 . tests/lib/shell.sh
+. tests/lib/install.sh
 
 proxy=$(find /usr/lib -name p11-kit-proxy.so -print -quit)
 tree=$TMP/tree
-check "install" make --no-print-directory BUILD="$BUILD" DESTDIR="$tree" prefix="$TMP/usr" modconfdir=/modules install
+check "install" install_into "$tree" prefix="$TMP/usr" modconfdir=/modules
 check "the man page is installed" test -s "$tree$TMP/usr/share/man/man7/dpiv-pkcs11.7"
 # what DESTDIR was for: the tree is put where it belongs
 mv "$tree$TMP/usr" "$TMP/usr"
