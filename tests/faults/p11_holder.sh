@@ -63,8 +63,13 @@ transaction() { # held in the middle of our session, for ever; then let go: the 
 	DPIV_LOG=debug:$TMP/transaction.log "$TMP/client" "$M" 1 50 >"$TMP/transaction.a" 2>&1 &
 	p=$!
 	sleep 1
-	hold hoarder transaction || return 1
-	sleep 22
+	# Who loses the race between asking and beginning waits inside libpcsclite and says nothing: once more.
+	for _ in 1 2 3; do
+		hold hoarder transaction || return 1
+		for _ in $(seq 30); do grep -qs event=held "$TMP/transaction.log" && break 2; sleep 0.5; done
+		let_go
+	done
+	sleep 12
 	let_go
 	kill -USR1 $p
 	wait $p
