@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/text.h"
 
 #define SECRET_LINE_MAX 256
 
@@ -92,6 +93,22 @@ file_read_secret(const char *path, struct secret **out)
 	}
 	*out = s;
 	return E_OK;
+}
+
+enum err
+file_read_source(const char *what, const char *source, struct secret **out)
+{
+	const char *path = source;
+	char safe[256];
+
+	if (strncmp(path, "file://", 7) == 0)
+		path += 7;
+	else if (strncmp(path, "file:", 5) == 0)
+		path += 5;
+	if (path[0] != '/')
+		return err_set(
+		    E_ARG, "%s must be file:/PATH, not '%s'", what, text_safe(span_str(source), safe, sizeof safe));
+	return file_read_secret(path, out);
 }
 
 bool

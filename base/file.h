@@ -13,6 +13,8 @@
 enum err file_read(const char *path, struct wbuf *out) MUST_CHECK;
 /* The first line of a file without its line end, as a secret: PIN files (pin-source). At most 256 bytes. */
 enum err file_read_secret(const char *path, struct secret **out) MUST_CHECK;
+/* The same from where "file:/PATH", "file:///PATH" or "/PATH" says; what names the option in the sentence. E_ARG. */
+enum err file_read_source(const char *what, const char *source, struct secret **out) MUST_CHECK;
 /* All or nothing: a temporary file beside it, fsync, rename. */
 enum err file_write(const char *path, mode_t mode, struct span data) MUST_CHECK;
 /* All of it into an open file; false: errno tells. */

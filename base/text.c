@@ -20,16 +20,13 @@ text_hex(struct span in, char *out, size_t cap)
 	return out;
 }
 
-static int
-hex_digit(char c)
+int
+text_hex_digit(uint8_t c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 bool
@@ -42,7 +39,7 @@ text_unhex(const char *hex, struct wbuf *out)
 			hex++;
 			continue;
 		}
-		if ((hi = hex_digit(hex[0])) < 0 || (lo = hex_digit(hex[1])) < 0)
+		if ((hi = text_hex_digit((uint8_t)hex[0])) < 0 || (lo = text_hex_digit((uint8_t)hex[1])) < 0)
 			return false;
 		wbuf_u8(out, (uint8_t)(hi << 4 | lo));
 		hex += 2;
@@ -94,8 +91,8 @@ text_base64(struct span in, size_t wrap, struct wbuf *out)
 		wbuf_put(out, "\n", 1);
 }
 
-static int
-base64_digit(uint8_t c)
+int
+text_base64_digit(uint8_t c)
 {
 	if (c >= 'A' && c <= 'Z')
 		return c - 'A';
@@ -139,7 +136,7 @@ text_unbase64(struct span in, struct wbuf *out)
 			pad++;
 			continue;
 		}
-		if (pad > 0 || (d = base64_digit(c)) < 0)
+		if (pad > 0 || (d = text_base64_digit(c)) < 0)
 			return false;
 		acc = acc << 6 | (uint32_t)d;
 		if (++have == 4) {

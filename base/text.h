@@ -10,11 +10,15 @@
 
 /* Upper-case hex of in, NUL-terminated, cut to what fits cap. Returns out. */
 char *text_hex(struct span in, char *out, size_t cap);
+/* The value of one digit, upper or lower case; -1: none. */
+int text_hex_digit(uint8_t c);
 /* Hex (upper or lower case, blanks allowed between bytes) appended to out; false on anything else. */
 bool text_unhex(const char *hex, struct wbuf *out);
 /* 16 bytes as xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx, lower case. */
 #define TEXT_UUID_MAX 37
 char *text_uuid(const uint8_t uuid[16], char out[TEXT_UUID_MAX]);
+/* The value of one digit; -1: none, the padding included. */
+int text_base64_digit(uint8_t c);
 /* Base64 without line ends (wrap == 0) or in lines of wrap columns, appended. */
 void text_base64(struct span in, size_t wrap, struct wbuf *out);
 /* Strict alphabet, CR LF and blanks skipped; false on anything else. */

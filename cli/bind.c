@@ -81,24 +81,6 @@ option_take(struct options *o, int opt, const char *value)
 	}
 }
 
-static enum err
-options_complete(const struct conf *conf, struct options *o)
-{
-	enum err e;
-
-	if (o->issuer == NULL)
-		o->issuer = conf_str(conf, "derive", "issuer");
-	if (o->issuer == NULL)
-		return err_set(E_USAGE, "say who issues: --issuer with a name from dpiv.conf or an https address");
-	e = run_roles(o->roles != NULL ? o->roles : conf_str(conf, "derive", "roles"), &o->req);
-	if (e != E_OK)
-		return e;
-	if (strstr(o->issuer, "://") == NULL)
-		return issuer_section(conf, o->issuer, &o->req, &o->labels);
-	o->req.issuer = o->issuer;
-	return E_OK;
-}
-
 /* --- what is shown ------------------------------------------------------------------------------------------------ */
 
 static const char *
@@ -196,7 +178,7 @@ cmd_bind(int argc, char **argv)
 	if (e == E_OK)
 		e = conf_load(&conf);
 	if (e == E_OK)
-		e = options_complete(conf, &o);
+		e = issuer_and_roles(conf, &o.issuer, o.roles, &o.req, &o.labels);
 	status = e == E_OK ? bind_with(&o) : e == E_USAGE ? cli_usage("%s", err_msg()) : cli_fail(e);
 	free(o.labels);
 	conf_free(&conf);

@@ -108,8 +108,6 @@ option_take(struct options *o, int opt, const char *value)
 static enum err
 options_complete(const struct conf *conf, struct options *o)
 {
-	enum err e;
-
 	if (o->code_file != NULL && o->req.from != NULL)
 		return err_set(E_USAGE, "--code-file takes the place of a card, so it does not go with --from");
 	if (o->req.to == NULL)
@@ -117,17 +115,7 @@ options_complete(const struct conf *conf, struct options *o)
 	if (o->req.to == NULL)
 		return err_set(
 		    E_USAGE, "say which token gets the credential: --to 'pkcs11:token=NAME?module-path=/PATH'");
-	if (o->issuer == NULL)
-		o->issuer = conf_str(conf, "derive", "issuer");
-	if (o->issuer == NULL)
-		return err_set(E_USAGE, "say who issues: --issuer with a name from dpiv.conf or an https address");
-	e = run_roles(o->roles != NULL ? o->roles : conf_str(conf, "derive", "roles"), &o->req);
-	if (e != E_OK)
-		return e;
-	if (strstr(o->issuer, "://") == NULL)
-		return issuer_section(conf, o->issuer, &o->req, &o->labels);
-	o->req.issuer = o->issuer;
-	return E_OK;
+	return issuer_and_roles(conf, &o->issuer, o->roles, &o->req, &o->labels);
 }
 
 /* --- results ------------------------------------------------------------------------------------------------------ */

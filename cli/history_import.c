@@ -60,22 +60,6 @@ keep_to_itself(void)
 	(void)CRYPTO_secure_malloc_init(256 * 1024, 32);
 }
 
-static enum err
-password_file(const char *source, struct secret **out)
-{
-	const char *path = source;
-	char safe[256];
-
-	if (strncmp(path, "file://", 7) == 0)
-		path += 7;
-	else if (strncmp(path, "file:", 5) == 0)
-		path += 5;
-	if (path[0] != '/')
-		return err_set(E_ARG, "--password-source must be file:/PATH, not '%s'",
-		    text_safe(span_str(source), safe, sizeof safe));
-	return file_read_secret(path, out);
-}
-
 /* --- one key ------------------------------------------------------------------------------------------------------ */
 
 static const char *const how_names[] = {
@@ -193,8 +177,9 @@ file_open(struct importer *im, const char *file, struct span der, struct p12 *p)
 	for (int round = 0; e == E_PIN && round < ROUNDS; round++) {
 		SECRET_AUTO password = NULL;
 
-		e = im->o->password_source != NULL ? password_file(im->o->password_source, &password)
-						   : password_ask(file, round > 0, &password);
+		e = im->o->password_source != NULL
+		    ? file_read_source("--password-source", im->o->password_source, &password)
+		    : password_ask(file, round > 0, &password);
 		if (e != E_OK)
 			return e;
 		e = p12_read(der, password, p);

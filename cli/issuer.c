@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/issuer.h"
+#include "cli/run.h"
 
 /* "auth=LABEL,sign=LABEL": the text is cut up in place. */
 static enum err
@@ -94,5 +95,23 @@ issuer_of_url(const struct conf *conf, const char *url, struct derive_req *req, 
 			return issuer_section(conf, name, req, labels);
 	}
 	req->issuer = url;
+	return E_OK;
+}
+
+enum err
+issuer_and_roles(const struct conf *conf, const char **issuer, const char *roles, struct derive_req *req, char **labels)
+{
+	enum err e;
+
+	if (*issuer == NULL)
+		*issuer = conf_str(conf, "derive", "issuer");
+	if (*issuer == NULL)
+		return err_set(E_USAGE, "say who issues: --issuer with a name from dpiv.conf or an https address");
+	e = run_roles(roles != NULL ? roles : conf_str(conf, "derive", "roles"), req);
+	if (e != E_OK)
+		return e;
+	if (strstr(*issuer, "://") == NULL)
+		return issuer_section(conf, *issuer, req, labels);
+	req->issuer = *issuer;
 	return E_OK;
 }

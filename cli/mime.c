@@ -298,16 +298,6 @@ mime_cte(struct span head)
 	return MIME_UNKNOWN;
 }
 
-static int
-hex_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* One line of quoted-printable (RFC 2045, 6.7); true when its end is soft. Malformed '=' stays as it is. */
 static bool
 qp_line(struct span line, struct wbuf *out)
@@ -321,7 +311,8 @@ qp_line(struct span line, struct wbuf *out)
 
 		if (c == '=' && line.n == 0)
 			return true;
-		if (c == '=' && line.n >= 2 && (hi = hex_digit(line.p[0])) >= 0 && (lo = hex_digit(line.p[1])) >= 0) {
+		if (c == '=' && line.n >= 2 && (hi = text_hex_digit(line.p[0])) >= 0 &&
+		    (lo = text_hex_digit(line.p[1])) >= 0) {
 			c = (uint8_t)(hi << 4 | lo);
 			(void)span_skip(&line, 2);
 		}

@@ -147,10 +147,10 @@ uri_fits(const char *uri, const struct credential *c)
 }
 
 void
-pick_token(const struct conf *conf, const struct credential *c, char *out, size_t cap)
+pick_token(const struct conf *conf, const struct credential *c, const char *given, char *out, size_t cap)
 {
-	const char *uri = conf_str(conf, "derive", "to"), *name;
-	bool found = uri_fits(uri, c);
+	const char *uri = given != NULL ? given : conf_str(conf, "derive", "to"), *name;
+	bool found = given != NULL || uri_fits(uri, c);
 
 	for (size_t i = 0; !found && (name = conf_named(conf, "token", i)) != NULL; i++) {
 		char section[160];

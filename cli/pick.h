@@ -20,7 +20,8 @@ void pick_free(struct picked *p);
 
 /* "the auth credential of Pat Example (serial 01AB) on 'laptop'". Returns out. */
 char *pick_name(const struct credential *c, char *out, size_t cap);
-/* The URI to open its token with: one of dpiv.conf that names this token and a PIN source, else the store's. */
-void pick_token(const struct conf *conf, const struct credential *c, char *out, size_t cap);
+/* The URI to open its token with: --token when it was given; else one of dpiv.conf that names this token and a PIN
+ * source, else the store's. */
+void pick_token(const struct conf *conf, const struct credential *c, const char *given, char *out, size_t cap);
 
 #endif

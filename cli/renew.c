@@ -131,10 +131,7 @@ request_make(
     const struct renewal *r, const struct credential *c, struct derive_req *req, char **labels, char *uri, size_t cap)
 {
 	*req = (struct derive_req){ .cafile = r->cafile, .wait = r->wait, .timeout = r->timeout };
-	if (r->token != NULL)
-		snprintf(uri, cap, "%s", r->token);
-	else
-		pick_token(r->conf, c, uri, cap);
+	pick_token(r->conf, c, r->token, uri, cap);
 	req->to = uri;
 	return issuer_of_url(r->conf, c->issuer, req, labels);
 }

@@ -138,10 +138,7 @@ plan_make(const struct revocation *r, struct store *s, const struct credential *
 	enum err e;
 
 	p->req = (struct derive_req){ .cafile = r->cafile, .timeout = r->timeout };
-	if (r->token != NULL)
-		snprintf(p->uri, sizeof p->uri, "%s", r->token);
-	else
-		pick_token(r->conf, c, p->uri, sizeof p->uri);
+	pick_token(r->conf, c, r->token, p->uri, sizeof p->uri);
 	p->req.to = p->uri;
 	p->resumed = store_revoke_get(s, c->row, &step) == E_OK && step == REVOKE_DESTROY;
 	p->expired = cert_not_after(c->cert) <= time(NULL);

@@ -201,18 +201,6 @@ head_line(struct scan_mail *s, struct span raw, bool begins)
 
 /* --- the encrypted part ------------------------------------------------------------------------------------------- */
 
-static int
-base64_value(uint8_t c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 /* RFC 2045, 6.8: other characters are ignored there, but they are no mail that anybody sends; '=' ends it. */
 static bool
 base64_put(struct scan_mail *s, struct span in)
@@ -220,7 +208,7 @@ base64_put(struct scan_mail *s, struct span in)
 	uint8_t c;
 
 	while (span_u8(&in, &c)) {
-		int v = base64_value(c);
+		int v = text_base64_digit(c);
 
 		if (c == '\r' || c == '\n' || c == ' ' || c == '\t' || c == '=')
 			continue;

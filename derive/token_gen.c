@@ -11,9 +11,6 @@
 #include "base/log.h"
 #include "derive/token_int.h"
 
-#define TEMPLATE_MAX 16
-
-static const CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 static const CK_BYTE exponent[] = { 0x01, 0x00, 0x01 };
 static const CK_BYTE p256[] = { 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07 };
 static const CK_BYTE p384[] = { 0x06, 0x05, 0x2B, 0x81, 0x04, 0x00, 0x22 };
@@ -29,30 +26,6 @@ static const struct alg {
 	[TOKEN_P256] = { CKM_EC_KEY_PAIR_GEN, 0, p256, sizeof p256 },
 	[TOKEN_P384] = { CKM_EC_KEY_PAIR_GEN, 0, p384, sizeof p384 },
 };
-
-struct tmpl {
-	CK_ATTRIBUTE a[TEMPLATE_MAX];
-	CK_ULONG n;
-};
-
-/* Cryptoki's templates are not const; modules read them only. */
-static void
-tmpl_add(struct tmpl *t, CK_ATTRIBUTE_TYPE type, const void *p, size_t n)
-{
-	union {
-		const void *c;
-		void *m;
-	} cast = { p };
-
-	if (t->n < TEMPLATE_MAX)
-		t->a[t->n++] = (CK_ATTRIBUTE){ type, cast.m, n };
-}
-
-static void
-tmpl_bool(struct tmpl *t, CK_ATTRIBUTE_TYPE type, bool v)
-{
-	tmpl_add(t, type, v ? &yes : &no, sizeof yes);
-}
 
 static void
 tmpl_name(struct tmpl *t, const char *label, const uint8_t *id, size_t id_len)

@@ -84,6 +84,15 @@ enum err rv_err(CK_RV rv);
 const char *rv_name(CK_RV rv, char buf[24]);
 enum err rv_set(const struct token *t, CK_RV rv, const char *what) MUST_CHECK;
 
+/* token_tmpl.c: templates; more than TMPL_MAX attributes are left out */
+#define TMPL_MAX 24
+struct tmpl {
+	CK_ATTRIBUTE a[TMPL_MAX];
+	CK_ULONG n;
+};
+void tmpl_add(struct tmpl *t, CK_ATTRIBUTE_TYPE type, const void *p, size_t n);
+void tmpl_bool(struct tmpl *t, CK_ATTRIBUTE_TYPE type, bool v);
+
 /* token_raw.c: objects by the raw function list, over the token's one session */
 enum err raw_session(struct token *t, bool write) MUST_CHECK;
 void raw_close(struct token *t);

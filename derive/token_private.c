@@ -14,42 +14,20 @@
 
 #include "derive/token_int.h"
 
-#define TEMPLATE_MAX 24
-#define PARTS_MAX    8192
-#define KEK_BYTES    32
+#define PARTS_MAX 8192
+#define KEK_BYTES 32
 
 #define AES_KEY_WRAP_PAD 0x210AUL /* CKM_AES_KEY_WRAP_PAD: RFC 5649 in PKCS #11 2.40 as tokens implement it */
 #define AES_KEY_WRAP_KWP 0x210BUL /* PKCS #11 3.0 */
 
-static const CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
-
-struct tmpl {
-	CK_ATTRIBUTE a[TEMPLATE_MAX];
-	CK_ULONG n;
+/* A template, and what its values point to. */
+struct object {
+	struct tmpl t;
 	CK_OBJECT_CLASS cls;
 	CK_KEY_TYPE type;
 	struct secret *parts; /* numbers that the template points to */
 	uint8_t curve[64], point[160];
 };
-
-/* Cryptoki's templates are not const; modules read them only. */
-static void
-add(struct tmpl *t, CK_ATTRIBUTE_TYPE type, const void *p, size_t n)
-{
-	union {
-		const void *c;
-		void *m;
-	} cast = { p };
-
-	if (t->n < TEMPLATE_MAX)
-		t->a[t->n++] = (CK_ATTRIBUTE){ type, cast.m, n };
-}
-
-static void
-add_bool(struct tmpl *t, CK_ATTRIBUTE_TYPE type, bool v)
-{
-	add(t, type, v ? &yes : &no, sizeof yes);
-}
 
 static bool
 is_ec(EVP_PKEY *key)
@@ -58,83 +36,83 @@ is_ec(EVP_PKEY *key)
 }
 
 static enum err
-tmpl_begin(struct tmpl *t, CK_OBJECT_CLASS cls, const struct private_key *k)
+object_begin(struct object *obj, CK_OBJECT_CLASS cls, const struct private_key *k)
 {
-	memset(t, 0, sizeof *t);
+	memset(obj, 0, sizeof *obj);
 	if (!is_ec(k->key) && EVP_PKEY_get_base_id(k->key) != EVP_PKEY_RSA)
 		return err_set(E_UNSUP, "only RSA and elliptic-curve keys can be brought to a token");
-	if ((t->parts = secret_new(PARTS_MAX)) == NULL)
+	if ((obj->parts = secret_new(PARTS_MAX)) == NULL)
 		return err_set(E_NOMEM, "out of memory");
-	t->cls = cls;
-	t->type = is_ec(k->key) ? CKK_EC : CKK_RSA;
-	add(t, CKA_CLASS, &t->cls, sizeof t->cls);
-	add(t, CKA_KEY_TYPE, &t->type, sizeof t->type);
-	add_bool(t, CKA_TOKEN, true);
-	add(t, CKA_LABEL, k->label, strlen(k->label));
-	add(t, CKA_ID, k->id, k->id_len);
+	obj->cls = cls;
+	obj->type = is_ec(k->key) ? CKK_EC : CKK_RSA;
+	tmpl_add(&obj->t, CKA_CLASS, &obj->cls, sizeof obj->cls);
+	tmpl_add(&obj->t, CKA_KEY_TYPE, &obj->type, sizeof obj->type);
+	tmpl_bool(&obj->t, CKA_TOKEN, true);
+	tmpl_add(&obj->t, CKA_LABEL, k->label, strlen(k->label));
+	tmpl_add(&obj->t, CKA_ID, k->id, k->id_len);
 	return E_OK;
 }
 
 static void
-tmpl_use(struct tmpl *t)
+object_use(struct object *obj)
 {
-	add_bool(t, CKA_PRIVATE, true);
-	add_bool(t, CKA_SENSITIVE, true);
-	add_bool(t, CKA_EXTRACTABLE, false);
-	add_bool(t, CKA_SIGN, false);
-	if (t->type == CKK_EC) {
-		add_bool(t, CKA_DERIVE, true);
+	tmpl_bool(&obj->t, CKA_PRIVATE, true);
+	tmpl_bool(&obj->t, CKA_SENSITIVE, true);
+	tmpl_bool(&obj->t, CKA_EXTRACTABLE, false);
+	tmpl_bool(&obj->t, CKA_SIGN, false);
+	if (obj->type == CKK_EC) {
+		tmpl_bool(&obj->t, CKA_DERIVE, true);
 		return;
 	}
-	add_bool(t, CKA_DECRYPT, true);
-	add_bool(t, CKA_UNWRAP, true);
+	tmpl_bool(&obj->t, CKA_DECRYPT, true);
+	tmpl_bool(&obj->t, CKA_UNWRAP, true);
 }
 
 /* --- the parts of a key ------------------------------------------------------------------------------------------- */
 
 /* width 0: as long as it is */
 static enum err
-add_number(struct tmpl *t, EVP_PKEY *key, const char *name, CK_ATTRIBUTE_TYPE type, size_t width)
+add_number(struct object *obj, EVP_PKEY *key, const char *name, CK_ATTRIBUTE_TYPE type, size_t width)
 {
 	BIGNUM *n = NULL;
-	size_t len, at = t->parts->n;
+	size_t len, at = obj->parts->n;
 	enum err e = E_OK;
 
 	if (EVP_PKEY_get_bn_param(key, name, &n) != 1)
 		return err_crypto(E_UNSUP, "the key has no %s", name);
 	len = width > 0 ? width : (size_t)BN_num_bytes(n);
-	if (len > t->parts->cap - at || BN_bn2binpad(n, t->parts->v + at, (int)len) < 0)
+	if (len > obj->parts->cap - at || BN_bn2binpad(n, obj->parts->v + at, (int)len) < 0)
 		e = err_set(E_UNSUP, "the key is too large for a token");
 	BN_clear_free(n);
 	if (e != E_OK)
 		return e;
-	t->parts->n += len;
-	add(t, type, t->parts->v + at, len);
+	obj->parts->n += len;
+	tmpl_add(&obj->t, type, obj->parts->v + at, len);
 	return E_OK;
 }
 
 static enum err
-add_curve(struct tmpl *t, EVP_PKEY *key)
+add_curve(struct object *obj, EVP_PKEY *key)
 {
 	char name[64];
 	ASN1_OBJECT *o = NULL;
-	unsigned char *p = t->curve;
+	unsigned char *p = obj->curve;
 	int n = -1;
 
 	if (EVP_PKEY_get_group_name(key, name, sizeof name, NULL) == 1)
 		o = OBJ_txt2obj(name, 0);
-	if (o != NULL && i2d_ASN1_OBJECT(o, NULL) <= (int)sizeof t->curve)
+	if (o != NULL && i2d_ASN1_OBJECT(o, NULL) <= (int)sizeof obj->curve)
 		n = i2d_ASN1_OBJECT(o, &p);
 	ASN1_OBJECT_free(o);
 	ERR_clear_error();
 	if (n <= 0)
 		return err_set(E_UNSUP, "the curve of the key has no name");
-	add(t, CKA_EC_PARAMS, t->curve, (size_t)n);
+	tmpl_add(&obj->t, CKA_EC_PARAMS, obj->curve, (size_t)n);
 	return E_OK;
 }
 
 static enum err
-add_private_parts(struct tmpl *t, EVP_PKEY *key)
+add_private_parts(struct object *obj, EVP_PKEY *key)
 {
 	static const struct {
 		const char *name;
@@ -146,35 +124,35 @@ add_private_parts(struct tmpl *t, EVP_PKEY *key)
 		{ OSSL_PKEY_PARAM_RSA_COEFFICIENT1, CKA_COEFFICIENT } };
 	enum err e = E_OK;
 
-	if (t->type == CKK_EC) {
-		e = add_curve(t, key);
-		return e != E_OK
-		    ? e
-		    : add_number(t, key, OSSL_PKEY_PARAM_PRIV_KEY, CKA_VALUE, ((size_t)EVP_PKEY_get_bits(key) + 7) / 8);
+	if (obj->type == CKK_EC) {
+		e = add_curve(obj, key);
+		return e != E_OK ? e
+				 : add_number(obj, key, OSSL_PKEY_PARAM_PRIV_KEY, CKA_VALUE,
+				       ((size_t)EVP_PKEY_get_bits(key) + 7) / 8);
 	}
 	for (size_t i = 0; e == E_OK && i < sizeof rsa / sizeof rsa[0]; i++)
-		e = add_number(t, key, rsa[i].name, rsa[i].type, 0);
+		e = add_number(obj, key, rsa[i].name, rsa[i].type, 0);
 	return e;
 }
 
 /* CKA_EC_POINT is an OCTET STRING around the point. */
 static enum err
-add_point(struct tmpl *t, EVP_PKEY *key)
+add_point(struct object *obj, EVP_PKEY *key)
 {
 	uint8_t raw[150];
 	size_t n = 0, at = 2;
 
 	if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, raw, sizeof raw, &n) != 1)
 		return err_crypto(E_UNSUP, "the key has no public point");
-	t->point[0] = 0x04;
-	t->point[1] = (uint8_t)n;
+	obj->point[0] = 0x04;
+	obj->point[1] = (uint8_t)n;
 	if (n > 127) {
-		t->point[1] = 0x81;
-		t->point[2] = (uint8_t)n;
+		obj->point[1] = 0x81;
+		obj->point[2] = (uint8_t)n;
 		at = 3;
 	}
-	memcpy(t->point + at, raw, n);
-	add(t, CKA_EC_POINT, t->point, at + n);
+	memcpy(obj->point + at, raw, n);
+	tmpl_add(&obj->t, CKA_EC_POINT, obj->point, at + n);
 	return E_OK;
 }
 
@@ -223,16 +201,16 @@ wrap(const uint8_t kek[KEK_BYTES], const struct secret *plain, struct wbuf *out)
 static CK_RV
 kek_put(struct token *t, const uint8_t kek[KEK_BYTES], CK_OBJECT_HANDLE *o)
 {
-	struct tmpl k = { .cls = CKO_SECRET_KEY, .type = CKK_AES };
+	struct object k = { .cls = CKO_SECRET_KEY, .type = CKK_AES };
 
-	add(&k, CKA_CLASS, &k.cls, sizeof k.cls);
-	add(&k, CKA_KEY_TYPE, &k.type, sizeof k.type);
-	add_bool(&k, CKA_TOKEN, false);
-	add_bool(&k, CKA_SENSITIVE, true);
-	add_bool(&k, CKA_EXTRACTABLE, false);
-	add_bool(&k, CKA_UNWRAP, true);
-	add(&k, CKA_VALUE, kek, KEK_BYTES);
-	return t->m->f->C_CreateObject(t->session, k.a, k.n, o);
+	tmpl_add(&k.t, CKA_CLASS, &k.cls, sizeof k.cls);
+	tmpl_add(&k.t, CKA_KEY_TYPE, &k.type, sizeof k.type);
+	tmpl_bool(&k.t, CKA_TOKEN, false);
+	tmpl_bool(&k.t, CKA_SENSITIVE, true);
+	tmpl_bool(&k.t, CKA_EXTRACTABLE, false);
+	tmpl_bool(&k.t, CKA_UNWRAP, true);
+	tmpl_add(&k.t, CKA_VALUE, kek, KEK_BYTES);
+	return t->m->f->C_CreateObject(t->session, k.t.a, k.t.n, o);
 }
 
 static CK_RV
@@ -291,18 +269,19 @@ put_wrapped(struct token *t, const struct private_key *k, struct tmpl *use, CK_R
 enum err
 private_put(struct token *t, const struct private_key *k, CK_OBJECT_HANDLE *o)
 {
-	struct tmpl all, use;
+	struct object all;
+	struct tmpl use;
 	CK_RV rv;
-	enum err e = tmpl_begin(&all, CKO_PRIVATE_KEY, k);
+	enum err e = object_begin(&all, CKO_PRIVATE_KEY, k);
 
 	*o = CK_INVALID_HANDLE;
 	if (e != E_OK)
 		return e;
-	tmpl_use(&all);
-	use = all;
+	object_use(&all);
+	use = all.t;
 	e = add_private_parts(&all, k->key);
 	if (e == E_OK) {
-		rv = t->m->f->C_CreateObject(t->session, all.a, all.n, o);
+		rv = t->m->f->C_CreateObject(t->session, all.t.a, all.t.n, o);
 		if (rv != CKR_OK && (rv_err(rv) == E_UNSUP || rv_err(rv) == E_POLICY))
 			e = put_wrapped(t, k, &use, rv, o);
 		else if (rv != CKR_OK)
@@ -315,23 +294,23 @@ private_put(struct token *t, const struct private_key *k, CK_OBJECT_HANDLE *o)
 enum err
 private_put_public(struct token *t, const struct private_key *k, CK_OBJECT_HANDLE *o)
 {
-	struct tmpl p;
+	struct object p;
 	CK_RV rv;
-	enum err e = tmpl_begin(&p, CKO_PUBLIC_KEY, k);
+	enum err e = object_begin(&p, CKO_PUBLIC_KEY, k);
 
 	*o = CK_INVALID_HANDLE;
 	if (e != E_OK)
 		return e;
-	add_bool(&p, CKA_PRIVATE, false);
+	tmpl_bool(&p.t, CKA_PRIVATE, false);
 	if (p.type == CKK_EC) {
 		if ((e = add_curve(&p, k->key)) == E_OK)
 			e = add_point(&p, k->key);
 	} else {
-		add_bool(&p, CKA_ENCRYPT, true);
+		tmpl_bool(&p.t, CKA_ENCRYPT, true);
 		if ((e = add_number(&p, k->key, OSSL_PKEY_PARAM_RSA_N, CKA_MODULUS, 0)) == E_OK)
 			e = add_number(&p, k->key, OSSL_PKEY_PARAM_RSA_E, CKA_PUBLIC_EXPONENT, 0);
 	}
-	if (e == E_OK && (rv = t->m->f->C_CreateObject(t->session, p.a, p.n, o)) != CKR_OK)
+	if (e == E_OK && (rv = t->m->f->C_CreateObject(t->session, p.t.a, p.t.n, o)) != CKR_OK)
 		e = rv_set(t, rv, "cannot store the public key");
 	secret_free(&p.parts);
 	return e;

@@ -96,23 +96,6 @@ ref_has_pin(const struct token_ref *ref)
 	return p11_kit_uri_get_pin_value(u) != NULL || p11_kit_uri_get_pin_source(u) != NULL;
 }
 
-/* "file:/run/pin", "file:///run/pin" or a plain path. */
-static enum err
-pin_file(const char *source, struct secret **pin)
-{
-	const char *path = source;
-	char safe[256];
-
-	if (strncmp(path, "file://", 7) == 0)
-		path += 7;
-	else if (strncmp(path, "file:", 5) == 0)
-		path += 5;
-	text_safe(span_str(source), safe, sizeof safe);
-	if (path[0] != '/')
-		return err_set(E_ARG, "pin-source must be file:/PATH, not '%s'", safe);
-	return file_read_secret(path, pin);
-}
-
 enum err
 ref_pin(const struct token_ref *ref, struct secret **pin)
 {
@@ -122,7 +105,7 @@ ref_pin(const struct token_ref *ref, struct secret **pin)
 
 	*pin = NULL;
 	if (source != NULL) {
-		e = pin_file(source, pin);
+		e = file_read_source("pin-source", source, pin);
 		return e == E_OK ? E_OK : err_up(e, "pin-source");
 	}
 	if (value == NULL)

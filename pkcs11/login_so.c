@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "pkcs11/p11.h"
 #include "pkcs11/remote.h"
 
@@ -26,15 +27,6 @@ is_key_length(size_t n)
 	return n == 16 || n == 24 || n == 32;
 }
 
-static int
-hex_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool
 admin_key_hex(struct span text, struct secret *out)
 {
@@ -43,7 +35,7 @@ admin_key_hex(struct span text, struct secret *out)
 	if (text.n % 2 != 0 || !is_key_length(text.n / 2))
 		return false;
 	for (size_t i = 0; i < text.n; i += 2) {
-		int high = hex_digit(text.p[i]), low = hex_digit(text.p[i + 1]);
+		int high = text_hex_digit(text.p[i]), low = text_hex_digit(text.p[i + 1]);
 
 		byte = (uint8_t)(high << 4 | low);
 		if (high < 0 || low < 0 || !secret_put(out, &byte, 1))

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "base/text.h"
 #include "pkcs11/ask.h"
 
 bool
@@ -35,15 +36,6 @@ is_word(struct span *line, const char *word)
 	return span_skip(line, line->n > n ? n + 1 : n);
 }
 
-static int
-hex_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool
 unescape(struct span data, struct secret *out)
 {
@@ -51,10 +43,10 @@ unescape(struct span data, struct secret *out)
 
 	while (span_u8(&data, &c)) {
 		if (c == '%') {
-			if (!span_u8(&data, &high) || !span_u8(&data, &low) || hex_digit(high) < 0 ||
-			    hex_digit(low) < 0)
+			if (!span_u8(&data, &high) || !span_u8(&data, &low) || text_hex_digit(high) < 0 ||
+			    text_hex_digit(low) < 0)
 				return false;
-			c = (uint8_t)(hex_digit(high) << 4 | hex_digit(low));
+			c = (uint8_t)(text_hex_digit(high) << 4 | text_hex_digit(low));
 		}
 		if (out->n == out->cap)
 			return false;

@@ -238,3 +238,46 @@ p11_ready(CK_MECHANISM_TYPE type)
 	assert_rv_ok(C_SignInit(h, &m, key));
 	return h;
 }
+
+EVP_PKEY *
+p11_key_of(CK_SESSION_HANDLE h, CK_OBJECT_HANDLE o)
+{
+	CK_BYTE spki[1024];
+	CK_ATTRIBUTE a = { CKA_PUBLIC_KEY_INFO, spki, sizeof spki };
+	const unsigned char *p = spki;
+	EVP_PKEY *key;
+
+	assert_rv_ok(C_GetAttributeValue(h, o, &a, 1));
+	assert_non_null(key = d2i_PUBKEY(NULL, &p, (long)a.ulValueLen));
+	return key;
+}
+
+void
+p11_end_by_close(CK_SESSION_HANDLE h)
+{
+	assert_rv_ok(C_CloseSession(h));
+}
+
+void
+p11_end_by_close_all(CK_SESSION_HANDLE h)
+{
+	(void)h;
+	assert_rv_ok(C_CloseAllSessions(0));
+}
+
+void
+p11_end_by_cancel(CK_SESSION_HANDLE h)
+{
+	CK_VERSION v = { 3, 0 };
+	CK_INTERFACE *i = NULL;
+
+	assert_rv_ok(C_GetInterface(NULL, &v, &i, 0));
+	assert_rv_ok(((CK_FUNCTION_LIST_3_0 *)i->pFunctionList)->C_SessionCancel(h, CKF_SIGN));
+}
+
+void
+p11_end_by_finalize(CK_SESSION_HANDLE h)
+{
+	(void)h;
+	assert_rv_ok(C_Finalize(NULL));
+}

@@ -50,9 +50,16 @@ CK_OBJECT_HANDLE p11_find(CK_SESSION_HANDLE h, CK_OBJECT_CLASS class, CK_BYTE id
 size_t p11_count(CK_SESSION_HANDLE h, CK_ATTRIBUTE *tmpl, CK_ULONG n);
 CK_ULONG p11_ulong(CK_SESSION_HANDLE h, CK_OBJECT_HANDLE o, CK_ATTRIBUTE_TYPE type);
 bool p11_bool(CK_SESSION_HANDLE h, CK_OBJECT_HANDLE o, CK_ATTRIBUTE_TYPE type);
-EVP_PKEY *p11_pubkey(CK_SESSION_HANDLE h, CK_BYTE id); /* of the certificate */
+EVP_PKEY *p11_pubkey(CK_SESSION_HANDLE h, CK_BYTE id);	       /* of the certificate */
+EVP_PKEY *p11_key_of(CK_SESSION_HANDLE h, CK_OBJECT_HANDLE o); /* by CKA_PUBLIC_KEY_INFO */
 CK_FLAGS p11_token_flags(void);
 /* Session, login, 9A's private key and C_SignInit with this mechanism. */
 CK_SESSION_HANDLE p11_ready(CK_MECHANISM_TYPE type);
+
+/* Ways in which one thread ends what another one waits for in this session. */
+void p11_end_by_close(CK_SESSION_HANDLE h);
+void p11_end_by_close_all(CK_SESSION_HANDLE h);
+void p11_end_by_cancel(CK_SESSION_HANDLE h);
+void p11_end_by_finalize(CK_SESSION_HANDLE h);
 
 #endif

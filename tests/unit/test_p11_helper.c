@@ -475,43 +475,13 @@ ended_by(void (*end)(CK_SESSION_HANDLE h))
 }
 
 static void
-by_close(CK_SESSION_HANDLE h)
-{
-	assert_rv_ok(C_CloseSession(h));
-}
-
-static void
-by_close_all(CK_SESSION_HANDLE h)
-{
-	(void)h;
-	assert_rv_ok(C_CloseAllSessions(0));
-}
-
-static void
-by_cancel(CK_SESSION_HANDLE h)
-{
-	CK_VERSION v = { 3, 0 };
-	CK_INTERFACE *i = NULL;
-
-	assert_rv_ok(C_GetInterface(NULL, &v, &i, 0));
-	assert_rv_ok(((CK_FUNCTION_LIST_3_0 *)i->pFunctionList)->C_SessionCancel(h, CKF_SIGN));
-}
-
-static void
-by_finalize(CK_SESSION_HANDLE h)
-{
-	(void)h;
-	assert_rv_ok(C_Finalize(NULL));
-}
-
-static void
 other_threads_end_the_question(void **state)
 {
 	(void)state;
-	ended_by(by_close);
-	ended_by(by_close_all);
-	ended_by(by_cancel);
-	ended_by(by_finalize);
+	ended_by(p11_end_by_close);
+	ended_by(p11_end_by_close_all);
+	ended_by(p11_end_by_cancel);
+	ended_by(p11_end_by_finalize);
 }
 
 static void

@@ -349,36 +349,6 @@ ended_by(void (*end)(CK_SESSION_HANDLE h), CK_RV want)
 }
 
 static void
-by_close(CK_SESSION_HANDLE h)
-{
-	assert_rv_ok(C_CloseSession(h));
-}
-
-static void
-by_close_all(CK_SESSION_HANDLE h)
-{
-	(void)h;
-	assert_rv_ok(C_CloseAllSessions(0));
-}
-
-static void
-by_cancel(CK_SESSION_HANDLE h)
-{
-	CK_VERSION v = { 3, 0 };
-	CK_INTERFACE *i = NULL;
-
-	assert_rv_ok(C_GetInterface(NULL, &v, &i, 0));
-	assert_rv_ok(((CK_FUNCTION_LIST_3_0 *)i->pFunctionList)->C_SessionCancel(h, CKF_SIGN));
-}
-
-static void
-by_finalize(CK_SESSION_HANDLE h)
-{
-	(void)h;
-	assert_rv_ok(C_Finalize(NULL));
-}
-
-static void
 by_removal(CK_SESSION_HANDLE h)
 {
 	(void)h;
@@ -389,10 +359,10 @@ static void
 the_waiting_can_be_ended(void **state)
 {
 	(void)state;
-	ended_by(by_close, CKR_FUNCTION_CANCELED);
-	ended_by(by_close_all, CKR_FUNCTION_CANCELED);
-	ended_by(by_cancel, CKR_FUNCTION_CANCELED);
-	ended_by(by_finalize, CKR_FUNCTION_CANCELED);
+	ended_by(p11_end_by_close, CKR_FUNCTION_CANCELED);
+	ended_by(p11_end_by_close_all, CKR_FUNCTION_CANCELED);
+	ended_by(p11_end_by_cancel, CKR_FUNCTION_CANCELED);
+	ended_by(p11_end_by_finalize, CKR_FUNCTION_CANCELED);
 	ended_by(by_removal, CKR_DEVICE_REMOVED);
 }
 

@@ -139,20 +139,6 @@ generate(CK_SESSION_HANDLE h, CK_BYTE id, CK_OBJECT_HANDLE *pub, CK_OBJECT_HANDL
 	return C_GenerateKeyPair(h, &m, a, 2, b, 2, pub, priv);
 }
 
-/* The public key of an object by CKA_PUBLIC_KEY_INFO. */
-static EVP_PKEY *
-key_of(CK_SESSION_HANDLE h, CK_OBJECT_HANDLE o)
-{
-	CK_BYTE spki[1024];
-	CK_ATTRIBUTE a = { CKA_PUBLIC_KEY_INFO, spki, sizeof spki };
-	const unsigned char *p = spki;
-	EVP_PKEY *key;
-
-	assert_rv_ok(C_GetAttributeValue(h, o, &a, 1));
-	assert_non_null(key = d2i_PUBKEY(NULL, &p, (long)a.ulValueLen));
-	return key;
-}
-
 /* A self-signed certificate over this key; what signs it does not matter here. */
 static int
 certificate_for(EVP_PKEY *key, CK_BYTE **der)
@@ -234,7 +220,7 @@ new_key_and_its_certificate(void **state)
 	h = start_so("p256");
 	former = p11_pubkey(h, 1);
 	assert_rv_ok(generate(h, 1, &pub, &priv));
-	key = key_of(h, pub);
+	key = p11_key_of(h, pub);
 	assert_int_not_equal(EVP_PKEY_eq(key, former), 1);
 	assert_int_equal(p11_find(h, CKO_CERTIFICATE, 1), 0); /* the former key's */
 	assert_int_equal(p11_find(h, CKO_PUBLIC_KEY, 1), pub);

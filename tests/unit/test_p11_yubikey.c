@@ -62,19 +62,6 @@ make_key(CK_SESSION_HANDLE h, CK_BYTE id, const struct making *k, CK_OBJECT_HAND
 	return C_GenerateKeyPair(h, &m, a, 2, b, 2 + k->n_extra, pub, priv);
 }
 
-static EVP_PKEY *
-key_of(CK_SESSION_HANDLE h, CK_OBJECT_HANDLE o)
-{
-	CK_BYTE spki[1024];
-	CK_ATTRIBUTE a = { CKA_PUBLIC_KEY_INFO, spki, sizeof spki };
-	const unsigned char *p = spki;
-	EVP_PKEY *key;
-
-	assert_rv_ok(C_GetAttributeValue(h, o, &a, 1));
-	assert_non_null(key = d2i_PUBKEY(NULL, &p, (long)a.ulValueLen));
-	return key;
-}
-
 static void
 keys_everywhere(void **state)
 {
@@ -127,7 +114,7 @@ edwards_key_signs(void **state)
 	(void)state;
 	h = start_so("yubikey-p256");
 	assert_rv_ok(make_key(h, 1, &k, &pub, &priv));
-	key = key_of(h, pub);
+	key = p11_key_of(h, pub);
 	assert_true(EVP_PKEY_is_a(key, "ED25519"));
 	assert_int_equal(p11_ulong(h, priv, CKA_KEY_TYPE), CKK_EC_EDWARDS);
 	assert_rv_ok(C_GetAttributeValue(h, pub, &a, 1));
@@ -181,7 +168,7 @@ montgomery_key_agrees(void **state)
 	(void)state;
 	h = start_so("yubikey-p256");
 	assert_rv_ok(make_key(h, 3, &k, &pub, &priv));
-	key = key_of(h, pub);
+	key = p11_key_of(h, pub);
 	become_user(h);
 	priv = p11_find(h, CKO_PRIVATE_KEY, 3);
 	assert_true(p11_bool(h, priv, CKA_DERIVE));
@@ -671,7 +658,7 @@ attestations_are_certificates(void **state)
 	h = start_so("yubikey-p256");
 	assert_int_equal(p11_count(h, all, 1), 4); /* a listing asks for none */
 	assert_rv_ok(make_key(h, 1, &k, &pub, &priv));
-	key = key_of(h, pub);
+	key = p11_key_of(h, pub);
 	assert_int_equal(p11_count(h, named, 1), 1);
 	assert_int_not_equal(o = p11_find(h, CKO_CERTIFICATE, 26), 0);
 	attested = p11_pubkey(h, 26);
