@@ -4,13 +4,17 @@
  *
  * Invariants: every value is bound, never pasted into SQL; a statement handle lives from db_query() to db_done(); a
  * schema step and its version number are committed together, under the write lock, so that two programs which start
- * at once upgrade once. SQLite's defensive mode is on and the schema is not trusted (www.sqlite.org/security.html):
- * a database file is foreign input too.
+ * at once upgrade once. Before an upgrade the file is looked over, and a copy of it is kept where the schema says so:
+ * the older program can go back to that. SQLite's defensive mode is on and the schema is not trusted
+ * (www.sqlite.org/security.html): a database file is foreign input too.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <sqlite3.h>
 
@@ -28,10 +32,49 @@ struct db_rows {
 	sqlite3_stmt *st;
 };
 
+/* What befalls the file as a whole, in words. */
+static const struct {
+	int rc;
+	const char *says;
+	bool damaged;
+} file_faults[] = {
+	{ SQLITE_FULL, "the disk is full; what was written before is safe: make room and run the same command again",
+	    false },
+	{ SQLITE_READONLY, "it cannot be written to; its folder must be on a disk that can be written to, and yours",
+	    false },
+	{ SQLITE_CANTOPEN, "it cannot be opened for writing; it and its folder must be yours", false },
+	{ SQLITE_CORRUPT, "the file is damaged", true },
+	{ SQLITE_NOTADB, "the file is damaged, or something else than a database", true },
+};
+
+static enum err
+fail_file(struct db *db, int rc)
+{
+	const char *path = db->h != NULL ? sqlite3_db_filename(db->h, "main") : NULL;
+	const char *repair = db->schema->repair;
+	int why = db->h != NULL ? sqlite3_system_errno(db->h) : 0;
+
+	/* SQLite's index of the log beside the file has a code of its own for want of room */
+	if (rc == SQLITE_IOERR_SHMSIZE || ((rc & 0xff) == SQLITE_IOERR && (why == ENOSPC || why == EDQUOT)))
+		rc = SQLITE_FULL;
+	for (size_t i = 0; path != NULL && i < sizeof file_faults / sizeof file_faults[0]; i++) {
+		bool advice = file_faults[i].damaged && repair != NULL;
+
+		if (file_faults[i].rc == (rc & 0xff))
+			return err_set(E_STORE, "%s %s: %s%s%s", db->schema->name, path, file_faults[i].says,
+			    advice ? "; " : "", advice ? repair : "");
+	}
+	return E_OK;
+}
+
 static enum err
 fail(struct db *db, int rc, const char *doing)
 {
-	enum err e = E_STORE;
+	enum err e = fail_file(db, rc);
+
+	if (e != E_OK)
+		return e;
+	e = E_STORE;
 
 	if ((rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED)
 		e = E_BUSY;
@@ -252,34 +295,144 @@ claim(struct db *db)
 	return exec(db, sql, "application id");
 }
 
-static enum err
-upgrade(struct db *db)
-{
-	int64_t have = 0;
-	enum err e;
-
-	if ((e = db_begin(db)) != E_OK)
-		return e;
-	if ((e = claim(db)) == E_OK)
-		e = db_number(db, &have, "PRAGMA user_version", DB_NO_ARGS);
-	if (e == E_OK && (have < 0 || (uint64_t)have > db->schema->n))
-		e = err_set(E_STORE, "%s: written by a newer version of dpiv (schema %lld, this program knows %zu)",
-		    db->schema->name, (long long)have, db->schema->n);
-	for (; e == E_OK && (size_t)have < db->schema->n; have++)
-		e = upgrade_one(db, (size_t)have);
-	return db_end(db, e);
-}
-
 /* SQLite would create the file by the umask: make it private first. */
 static enum err
 create_private(const char *path, const struct db_schema *schema)
 {
+	struct stat st;
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+	enum err e = E_OK;
 
 	if (fd < 0)
-		return err_set(E_STORE, "%s: %s: %s", schema->name, path, strerror(errno));
+		return err_set(E_STORE, "%s %s: %s", schema->name, path,
+		    errno == EROFS	  ? "its disk cannot be written to"
+			: errno == EACCES ? "you may not write to it; it and its folder must be yours"
+					  : strerror(errno));
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+		e = err_set(E_STORE, "%s %s: it is not a file", schema->name, path);
+	else if (st.st_uid != geteuid() && geteuid() != 0)
+		e = err_set(E_STORE, "%s %s: it belongs to another user (uid %ld); chown it, or move it away",
+		    schema->name, path, (long)st.st_uid);
+	else if ((st.st_mode & 077) != 0 && fchmod(fd, 0600) != 0)
+		e = err_set(E_STORE, "%s %s: others can read it, and that cannot be changed: %s", schema->name, path,
+		    strerror(errno));
 	close(fd);
-	return E_OK;
+	return e;
+}
+
+/* Is all of it readable? Asked before something is built on it. */
+static enum err
+look_over(struct db *db)
+{
+	struct db_rows *q = NULL;
+	bool row = false;
+	enum err e = db_query(db, &q, "PRAGMA quick_check(1)", DB_NO_ARGS);
+
+	if (e == E_OK)
+		e = db_next(q, &row);
+	if (e == E_OK && (!row || strcmp(db_col_text(q, 0), "ok") != 0))
+		e = fail_file(db, SQLITE_CORRUPT);
+	db_done(&q);
+	return e;
+}
+
+static int
+copy_into(const char *from, const char *to)
+{
+	sqlite3 *a = NULL, *b = NULL;
+	sqlite3_backup *job = NULL;
+	int rc = sqlite3_open_v2(from, &a, SQLITE_OPEN_READWRITE, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_open_v2(to, &b, SQLITE_OPEN_READWRITE, NULL);
+	if (rc == SQLITE_OK && (job = sqlite3_backup_init(b, "main", a, "main")) == NULL)
+		rc = sqlite3_errcode(b);
+	if (rc == SQLITE_OK && (rc = sqlite3_backup_step(job, -1)) == SQLITE_DONE)
+		rc = SQLITE_OK;
+	if (job != NULL && sqlite3_backup_finish(job) != SQLITE_OK && rc == SQLITE_OK)
+		rc = SQLITE_IOERR;
+	sqlite3_close_v2(b);
+	sqlite3_close_v2(a);
+	return rc;
+}
+
+/* The file as it is, beside itself as PATH.vVERSION; whole or not at all. */
+static enum err
+keep_copy(struct db *db, int64_t version)
+{
+	const char *path = sqlite3_db_filename(db->h, "main");
+	char to[PATH_MAX], part[PATH_MAX];
+	enum err e;
+	int rc;
+
+	if (snprintf(to, sizeof to, "%s.v%d", path, (int)version) >= (int)sizeof to ||
+	    snprintf(part, sizeof part, "%s.part", to) >= (int)sizeof part)
+		return err_set(E_STORE, "%s: the path is too long", db->schema->name);
+	unlink(part);
+	if ((e = create_private(part, db->schema)) != E_OK)
+		return e;
+	rc = copy_into(path, part);
+	if (rc == SQLITE_OK && rename(part, to) == 0)
+		return E_OK;
+	e = fail_file(db, rc);
+	if (e == E_OK)
+		e = err_set(E_STORE, "%s: %s: %s", db->schema->name, to,
+		    rc == SQLITE_OK ? strerror(errno) : sqlite3_errstr(rc));
+	unlink(part);
+	return err_up(e, "no copy of the older version could be kept, so it was not upgraded");
+}
+
+static enum err
+too_new(struct db *db, int64_t have)
+{
+	const char *path = sqlite3_db_filename(db->h, "main");
+
+	return err_set(E_STORE,
+	    "%s %s: a newer version of dpiv has written it (version %lld of the schema, this dpiv knows %zu); nothing "
+	    "was changed: install that dpiv again, or move the file away",
+	    db->schema->name, path, (long long)have, db->schema->n);
+}
+
+/* Under the write lock. */
+static enum err
+upgrade_steps(struct db *db)
+{
+	int64_t have = 0;
+	enum err e = claim(db);
+
+	if (e == E_OK)
+		e = db_number(db, &have, "PRAGMA user_version", DB_NO_ARGS);
+	if (e == E_OK && (have < 0 || (uint64_t)have > db->schema->n))
+		return too_new(db, have);
+	if (e == E_OK && have > 0 && (size_t)have < db->schema->n)
+		e = look_over(db);
+	if (e == E_OK && have > 0 && (size_t)have < db->schema->n && db->schema->keep)
+		e = keep_copy(db, have);
+	for (; e == E_OK && (size_t)have < db->schema->n; have++)
+		e = upgrade_one(db, (size_t)have);
+	return e;
+}
+
+/* Nobody waits for the write lock to learn that nothing is to be done. */
+static bool
+is_current(struct db *db)
+{
+	int64_t id = 0, have = 0;
+
+	return db_number(db, &id, "PRAGMA application_id", DB_NO_ARGS) == E_OK && id == db->schema->app_id &&
+	    db_number(db, &have, "PRAGMA user_version", DB_NO_ARGS) == E_OK && have >= 0 &&
+	    (uint64_t)have == db->schema->n;
+}
+
+static enum err
+upgrade(struct db *db)
+{
+	enum err e;
+
+	if (is_current(db))
+		return E_OK;
+	e = db_begin(db);
+	return e == E_OK ? db_end(db, upgrade_steps(db)) : e;
 }
 
 static enum err
@@ -315,7 +468,7 @@ db_open(const char *path, const struct db_schema *schema, struct db **out)
 		e = upgrade(db);
 	if (e != E_OK) {
 		db_close(&db);
-		return err_up(e, "%s", path);
+		return strstr(err_msg(), path) != NULL ? e : err_up(e, "%s", path);
 	}
 	*out = db;
 	return E_OK;

@@ -14,7 +14,7 @@
  * caller's work (file_mkdirs).
  *
  *	static const char *const steps[] = { "CREATE TABLE thing (id INTEGER PRIMARY KEY, name TEXT NOT NULL)" };
- *	static const struct db_schema schema = { "state store", 0x64706976, steps, 1 };
+ *	static const struct db_schema schema = { .name = "state store", .app_id = 0x64706976, .steps = steps, .n = 1 };
  *
  *	e = db_open(path, &schema, &db);
  *	e = db_run(db, "INSERT INTO thing (id, name) VALUES (?, ?)", DB_ARGS(db_int(7), db_text("seven")));
@@ -35,9 +35,12 @@ struct db_schema {
 	const char *const
 	    *steps; /* step i brings version i to i + 1; may hold several statements; never edited later */
 	size_t n;
+	bool keep;	    /* keep the older file as PATH.vVERSION when the schema is upgraded */
+	const char *repair; /* what to do about a damaged file, or NULL */
 };
 
-/* Opens or creates, brings the schema up to date. A file from a newer program is E_STORE. */
+/* Opens or creates, brings the schema up to date: all of it or nothing. A file from a newer program, of another user or
+ * that is damaged is E_STORE, and stays as it is. */
 enum err db_open(const char *path, const struct db_schema *schema, struct db **out) MUST_CHECK;
 void db_close(struct db **db); /* *db may be NULL */
 

@@ -73,7 +73,14 @@ static const char *const steps[] = {
 	 " why TEXT NOT NULL);"),
 };
 
-static const struct db_schema schema = { "state store", 0x64506976, steps, sizeof steps / sizeof steps[0] };
+const struct db_schema store_schema = {
+	.name = "state store",
+	.app_id = 0x64506976,
+	.steps = steps,
+	.n = sizeof steps / sizeof steps[0],
+	.keep = true,
+	.repair = "move it away; 'dpiv status' then finds the credentials on their tokens again",
+};
 
 static enum err
 store_path(char *path, size_t cap)
@@ -117,7 +124,7 @@ store_open(const char *path, struct store **out)
 	if (e == E_OK)
 		e = store_dir(s->path);
 	if (e == E_OK)
-		e = db_open(s->path, &schema, &s->db);
+		e = db_open(s->path, &store_schema, &s->db);
 	if (e != E_OK) {
 		free(s);
 		return e;

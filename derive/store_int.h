@@ -7,7 +7,9 @@
 #include "derive/db.h"
 #include "derive/store.h"
 
-/* Inside of store.c and store_enrol.c. */
+extern const struct db_schema store_schema;
+
+/* Inside of store*.c. */
 struct store {
 	struct db *db;
 	int lock; /* descriptor, -1 none */

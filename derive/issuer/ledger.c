@@ -89,7 +89,13 @@ static const char schema_2[] = "CREATE TABLE bind_code ("
 			       "CREATE INDEX bind_guess_peer ON bind_guess (peer, at);";
 
 static const char *const steps[] = { schema_1, schema_2 };
-static const struct db_schema schema = { "issuer ledger", 0x64706969, steps, sizeof steps / sizeof steps[0] };
+static const struct db_schema schema = {
+	.name = "issuer ledger",
+	.app_id = 0x64706969,
+	.steps = steps,
+	.n = sizeof steps / sizeof steps[0],
+	.repair = "restore a backup",
+};
 
 /* A request takes milliseconds from reservation to issue; what is older was interrupted. */
 #define PENDING_SECONDS 600

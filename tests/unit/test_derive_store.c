@@ -87,7 +87,7 @@ static struct db *
 open_raw(struct fixture *f)
 {
 	static const char *const steps[16] = { "" };
-	static struct db_schema any = { "state store", 0x64506976, steps, 0 };
+	static struct db_schema any = { .name = "state store", .app_id = 0x64506976, .steps = steps };
 	struct db *db = NULL;
 
 	for (size_t n = 1; db == NULL && n <= 16; n++) {

@@ -76,8 +76,9 @@ static void
 database_file(void **state)
 {
 	static const char *const steps[] = { "CREATE TABLE a (x)", "CREATE TABLE b (y)" };
-	struct db_schema one = { "test store", 77, steps, 1 }, two = { "test store", 77, steps, 2 },
-			 other = { "other store", 78, steps, 1 };
+	struct db_schema one = { .name = "test store", .app_id = 77, .steps = steps, .n = 1 },
+			 two = { .name = "test store", .app_id = 77, .steps = steps, .n = 2 },
+			 other = { .name = "other store", .app_id = 78, .steps = steps, .n = 1 };
 	char file[80];
 	struct stat st;
 	struct db *d;
