@@ -35,6 +35,26 @@ old_alg(X509 *cert, enum token_alg *out)
 	return EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_is_a(key, "EC");
 }
 
+/* Where nobody has chosen: the first kind that the issuer takes and the token can. */
+static enum err
+attrs_alg(struct attempt *a)
+{
+	const struct derive_req *r = a->d->req;
+	enum token_use use = role_info(a->e.role)->use;
+	enum err e = csr_algorithm(&a->attrs, r->alg_chosen, r->alg, &a->alg);
+
+	if (e != E_OK)
+		return e;
+	if (r->alg_chosen)
+		return token_can(a->d->to, a->alg, use);
+	for (int i = TOKEN_RSA2048; i <= TOKEN_P384; i++)
+		if (csr_algorithm(&a->attrs, true, (enum token_alg)i, &a->alg) == E_OK &&
+		    token_can(a->d->to, a->alg, use) == E_OK)
+			return E_OK;
+	e = csr_algorithm(&a->attrs, false, r->alg, &a->alg);
+	return e == E_OK ? token_can(a->d->to, a->alg, use) : e;
+}
+
 static enum err
 step_attrs(struct attempt *a)
 {
@@ -47,7 +67,7 @@ step_attrs(struct attempt *a)
 	if (!r->alg_chosen && a->d->old.cert != NULL && old_alg(a->d->old.cert, &old) &&
 	    csr_algorithm(&a->attrs, true, old, &a->alg) == E_OK)
 		return E_OK;
-	return csr_algorithm(&a->attrs, r->alg_chosen, r->alg, &a->alg);
+	return attrs_alg(a);
 }
 
 /* The role's usual identifier when it is free, else a random one. */

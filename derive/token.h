@@ -67,6 +67,8 @@ enum token_use { TOKEN_USE_SIGN, TOKEN_USE_DECRYPT };
  * it. */
 enum err token_generate(struct token *t, enum token_alg alg, enum token_use use, const char *label, const uint8_t *id,
     size_t id_len, EVP_PKEY **pub) MUST_CHECK;
+/* Has the token what it takes to make such a key and to use it so? E_UNSUP with another kind to try. */
+enum err token_can(struct token *t, enum token_alg alg, enum token_use use) MUST_CHECK;
 enum err token_put_cert(struct token *t, const char *label, const uint8_t *id, size_t id_len, X509 *cert) MUST_CHECK;
 /* Destroy every object (certificate, public and private key) of this CKA_ID. Nothing there is not an error. */
 enum err token_destroy(struct token *t, const uint8_t *id, size_t id_len) MUST_CHECK;

@@ -35,34 +35,41 @@ tmpl_name(struct tmpl *t, const char *label, const uint8_t *id, size_t id_len)
 	tmpl_add(t, CKA_ID, id, id_len);
 }
 
+/*
+ * What is said of a key's uses. Tokens differ in what they let be said, so one that refuses a template is asked again
+ * with less of it; what makes the key safe is in every one, and read back. Nothing is said of the public key's:
+ * tpm2-pkcs11 takes no word about them that is not the TPM's own.
+ */
+enum tell { TELL_ALL, TELL_NEEDED, TELL_COUNT };
+
 static void
-tmpl_public(struct tmpl *t, const struct alg *alg, enum token_use use)
+tmpl_public(struct tmpl *t, const struct alg *alg)
 {
 	tmpl_bool(t, CKA_PRIVATE, false);
 	if (alg->oid != NULL) {
 		tmpl_add(t, CKA_EC_PARAMS, alg->oid, alg->oid_len);
-		tmpl_bool(t, CKA_VERIFY, use == TOKEN_USE_SIGN);
-		return;
+	} else {
+		tmpl_add(t, CKA_MODULUS_BITS, &alg->bits, sizeof alg->bits);
+		tmpl_add(t, CKA_PUBLIC_EXPONENT, exponent, sizeof exponent);
 	}
-	tmpl_add(t, CKA_MODULUS_BITS, &alg->bits, sizeof alg->bits);
-	tmpl_add(t, CKA_PUBLIC_EXPONENT, exponent, sizeof exponent);
-	tmpl_bool(t, CKA_VERIFY, use == TOKEN_USE_SIGN);
-	tmpl_bool(t, CKA_ENCRYPT, use == TOKEN_USE_DECRYPT);
 }
 
 /* An encryption key must sign its own request once (proof of possession, RFC 2986), so it gets CKA_SIGN as well; its
  * certificate's keyUsage says what it is for. */
 static void
-tmpl_private(struct tmpl *t, const struct alg *alg, enum token_use use)
+tmpl_private(struct tmpl *t, const struct alg *alg, enum token_use use, enum tell tell)
 {
+	bool decrypts = use == TOKEN_USE_DECRYPT;
+
 	tmpl_bool(t, CKA_PRIVATE, true);
 	tmpl_bool(t, CKA_SENSITIVE, true);
 	tmpl_bool(t, CKA_EXTRACTABLE, false);
 	tmpl_bool(t, CKA_SIGN, true);
 	/* said either way: a token's default may be "everything", and a signature key that decrypts is an oracle */
-	tmpl_bool(t, alg->oid != NULL ? CKA_DERIVE : CKA_DECRYPT, use == TOKEN_USE_DECRYPT);
-	if (alg->oid == NULL)
-		tmpl_bool(t, CKA_UNWRAP, use == TOKEN_USE_DECRYPT);
+	if (decrypts || tell != TELL_NEEDED)
+		tmpl_bool(t, alg->oid != NULL ? CKA_DERIVE : CKA_DECRYPT, decrypts);
+	if (alg->oid == NULL && tell != TELL_NEEDED)
+		tmpl_bool(t, CKA_UNWRAP, decrypts);
 }
 
 static bool
@@ -113,15 +120,82 @@ gen_undo(struct token *t, const uint8_t *id, size_t id_len, enum err e)
 	return e;
 }
 
+/* Answers that may be about the template; GENERAL_ERROR is what tpm2-pkcs11 says. */
+static bool
+gen_refused(CK_RV rv)
+{
+	static const CK_RV some[] = { CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_VALUE_INVALID, CKR_ATTRIBUTE_READ_ONLY,
+		CKR_TEMPLATE_INCONSISTENT, CKR_ARGUMENTS_BAD, CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED };
+
+	for (size_t i = 0; i < sizeof some / sizeof some[0]; i++)
+		if (rv == some[i])
+			return true;
+	return false;
+}
+
+/* The key that is wanted. */
+struct gen {
+	const struct alg *alg;
+	enum token_use use;
+	const char *label;
+	const uint8_t *id;
+	size_t id_len;
+};
+
+/*
+ * tpm2-pkcs11 makes an RSA key that may not decrypt and cannot sign with it either, as its public half says. (Trying it
+ * would not do: a signature that failed leaves its key in use until the process ends, and it cannot be destroyed.)
+ */
+static bool
+gen_is_useless(struct token *t, const struct gen *g, enum tell tell, CK_OBJECT_HANDLE pub_o)
+{
+	WBUF_AUTO v;
+
+	wbuf_init(&v, 8);
+	return tell == TELL_ALL && g->alg->oid == NULL && raw_get(t, pub_o, CKA_VERIFY, &v) == E_OK && v.n == 1 &&
+	    v.p[0] == CK_FALSE;
+}
+
+static CK_RV
+gen_ask(struct token *t, const struct gen *g, enum tell tell, CK_OBJECT_HANDLE *pub_o, CK_OBJECT_HANDLE *priv_o)
+{
+	CK_MECHANISM mech = { g->alg->mech, NULL, 0 };
+	struct tmpl pub = { .n = 0 }, priv = { .n = 0 };
+
+	tmpl_name(&pub, g->label, g->id, g->id_len);
+	tmpl_public(&pub, g->alg);
+	tmpl_name(&priv, g->label, g->id, g->id_len);
+	tmpl_private(&priv, g->alg, g->use, tell);
+	return t->m->f->C_GenerateKeyPair(t->session, &mech, pub.a, pub.n, priv.a, priv.n, pub_o, priv_o);
+}
+
+static enum err
+gen_pair(struct token *t, const struct gen *g, EVP_PKEY **pub)
+{
+	CK_OBJECT_HANDLE pub_o = CK_INVALID_HANDLE, priv_o = CK_INVALID_HANDLE;
+	CK_RV rv = CKR_GENERAL_ERROR;
+	enum err e = E_OK;
+
+	for (int tell = TELL_ALL; e == E_OK && tell < TELL_COUNT; tell++) {
+		rv = gen_ask(t, g, (enum tell)tell, &pub_o, &priv_o);
+		if (rv == CKR_OK && gen_is_useless(t, g, (enum tell)tell, pub_o))
+			rv = CKR_TEMPLATE_INCONSISTENT;
+		if (!gen_refused(rv))
+			break;
+		log_info("token.template", "token=%s rv=0x%lX told=%d", t->label, rv, tell);
+		/* half a pair may be there all the same */
+		e = token_destroy(t, g->id, g->id_len);
+	}
+	if (rv != CKR_OK)
+		return rv_set(t, rv, "cannot generate a key");
+	return gen_check(t, pub_o, priv_o, pub);
+}
+
 enum err
 token_generate(struct token *t, enum token_alg a, enum token_use use, const char *label, const uint8_t *id,
     size_t id_len, EVP_PKEY **pub)
 {
-	const struct alg *alg = &algs[a];
-	CK_MECHANISM mech = { alg->mech, NULL, 0 };
-	CK_OBJECT_HANDLE pub_o = CK_INVALID_HANDLE, priv_o = CK_INVALID_HANDLE;
-	struct tmpl pub_t = { .n = 0 }, priv_t = { .n = 0 };
-	CK_RV rv;
+	struct gen g = { &algs[a], use, label, id, id_len };
 	enum err e = token_writable(t);
 
 	*pub = NULL;
@@ -131,12 +205,7 @@ token_generate(struct token *t, enum token_alg a, enum token_use use, const char
 		e = gen_id_free(t, id, id_len);
 	if (e != E_OK)
 		return e;
-	tmpl_name(&pub_t, label, id, id_len);
-	tmpl_public(&pub_t, alg, use);
-	tmpl_name(&priv_t, label, id, id_len);
-	tmpl_private(&priv_t, alg, use);
-	rv = t->m->f->C_GenerateKeyPair(t->session, &mech, pub_t.a, pub_t.n, priv_t.a, priv_t.n, &pub_o, &priv_o);
-	e = rv == CKR_OK ? gen_check(t, pub_o, priv_o, pub) : rv_set(t, rv, "cannot generate a key");
+	e = gen_pair(t, &g, pub);
 	return e == E_OK ? E_OK : gen_undo(t, id, id_len, e);
 }
 

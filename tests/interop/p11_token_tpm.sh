@@ -4,37 +4,18 @@
 # for them, signatures with the padding that software adds, decryption, and the token's own counter of wrong PINs.
 . tests/lib/shell.sh
 . tests/lib/softhsm.sh
+. tests/lib/tpm.sh
 
-M=$BUILD/dpiv-pkcs11.so TPM=$(find /usr/lib -name 'libtpm2_pkcs11.so' -print -quit)
+M=$BUILD/dpiv-pkcs11.so
 [ -e "$M" ] || { echo "not ok - the module is not built"; exit 1; }
-export HOME=$TMP/home DPIV_CONF=$TMP/dpiv.conf XDG_STATE_HOME=$TMP/xdg TPM2_PKCS11_STORE=$TMP/store TPM2_PKCS11_TCTI=tabrmd:bus_type=session
-export TPM2_PKCS11_LOG_LEVEL=0 TSS2_LOG=all+NONE
-mkdir -p "$HOME" "$TMP/store" "$TMP/tpm"
-
-# A bus of our own, and the daemons on it; everything below runs inside.
-if [ -z "${INSIDE_BUS-}" ]; then
-	export INSIDE_BUS=1
-	dbus-run-session -- "$0"
-	check "on a bus of its own" test $? -eq 0
-	exit
-fi
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-while port=$(free_port); ss -ltn | grep -q ":$((port + 1)) "; do :; done
-swtpm socket --tpm2 --tpmstate "dir=$TMP/tpm" --server "type=tcp,port=$port,bindaddr=127.0.0.1" \
-    --ctrl "type=tcp,port=$((port + 1)),bindaddr=127.0.0.1" --flags not-need-init,startup-clear --seccomp action=none >"$TMP/swtpm.log" 2>&1 &
-swtpm=$!
-at_end "kill $swtpm 2>/dev/null"
-for _ in $(seq 50); do ss -ltn | grep -q ":$port " && break; sleep 0.1; done
-tpm2-abrmd --session --allow-root --tcti "swtpm:host=127.0.0.1,port=$port" >"$TMP/abrmd.log" 2>&1 &
-abrmd=$!
-at_end "kill $abrmd 2>/dev/null"
-sleep 1
+export HOME=$TMP/home DPIV_CONF=$TMP/dpiv.conf XDG_STATE_HOME=$TMP/xdg
+mkdir -p "$HOME"
+tpm_start || fail 'a TPM with its resource manager'
 
 t() { pkcs11-tool --module "$TPM" "$@"; }
 p() { pkcs11-tool --module "$M" "$@"; }
 prepare() {
-	t --slot-index 0 --init-token --label tpm --so-pin 12345678 &&
-	    t --slot-index 0 --login --login-type so --so-pin 12345678 --init-pin --new-pin $PIN &&
+	tpm_token tpm &&
 	    t --token-label tpm -l -p $PIN --keypairgen --key-type rsa:2048 --id 01 --label auth &&
 	    t --token-label tpm -l -p $PIN --keypairgen --key-type EC:prime256v1 --id 02 --label sign
 }
