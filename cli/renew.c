@@ -17,7 +17,7 @@
 #include "cli/run.h"
 #include "derive/cert.h"
 
-const char help_renew[] = "usage: dpiv renew [CREDENTIAL] [--all] [--force] [--wait SECONDS]\n"
+const char help_renew[] = "usage: dpiv renew [CREDENTIAL] [--all] [--force] [--replace] [--wait SECONDS]\n"
 			  "                  [--token URI] [--cafile FILE] [--timeout SECONDS]\n"
 			  "\n"
 			  "Renews derived credentials that soon expire: a new key is generated on the token\n"
@@ -32,6 +32,9 @@ const char help_renew[] = "usage: dpiv renew [CREDENTIAL] [--all] [--force] [--w
 			  "                  CREDENTIAL\n"
 			  "  --force         also before it is time: that is 28 days before expiry, or what\n"
 			  "                  renew_days in section [derive] of dpiv.conf says\n"
+			  "  --replace       where a PIV token has one place for the key and cannot move it: let\n"
+			  "                  the new key take the old one's place before the issuer has\n"
+			  "                  answered. When that fails, you need the PIV card\n"
 			  "  --wait SECONDS  how long to wait for an issuer that wants time; default: not\n"
 			  "                  at all. The request is kept: the same command goes on with it\n"
 			  "  --token URI     the URI of its token, where it needs a pin-source\n"
@@ -49,15 +52,16 @@ const char help_renew[] = "usage: dpiv renew [CREDENTIAL] [--all] [--force] [--w
 struct renewal {
 	const char *word, *token, *cafile;
 	long wait, timeout;
-	bool all, force;
+	bool all, force, replace;
 	const struct conf *conf;
 };
 
-enum { OPT_ALL, OPT_FORCE, OPT_WAIT, OPT_TOKEN, OPT_CAFILE, OPT_TIMEOUT };
+enum { OPT_ALL, OPT_FORCE, OPT_REPLACE, OPT_WAIT, OPT_TOKEN, OPT_CAFILE, OPT_TIMEOUT };
 
 static const struct option longopts[] = {
 	{ "all", no_argument, NULL, OPT_ALL },
 	{ "force", no_argument, NULL, OPT_FORCE },
+	{ "replace", no_argument, NULL, OPT_REPLACE },
 	{ "wait", required_argument, NULL, OPT_WAIT },
 	{ "token", required_argument, NULL, OPT_TOKEN },
 	{ "cafile", required_argument, NULL, OPT_CAFILE },
@@ -71,6 +75,7 @@ option_take(struct renewal *r, int opt, const char *value)
 	switch (opt) {
 	case OPT_ALL: r->all = true; return E_OK;
 	case OPT_FORCE: r->force = true; return E_OK;
+	case OPT_REPLACE: r->replace = true; return E_OK;
 	case OPT_TOKEN: r->token = value; return E_OK;
 	case OPT_CAFILE: r->cafile = value; return E_OK;
 	case OPT_WAIT: return run_seconds(value, &r->wait);
@@ -130,7 +135,8 @@ static enum err
 request_make(
     const struct renewal *r, const struct credential *c, struct derive_req *req, char **labels, char *uri, size_t cap)
 {
-	*req = (struct derive_req){ .cafile = r->cafile, .wait = r->wait, .timeout = r->timeout };
+	*req =
+	    (struct derive_req){ .cafile = r->cafile, .wait = r->wait, .timeout = r->timeout, .replace = r->replace };
 	pick_token(r->conf, c, r->token, uri, cap);
 	req->to = uri;
 	return issuer_of_url(r->conf, c->issuer, req, labels);

@@ -37,6 +37,7 @@ struct derive_req {
 	bool alg_chosen;
 	enum token_alg alg;
 	bool again;	   /* also where a valid credential is there already */
+	bool replace;	   /* a renewal may lose the old key before the new one has its certificate */
 	long timeout;	   /* seconds for one exchange, 0: default */
 	long wait;	   /* seconds to wait for an issuer that wants time, 0: do not */
 	const char *store; /* path of the state store, NULL: default */

@@ -25,6 +25,7 @@ struct derive {
 	STACK_OF(X509) * cacerts; /* what the issuer sent, not trusted by that */
 	const struct proto *proto;
 	struct proto_conn *conn;
+	bool lost; /* what was to be renewed is gone: a PIV token's place has room for one key */
 	struct derive_result *results;
 	size_t *n_results;
 };
@@ -73,6 +74,22 @@ struct attempt {
 
 /* derive_role.c: is this certificate the one that was wanted? arg is the attempt; more: what came with it. */
 enum err attempt_accept(void *arg, X509 *cert, STACK_OF(X509) * more) MUST_CHECK;
+
+/* derive_place.c: PIV tokens, where a role has one place (token_has_places()) */
+/* Where the new key goes: id of the enrolment. E_EXISTS somebody else's certificate is there, E_POLICY. */
+enum err place_choose(struct attempt *a) MUST_CHECK;
+enum err place_generate(struct attempt *a, enum token_use use) MUST_CHECK;
+/* The request could not be signed: the reason that it has on a PIV token, else e. */
+enum err place_unsigned(const struct attempt *a, enum err e) MUST_CHECK;
+/* With the certificate in the journal: the key into the role's place, the old one out of it. Again after an
+ * interruption. */
+enum err place_settle(struct derive *d, struct enrolment *e) MUST_CHECK;
+/* That done, is the key the certificate's? */
+enum err place_fits(struct derive *d, struct enrolment *e, bool *fits) MUST_CHECK;
+/* What an enrolment did to its place, as far as that can be undone; d->lost. */
+enum err place_undo(struct derive *d, const struct enrolment *e) MUST_CHECK;
+/* Zeroize, also when the certificate is gone already. */
+enum err place_destroy(struct derive *d, const struct credential *c) MUST_CHECK;
 
 /* derive_wait.c: an issuer that wants time */
 /* Before anybody is asked for a PIN: E_PENDING when the issuer does not want to be asked again yet and --wait does not

@@ -21,8 +21,13 @@ enum err
 derive_undo(struct derive *d, struct enrolment *e, const char *why)
 {
 	size_t all, labelled;
-	enum err err = token_count(d->to, e->id, e->id_len, e->label, &all, &labelled);
+	enum err err;
 
+	if (token_has_places(d->to)) {
+		err = place_undo(d, e);
+		return err == E_OK ? store_enrol_undone(d->store, e, why) : err;
+	}
+	err = token_count(d->to, e->id, e->id_len, e->label, &all, &labelled);
 	if (err == E_OK && all > 0 && all == labelled)
 		err = token_destroy(d->to, e->id, e->id_len);
 	else if (err == E_OK && all > 0)
@@ -48,7 +53,7 @@ static bool
 old_is_removed(struct derive *d, const struct enrolment *e, struct credential *old)
 {
 	memset(old, 0, sizeof *old);
-	if (e->renews == 0 || e->role == ROLE_ENCRYPT)
+	if (e->renews == 0 || e->role == ROLE_ENCRYPT || token_has_places(d->to))
 		return false;
 	return store_cred_find(d->store, e->renews, old) == E_OK && enrol_is_here(d, e) &&
 	    strcmp(old->token_serial, e->token_serial) == 0 && strcmp(old->token_label, e->token_label) == 0;
@@ -102,7 +107,7 @@ static enum err
 recover_finish(struct derive *d, struct enrolment *e)
 {
 	bool fits, there;
-	enum err err = key_fits(d, e, &fits);
+	enum err err = token_has_places(d->to) ? place_fits(d, e, &fits) : key_fits(d, e, &fits);
 
 	if (err == E_OK && !fits)
 		return derive_undo(d, e, "the key of a run that was cut short is not there");

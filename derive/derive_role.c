@@ -105,7 +105,7 @@ step_place(struct attempt *a)
 	a->e.card = d->card.cert;
 	e = token_writable(d->to);
 	if (e == E_OK)
-		e = place_id(a);
+		e = token_has_places(d->to) ? place_choose(a) : place_id(a);
 	return e == E_OK ? store_enrol_begin(d->store, &a->e) : e;
 }
 
@@ -120,7 +120,10 @@ step_generate(struct attempt *a)
 		return E_OK;
 	if (d->proto->opens_answers && (a->alg == TOKEN_RSA2048 || a->alg == TOKEN_RSA3072))
 		use = TOKEN_USE_DECRYPT;
-	e = token_generate(d->to, a->alg, use, a->e.label, a->e.id, a->e.id_len, &a->pub);
+	if (token_has_places(d->to))
+		e = place_generate(a, use);
+	else
+		e = token_generate(d->to, a->alg, use, a->e.label, a->e.id, a->e.id_len, &a->pub);
 	return e == E_OK ? token_pkey(d->to, a->e.id, a->e.id_len, &a->key) : e;
 }
 
@@ -175,7 +178,11 @@ step_check(struct attempt *a)
 static enum err
 step_keep(struct attempt *a)
 {
-	return store_enrol_cert(a->d->store, &a->e, a->cert);
+	enum err e = store_enrol_cert(a->d->store, &a->e, a->cert);
+
+	if (e == E_OK && X509_up_ref(a->cert) == 1)
+		a->e.cert = a->cert;
+	return e;
 }
 
 /* R18: what was written is read back. */
@@ -185,8 +192,10 @@ step_install(struct attempt *a)
 	struct derive *d = a->d;
 	const struct token_key *keys;
 	size_t n = 0;
-	enum err e = token_put_cert(d->to, a->e.label, a->e.id, a->e.id_len, a->cert);
+	enum err e = token_has_places(d->to) ? place_settle(d, &a->e) : E_OK;
 
+	if (e == E_OK)
+		e = token_put_cert(d->to, a->e.label, a->e.id, a->e.id_len, a->cert);
 	if (e == E_OK)
 		e = token_keys(d->to, &keys, &n);
 	for (size_t i = 0; e == E_OK && i < n; i++)
@@ -257,7 +266,10 @@ attempt_undo(struct attempt *a, enum err e)
 	EVP_PKEY_free(a->key);
 	a->key = NULL;
 	if (derive_undo(a->d, &a->e, why != NULL ? why : err_text(e)) == E_OK)
-		e = err_set(e, "%s", why != NULL ? why : err_text(e));
+		e = err_set(e, "%s%s", why != NULL ? why : err_text(e),
+		    a->d->lost
+			? "; the old key had made room for the new one: derive a new credential with the PIV card"
+			: "");
 	else
 		e = err_set(e,
 		    "%s. An unfinished key may be left on token '%s': run 'dpiv derive' again with the token there, "

@@ -16,6 +16,13 @@
 #define GIVE_UP	    (30 * DAY)
 #define PAUSE_LEAST 1
 
+/* On a PIV token the key that is renewed may be gone: then the card goes on with its successor. */
+static bool
+wait_is_for(const struct derive *d, const struct enrolment *e)
+{
+	return e->renews == d->old.row || (d->old.row == 0 && token_has_places(d->to));
+}
+
 /* The waiting row of this role, issuer, token and renewed credential; E_NOTFOUND. */
 static enum err
 wait_find(struct derive *d, enum role role, struct enrolment *out)
@@ -24,7 +31,7 @@ wait_find(struct derive *d, enum role role, struct enrolment *out)
 
 	for (size_t i = 0; e == E_OK; i++) {
 		e = store_enrol_get(d->store, i, out);
-		if (e == E_OK && out->step == ENROL_WAIT && out->role == role && out->renews == d->old.row &&
+		if (e == E_OK && out->step == ENROL_WAIT && out->role == role && wait_is_for(d, out) &&
 		    strcmp(out->issuer, d->req->issuer) == 0 &&
 		    strcmp(out->token_serial, token_serial_number(d->to)) == 0 &&
 		    strcmp(out->token_label, token_label(d->to)) == 0)
@@ -94,7 +101,9 @@ wait_resume(struct attempt *a)
 
 	if (e != E_OK)
 		return e == E_NOTFOUND ? E_OK : e;
-	e = token_pkey(d->to, row.id, row.id_len, &a->key);
+	e = token_has_places(d->to) && row.pub != NULL ? token_tell(d->to, row.id, row.id_len, row.pub) : E_OK;
+	if (e == E_OK)
+		e = token_pkey(d->to, row.id, row.id_len, &a->key);
 	if (e == E_NOTFOUND)
 		e = derive_undo(d, &row, "its key is no longer on the token");
 	else if (e == E_OK && X509_NAME_cmp(X509_get_subject_name(row.card), X509_get_subject_name(d->card.cert)) != 0)
@@ -134,7 +143,9 @@ wait_once(struct attempt *a, bool asked)
 	e = d->proto->enrol(d->conn, &rq, &a->issued);
 	if (e == E_PENDING && a->issued.retry_after > GIVE_UP)
 		a->issued.retry_after = GIVE_UP;
-	return e == E_CRYPTO ? token_failed(d->to, e, "cannot sign the request with the new key") : e;
+	if (e == E_CRYPTO)
+		e = place_unsigned(a, token_failed(d->to, e, "cannot sign the request with the new key"));
+	return e;
 }
 
 /* The journal knows before the waiting begins: a run that is killed while it waits is taken up by the next. */
@@ -142,7 +153,11 @@ static enum err
 wait_note(struct attempt *a)
 {
 	char *why = strdup(err_msg());
-	enum err e = store_enrol_wait(a->d->store, &a->e, time(NULL) + a->issued.retry_after);
+	enum err e;
+
+	if (a->e.pub == NULL && EVP_PKEY_up_ref(a->pub) == 1)
+		a->e.pub = a->pub;
+	e = store_enrol_wait(a->d->store, &a->e, time(NULL) + a->issued.retry_after);
 
 	if (e == E_OK)
 		e = err_set(E_PENDING, "%s", why != NULL ? why : err_text(E_PENDING));

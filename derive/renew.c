@@ -58,8 +58,9 @@ renew_find(struct derive *d)
 	if (e != E_OK)
 		return e;
 	if (!d->old.active)
-		return err_set(E_NOTFOUND, "the %s credential of %s is no longer in use", role_info(d->old.role)->what,
-		    cert_name(d->old.cert, name, sizeof name));
+		return err_set(E_NOTFOUND,
+		    "the %s credential of %s is no longer in use; derive a new one with the PIV card (dpiv derive)",
+		    role_info(d->old.role)->what, cert_name(d->old.cert, name, sizeof name));
 	if (strcmp(d->old.token_serial, token_serial_number(d->to)) != 0 ||
 	    strcmp(d->old.token_label, token_label(d->to)) != 0)
 		return err_set(

@@ -91,7 +91,8 @@ revoke_run(struct derive *d)
 		e = revoke_ask(d);
 	derive_step(d, "destroying the key");
 	if (e == E_OK)
-		e = token_destroy(d->to, d->old.id, d->old.id_len);
+		e = token_has_places(d->to) ? place_destroy(d, &d->old)
+					    : token_destroy(d->to, d->old.id, d->old.id_len);
 	return e == E_OK ? store_revoke_done(d->store, &d->old) : e;
 }
 

@@ -71,6 +71,7 @@ static const char *const steps[] = {
 	 " cert TEXT NOT NULL,"
 	 " card TEXT NOT NULL,"
 	 " why TEXT NOT NULL);"),
+	"ALTER TABLE enrolment ADD COLUMN pub BLOB;",
 };
 
 const struct db_schema store_schema = {

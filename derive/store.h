@@ -42,6 +42,7 @@ struct enrolment {
 	time_t created;
 	time_t retry_at; /* ENROL_WAIT: not before */
 	int64_t renews;	 /* row of the credential that it renews, 0: none */
+	EVP_PKEY *pub;	 /* ENROL_WAIT: the key, which a PIV token does not tell without a certificate; owned */
 };
 void enrolment_clear(struct enrolment *e);
 
@@ -70,7 +71,9 @@ enum err store_lock(struct store *s) MUST_CHECK;
 
 enum err store_enrol_begin(struct store *s, struct enrolment *e) MUST_CHECK; /* sets e->row */
 enum err store_enrol_cert(struct store *s, const struct enrolment *e, X509 *cert) MUST_CHECK;
-/* The issuer wants to be asked again, not before retry_at. */
+/* The key has been moved to another place of its token. */
+enum err store_enrol_moved(struct store *s, struct enrolment *e, uint8_t place) MUST_CHECK;
+/* The issuer wants to be asked again about this key (e->pub), not before retry_at. */
 enum err store_enrol_wait(struct store *s, struct enrolment *e, time_t retry_at) MUST_CHECK;
 /* The enrolment became a credential; an older one of the same role, issuer and token is no longer active. */
 enum err store_enrol_done(struct store *s, const struct enrolment *e, X509 *cert) MUST_CHECK;

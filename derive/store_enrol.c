@@ -15,6 +15,7 @@ enrolment_clear(struct enrolment *e)
 {
 	X509_free(e->cert);
 	X509_free(e->card);
+	EVP_PKEY_free(e->pub);
 	memset(e, 0, sizeof *e);
 }
 
@@ -84,14 +85,45 @@ store_enrol_cert(struct store *s, const struct enrolment *e, X509 *cert)
 }
 
 enum err
-store_enrol_wait(struct store *s, struct enrolment *e, time_t retry_at)
+store_enrol_moved(struct store *s, struct enrolment *e, uint8_t place)
 {
-	enum err err = db_begin(s->db);
+	enum err err = db_run(s->db, "UPDATE enrolment SET key_id = ? WHERE id = ?",
+	    DB_ARGS(db_blob(span_of(&place, 1)), db_int(e->row)));
 
 	if (err != E_OK)
 		return err;
-	err = db_run(s->db, "UPDATE enrolment SET step = ?, retry_at = ? WHERE id = ?",
-	    DB_ARGS(db_int(ENROL_WAIT), db_int(retry_at), db_int(e->row)));
+	e->id[0] = place;
+	e->id_len = 1;
+	return E_OK;
+}
+
+/* SubjectPublicKeyInfo; nothing for none */
+static enum err
+pub_blob(EVP_PKEY *pub, struct wbuf *out)
+{
+	unsigned char *der = NULL;
+	int n = pub != NULL ? i2d_PUBKEY(pub, &der) : 0;
+
+	if (n > 0)
+		wbuf_put(out, der, (size_t)n);
+	OPENSSL_free(der);
+	return n >= 0 && !out->bad ? E_OK : err_crypto(E_STORE, "the public key cannot be written down");
+}
+
+enum err
+store_enrol_wait(struct store *s, struct enrolment *e, time_t retry_at)
+{
+	WBUF_AUTO pub;
+	enum err err;
+
+	wbuf_init(&pub, 16 * 1024);
+	err = pub_blob(e->pub, &pub);
+	if (err == E_OK)
+		err = db_begin(s->db);
+	if (err != E_OK)
+		return err;
+	err = db_run(s->db, "UPDATE enrolment SET step = ?, retry_at = ?, pub = ? WHERE id = ?",
+	    DB_ARGS(db_int(ENROL_WAIT), db_int(retry_at), db_blob(wbuf_view(&pub)), db_int(e->row)));
 	if (err == E_OK && e->step != ENROL_WAIT)
 		err = event_about(s, "waiting", e, "the issuer has the request and wants time");
 	err = db_end(s->db, err);
@@ -227,6 +259,14 @@ enrol_step_of(int64_t n)
 	}
 }
 
+static EVP_PKEY *
+blob_pub(struct span der)
+{
+	const unsigned char *p = der.p;
+
+	return der.n > 0 ? d2i_PUBKEY(NULL, &p, (long)der.n) : NULL;
+}
+
 static enum err
 enrol_read(struct db_rows *q, struct enrolment *out)
 {
@@ -247,6 +287,7 @@ enrol_read(struct db_rows *q, struct enrolment *out)
 	out->created = (time_t)db_col_int(q, 11);
 	out->retry_at = (time_t)db_col_int(q, 12);
 	out->renews = db_col_int(q, 13);
+	out->pub = blob_pub(db_col_blob(q, 14));
 	if (out->id_len == 0 || out->card == NULL)
 		return err_set(E_STORE, "an enrolment in the state store is damaged");
 	return E_OK;
@@ -259,7 +300,7 @@ store_enrol_get(struct store *s, size_t i, struct enrolment *out)
 	bool row = false;
 	enum err e = db_query(s->db, &q,
 	    "SELECT id, role, step, issuer, token_uri, token_serial, token_label, key_id, label, card_cert, cert, "
-	    "created, retry_at, renews"
+	    "created, retry_at, renews, pub"
 	    " FROM enrolment ORDER BY id LIMIT 1 OFFSET ?",
 	    DB_ARGS(db_int((int64_t)i)));
 

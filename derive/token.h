@@ -69,6 +69,17 @@ enum err token_generate(struct token *t, enum token_alg alg, enum token_use use,
     size_t id_len, EVP_PKEY **pub) MUST_CHECK;
 /* Has the token what it takes to make such a key and to use it so? E_UNSUP with another kind to try. */
 enum err token_can(struct token *t, enum token_alg alg, enum token_use use) MUST_CHECK;
+/* The same, with what a PIV token has besides: over whatever key is in the place; pin_always: a PIN for every use,
+ * where the place has another rule. */
+struct token_new {
+	enum token_alg alg;
+	enum token_use use;
+	const char *label;
+	const uint8_t *id;
+	size_t id_len;
+	bool over, pin_always;
+};
+enum err token_make(struct token *t, const struct token_new *n, EVP_PKEY **pub) MUST_CHECK;
 enum err token_put_cert(struct token *t, const char *label, const uint8_t *id, size_t id_len, X509 *cert) MUST_CHECK;
 /* Destroy every object (certificate, public and private key) of this CKA_ID. Nothing there is not an error. */
 enum err token_destroy(struct token *t, const uint8_t *id, size_t id_len) MUST_CHECK;
@@ -95,6 +106,28 @@ struct token_slot {
 enum err token_slots(const char *module_path, void (*fn)(void *arg, const struct token_slot *s), void *arg) MUST_CHECK;
 /* E_READONLY when the token cannot be written to, before anything is tried. */
 enum err token_writable(struct token *t) MUST_CHECK;
+
+/*
+ * --- PIV tokens (token_place.c): an id is a place for one key and its certificate; there are no labels ---
+ */
+bool token_has_places(const struct token *t);
+/* The application identifier in use, for the record; NULL: not a PIV token. */
+const char *token_application(const struct token *t);
+/* The key in this place, made by an earlier process, is this one: it can be used from now on. Believed until it is
+ * tried. Nothing when a key can be seen there. */
+enum err token_tell(struct token *t, const uint8_t *id, size_t id_len, EVP_PKEY *pub) MUST_CHECK;
+/* Does it sign with the private half of this key? */
+enum err token_proves(struct token *t, const uint8_t *id, size_t id_len, EVP_PKEY *pub, bool *yes) MUST_CHECK;
+/* Can this key, which is there, be moved to another place? And move it, with its certificate; after an interruption the
+ * same call goes on. */
+enum err token_movable(struct token *t, const uint8_t *id, size_t id_len, bool *yes) MUST_CHECK;
+enum err token_move(struct token *t, const uint8_t *id, size_t id_len, uint8_t to) MUST_CHECK;
+/* A place of a retired key that is free: the first, or where this certificate is already; the last when it is NULL. */
+enum err token_free_retired(struct token *t, X509 *cert, uint8_t *place) MUST_CHECK;
+/* A key without a certificate is deleted where the token can; elsewhere it stays until the next one is made. */
+enum err token_discard(struct token *t, const uint8_t *id, size_t id_len) MUST_CHECK;
+/* Key and certificate are gone afterwards, or a throw-away key of this kind is there. was: the key, or NULL. */
+enum err token_zeroize(struct token *t, const uint8_t *id, size_t id_len, enum token_alg alg, EVP_PKEY *was) MUST_CHECK;
 
 /* --- PINs (token_pin.c) --- */
 struct token_pin_facts {

@@ -133,80 +133,84 @@ gen_refused(CK_RV rv)
 	return false;
 }
 
-/* The key that is wanted. */
-struct gen {
-	const struct alg *alg;
-	enum token_use use;
-	const char *label;
-	const uint8_t *id;
-	size_t id_len;
-};
-
 /*
  * tpm2-pkcs11 makes an RSA key that may not decrypt and cannot sign with it either, as its public half says. (Trying it
  * would not do: a signature that failed leaves its key in use until the process ends, and it cannot be destroyed.)
  */
 static bool
-gen_is_useless(struct token *t, const struct gen *g, enum tell tell, CK_OBJECT_HANDLE pub_o)
+gen_is_useless(struct token *t, const struct token_new *k, enum tell tell, CK_OBJECT_HANDLE pub_o)
 {
 	WBUF_AUTO v;
 
 	wbuf_init(&v, 8);
-	return tell == TELL_ALL && g->alg->oid == NULL && raw_get(t, pub_o, CKA_VERIFY, &v) == E_OK && v.n == 1 &&
+	return tell == TELL_ALL && algs[k->alg].oid == NULL && raw_get(t, pub_o, CKA_VERIFY, &v) == E_OK && v.n == 1 &&
 	    v.p[0] == CK_FALSE;
 }
 
 static CK_RV
-gen_ask(struct token *t, const struct gen *g, enum tell tell, CK_OBJECT_HANDLE *pub_o, CK_OBJECT_HANDLE *priv_o)
+gen_ask(struct token *t, const struct token_new *k, enum tell tell, CK_OBJECT_HANDLE *pub_o, CK_OBJECT_HANDLE *priv_o)
 {
-	CK_MECHANISM mech = { g->alg->mech, NULL, 0 };
+	const struct alg *alg = &algs[k->alg];
+	CK_MECHANISM mech = { alg->mech, NULL, 0 };
 	struct tmpl pub = { .n = 0 }, priv = { .n = 0 };
 
-	tmpl_name(&pub, g->label, g->id, g->id_len);
-	tmpl_public(&pub, g->alg);
-	tmpl_name(&priv, g->label, g->id, g->id_len);
-	tmpl_private(&priv, g->alg, g->use, tell);
+	tmpl_name(&pub, k->label, k->id, k->id_len);
+	tmpl_public(&pub, alg);
+	tmpl_name(&priv, k->label, k->id, k->id_len);
+	tmpl_private(&priv, alg, k->use, tell);
+	if (k->pin_always)
+		tmpl_bool(&priv, CKA_ALWAYS_AUTHENTICATE, true);
 	return t->m->f->C_GenerateKeyPair(t->session, &mech, pub.a, pub.n, priv.a, priv.n, pub_o, priv_o);
 }
 
+/* A token with places has put back what was there when it has made no key; others may have kept half a pair. */
 static enum err
-gen_pair(struct token *t, const struct gen *g, EVP_PKEY **pub)
+gen_undo_if(struct token *t, const struct token_new *k, CK_RV rv, enum err e)
+{
+	return k->over && rv != CKR_OK ? e : gen_undo(t, k->id, k->id_len, e);
+}
+
+static enum err
+gen_pair(struct token *t, const struct token_new *k, EVP_PKEY **pub)
 {
 	CK_OBJECT_HANDLE pub_o = CK_INVALID_HANDLE, priv_o = CK_INVALID_HANDLE;
 	CK_RV rv = CKR_GENERAL_ERROR;
 	enum err e = E_OK;
 
 	for (int tell = TELL_ALL; e == E_OK && tell < TELL_COUNT; tell++) {
-		rv = gen_ask(t, g, (enum tell)tell, &pub_o, &priv_o);
-		if (rv == CKR_OK && gen_is_useless(t, g, (enum tell)tell, pub_o))
+		rv = gen_ask(t, k, (enum tell)tell, &pub_o, &priv_o);
+		if (rv == CKR_OK && gen_is_useless(t, k, (enum tell)tell, pub_o))
 			rv = CKR_TEMPLATE_INCONSISTENT;
-		if (!gen_refused(rv))
+		if (!gen_refused(rv) || k->over)
 			break;
 		log_info("token.template", "token=%s rv=0x%lX told=%d", t->label, rv, tell);
 		/* half a pair may be there all the same */
-		e = token_destroy(t, g->id, g->id_len);
+		e = token_destroy(t, k->id, k->id_len);
 	}
-	if (rv != CKR_OK)
-		return rv_set(t, rv, "cannot generate a key");
-	return gen_check(t, pub_o, priv_o, pub);
+	e = rv == CKR_OK ? gen_check(t, pub_o, priv_o, pub) : place_rv(t, rv, "cannot generate a key");
+	return e == E_OK ? E_OK : gen_undo_if(t, k, rv, e);
 }
 
 enum err
-token_generate(struct token *t, enum token_alg a, enum token_use use, const char *label, const uint8_t *id,
-    size_t id_len, EVP_PKEY **pub)
+token_make(struct token *t, const struct token_new *k, EVP_PKEY **pub)
 {
-	struct gen g = { &algs[a], use, label, id, id_len };
 	enum err e = token_writable(t);
 
 	*pub = NULL;
 	if (e == E_OK)
 		e = token_login(t);
-	if (e == E_OK)
-		e = gen_id_free(t, id, id_len);
-	if (e != E_OK)
-		return e;
-	e = gen_pair(t, &g, pub);
-	return e == E_OK ? E_OK : gen_undo(t, id, id_len, e);
+	if (e == E_OK && !k->over)
+		e = gen_id_free(t, k->id, k->id_len);
+	return e == E_OK ? gen_pair(t, k, pub) : e;
+}
+
+enum err
+token_generate(struct token *t, enum token_alg alg, enum token_use use, const char *label, const uint8_t *id,
+    size_t id_len, EVP_PKEY **pub)
+{
+	const struct token_new k = { .alg = alg, .use = use, .label = label, .id = id, .id_len = id_len };
+
+	return token_make(t, &k, pub);
 }
 
 static void
@@ -268,7 +272,7 @@ token_put_cert(struct token *t, const char *label, const uint8_t *id, size_t id_
 	tmpl_add(&c, CKA_SERIAL_NUMBER, serial.p, serial.n);
 	tmpl_add(&c, CKA_VALUE, der.p, der.n);
 	rv = t->m->f->C_CreateObject(t->session, c.a, c.n, &o);
-	return rv == CKR_OK ? E_OK : rv_set(t, rv, "cannot store the certificate");
+	return rv == CKR_OK ? E_OK : place_rv(t, rv, "cannot store the certificate");
 }
 
 enum err
@@ -288,6 +292,10 @@ token_destroy(struct token *t, const uint8_t *id, size_t id_len)
 	e = raw_find(t, q.a, q.n, &o, &n);
 	for (size_t i = 0; e == E_OK && i < n; i++) {
 		rv = t->m->f->C_DestroyObject(t->session, o[i]);
+		/* a PIV token's public key goes with its certificate, and few delete a private one: see token_zeroize()
+		 */
+		if (rv == CKR_ACTION_PROHIBITED && t->m->own)
+			continue;
 		if (rv != CKR_OK && rv != CKR_OBJECT_HANDLE_INVALID)
 			e = rv_set(t, rv, "cannot delete an object");
 	}

@@ -108,6 +108,9 @@ enum err login_key_pin(struct token *t, const char *key, struct secret **pin) MU
 int login_tries(struct token *t);
 enum err login_refresh(struct token *t) MUST_CHECK; /* CK_TOKEN_INFO again */
 
+/* token_place.c: rv_set(), with what a PIV token needs to be written on */
+enum err place_rv(const struct token *t, CK_RV rv, const char *what) MUST_CHECK;
+
 /* token_keys.c */
 void keys_free(struct token *t);
 

@@ -110,9 +110,10 @@ token_pkey(struct token *t, const uint8_t *id, size_t id_len, EVP_PKEY **out)
 		return e;
 	if (PKCS11_enumerate_keys(t->p11_token, &keys, &n) != 0)
 		return token_failed(t, E_IO, "cannot list the keys");
-	for (unsigned int i = 0; i < n && *out == NULL; i++)
-		if (span_eq(span_of(keys[i].id, keys[i].id_len), span_of(id, id_len)))
-			*out = PKCS11_get_private_key(&keys[i]);
+	/* the last one: libp11 keeps what it has seen, and a PIV token makes a new key under an old one's id */
+	for (unsigned int i = n; i > 0 && *out == NULL; i--)
+		if (span_eq(span_of(keys[i - 1].id, keys[i - 1].id_len), span_of(id, id_len)))
+			*out = PKCS11_get_private_key(&keys[i - 1]);
 	ERR_clear_error();
 	if (*out == NULL)
 		return err_set(E_NOTFOUND, "token '%s' has no usable private key with this identifier", t->label);

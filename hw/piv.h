@@ -293,6 +293,8 @@ struct piv_private {
 };
 enum err
 piv_key_import(struct piv_card *card, uint8_t ref, const struct piv_private *key, struct piv_policy policy) MUST_CHECK;
+/* To another reference, where no key may be; certificates stay where they are. E_NOTFOUND there is none. */
+enum err piv_key_move(struct piv_card *card, uint8_t from, uint8_t to) MUST_CHECK;
 /* E_NOTFOUND there is none. */
 enum err piv_key_delete(struct piv_card *card, uint8_t ref) MUST_CHECK;
 /* A new management key; weak and wrong-length ones are E_ARG here. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What YubiKeys, and cards like them, can do beyond SP 800-73: attest a key (F9), take one in (FE), delete one (F6),
- * change the management key (FF). After Yubico's published command reference. Each needs the management key,
+ * What YubiKeys, and cards like them, can do beyond SP 800-73: attest a key (F9), take one in (FE), delete or move one
+ * (F6), change the management key (FF). After Yubico's published command reference. Each needs the management key,
  * attestation excepted. A command that a card does not know (6D00) is not sent to it again.
  *
  * Private keys and management keys are put together in memory that is locked and wiped; the trace shows none of these
@@ -16,7 +16,7 @@
 #define TAG_X25519 0x08
 #define MOVE_AWAY  0xFF
 
-enum piv_vendor_what { ATTEST, IMPORT, DELETE, SET_ADMIN };
+enum piv_vendor_what { ATTEST, IMPORT, DELETE, MOVE, SET_ADMIN };
 
 static const struct {
 	enum piv_extension ext;
@@ -26,6 +26,7 @@ static const struct {
 	[ATTEST] = { PIV_EXT_ATTEST, INS_ATTEST, "attestation" },
 	[IMPORT] = { PIV_EXT_IMPORT, INS_IMPORT, "taking a key in" },
 	[DELETE] = { PIV_EXT_MOVE, INS_MOVE, "deleting a key" },
+	[MOVE] = { PIV_EXT_MOVE, INS_MOVE, "moving a key" },
 	[SET_ADMIN] = { PIV_EXT_SET_9B, INS_SET_9B, "a new management key" },
 };
 
@@ -68,7 +69,7 @@ vendor_run(struct piv_card *card, struct vendor_io *io)
 	if (*has == PIV_HAS_NOT)
 		return err_set(E_UNSUP, "%s: the card has no command for %s", card->name, commands[io->what].what);
 	e = piv_run(card, vendor_step, io, false);
-	if (e == E_OK || e == E_AUTH)
+	if (e == E_OK || e == E_AUTH || e == E_NOTFOUND)
 		*has = PIV_HAS;
 	else if (e == E_UNSUP && io->unknown)
 		*has = PIV_HAS_NOT;
@@ -190,6 +191,20 @@ piv_key_delete(struct piv_card *card, uint8_t ref)
 		return err_set(E_ARG, "%s: no key reference %02X", card->name, ref);
 	piv_policy_note(card, ref, PIV_PIN_DEFAULT);
 	piv_cache_forget_key(card, ref);
+	return vendor_run(card, &io);
+}
+
+enum err
+piv_key_move(struct piv_card *card, uint8_t from, uint8_t to)
+{
+	struct vendor_io io = { .what = MOVE, .p1 = to, .p2 = from };
+
+	if (piv_key_find(from) == NULL || piv_key_find(to) == NULL || from == to)
+		return err_set(E_ARG, "%s: no key can be moved from %02X to %02X", card->name, from, to);
+	piv_policy_note(card, from, PIV_PIN_DEFAULT);
+	piv_policy_note(card, to, PIV_PIN_DEFAULT);
+	piv_cache_forget_key(card, from);
+	piv_cache_forget_key(card, to);
 	return vendor_run(card, &io);
 }
 

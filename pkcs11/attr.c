@@ -5,7 +5,7 @@
  * nothing. Getters that turn a certificate into bytes are in attr_cert.c.
  *
  * LOCAL and its kin: FIPS 201 has the keys 9A, 9C and 9E generated on the card, and lets key management keys come from
- * outside (escrow), so that is what is claimed.
+ * outside (escrow), so that is what is claimed of a key that was not made in this process.
  */
 #include <stdio.h>
 #include <string.h>
@@ -163,6 +163,13 @@ get_destroyable(const struct p11_token *t, const struct p11_object *o, struct wb
 	return put_bool(out, t->card != NULL && piv_has(t->card, PIV_EXT_MOVE) == PIV_HAS);
 }
 
+/* object_get() has asked the card before. */
+static CK_RV
+get_movable(const struct p11_token *t, const struct p11_object *o, struct wbuf *out)
+{
+	return get_destroyable(t, o, out); /* one command does both */
+}
+
 static CK_RV
 get_policy(const struct p11_cred *c, uint8_t policy, struct wbuf *out)
 {
@@ -189,7 +196,9 @@ get_local(const struct p11_token *t, const struct p11_object *o, struct wbuf *ou
 	(void)t;
 	if (o->cred->remote != NULL)
 		return put_bool(out, o->cred->remote->local);
-	return put_bool(out, o->cred->meta_known ? o->cred->origin == 1 : !o->cred->row->decrypt);
+	if (o->cred->meta_known)
+		return put_bool(out, o->cred->origin == 1);
+	return put_bool(out, o->cred->made || !o->cred->row->decrypt);
 }
 
 static CK_RV
@@ -353,6 +362,7 @@ static const struct attr_row table[] = {
 	ROW_GET(CKA_ALWAYS_AUTHENTICATE, PRIV, S, get_always),
 	ROW_GET(CKA_DPIV_PIN_POLICY, PRIV, S, get_pin_policy),
 	ROW_GET(CKA_YUBICO_PIN_POLICY, PRIV, S, get_pin_policy),
+	ROW_GET(CKA_DPIV_MOVABLE, PRIV, S, get_movable),
 	ROW_GET(CKA_DPIV_TOUCH_POLICY, PRIV, S, get_touch_policy),
 	ROW_GET(CKA_YUBICO_TOUCH_POLICY, PRIV, S, get_touch_policy),
 	ROW_IS(CKA_PRIVATE_EXPONENT, PRIV, SENSITIVE),

@@ -36,7 +36,7 @@ cred_clear(struct p11_cred *c)
 	free(c->remote);
 	c->state = c->remote != NULL ? CRED_ABSENT : CRED_UNREAD;
 	c->remote = NULL;
-	c->meta_known = false;
+	c->meta_known = c->made = false;
 	c->alias_n = 0;
 	wbuf_free(&c->subject);
 	c->nickname[0] = c->key_nickname[0] = '\0';

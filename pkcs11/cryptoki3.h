@@ -17,8 +17,10 @@
  * And on private keys (CK_ULONG), in templates for new ones too: when the card wants a PIN and a touch, in YubiKey's
  * numbers (hw/piv.h). ykcs11 has the same under numbers of its own, which are taken as well.
  */
-#define CKA_DPIV_PIN_POLICY	(CKA_VENDOR_DEFINED | 0x64700002UL)
-#define CKA_DPIV_TOUCH_POLICY	(CKA_VENDOR_DEFINED | 0x64700003UL)
+#define CKA_DPIV_PIN_POLICY   (CKA_VENDOR_DEFINED | 0x64700002UL)
+#define CKA_DPIV_TOUCH_POLICY (CKA_VENDOR_DEFINED | 0x64700003UL)
+/* CK_BBOOL, of private keys: can C_SetAttributeValue(CKA_ID) move it to another place of its card? */
+#define CKA_DPIV_MOVABLE	(CKA_VENDOR_DEFINED | 0x64700004UL)
 #define CKA_YUBICO_TOUCH_POLICY (CKA_VENDOR_DEFINED + 0x59554201UL)
 #define CKA_YUBICO_PIN_POLICY	(CKA_VENDOR_DEFINED + 0x59554202UL)
 

@@ -159,6 +159,19 @@ cert_load(struct p11_slot *slot, struct p11_cred *c)
 	return e;
 }
 
+/* A key without a certificate: on cards that tell of their keys, for a program that names its place and may change it.
+ */
+static enum err
+key_look(struct p11_session *s, struct p11_cred *c, const CK_ATTRIBUTE *tmpl, CK_ULONG n)
+{
+	const struct p11_token *t = s->slot->token;
+
+	if (c->state != CRED_ABSENT || t->card == NULL || (s->flags & CKF_RW_SESSION) == 0 ||
+	    (!t->user && t->so != SO_ADMIN) || template_find(tmpl, n, CKA_ID) == NULL)
+		return E_OK;
+	return key_without_certificate(s->slot, c);
+}
+
 static enum err
 find_cred(
     struct p11_session *s, struct p11_cred *c, enum p11_kind kind, const CK_ATTRIBUTE *tmpl, CK_ULONG n, bool *begun)
@@ -177,7 +190,7 @@ find_cred(
 	}
 	if ((e = worth_reading(s->slot, c, named, &worth)) != E_OK || !worth)
 		return e;
-	if ((e = cert_load(s->slot, c)) != E_OK)
+	if ((e = cert_load(s->slot, c)) != E_OK || (e = key_look(s, c, tmpl, n)) != E_OK)
 		return e;
 	if (!cred_has(c, kind))
 		return E_OK;

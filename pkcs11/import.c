@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "hw/crypto.h"
+#include "hw/tlv.h"
 #include "pkcs11/p11.h"
 
 /* --- where --- */
@@ -112,6 +113,30 @@ rsa_public(OSSL_LIB_CTX *lib, const struct private_key *key)
 	return pkey;
 }
 
+static EVP_PKEY *
+ec_of_point(OSSL_LIB_CTX *lib, int nid, const void *point, size_t n)
+{
+	OSSL_PARAM_BLD *b = OSSL_PARAM_BLD_new();
+	EVP_PKEY *pkey = NULL;
+
+	if (b != NULL && OSSL_PARAM_BLD_push_utf8_string(b, OSSL_PKEY_PARAM_GROUP_NAME, OBJ_nid2sn(nid), 0) == 1 &&
+	    OSSL_PARAM_BLD_push_octet_string(b, OSSL_PKEY_PARAM_PUB_KEY, point, n) == 1)
+		pkey = crypto_public_key(lib, "EC", b);
+	OSSL_PARAM_BLD_free(b);
+	return pkey;
+}
+
+/* CKA_EC_POINT: an OCTET STRING around the point. */
+static EVP_PKEY *
+point_public(OSSL_LIB_CTX *lib, enum piv_alg alg, struct span der)
+{
+	struct span point;
+
+	if (tlv_get(&der, 0x04, &point) != E_OK || der.n != 0 || point.n != 1 + 2 * piv_alg_len(alg))
+		return NULL;
+	return ec_of_point(lib, alg == PIV_ALG_P256 ? NID_X9_62_prime256v1 : NID_secp384r1, point.p, point.n);
+}
+
 /* The scalar times the generator. */
 static EVP_PKEY *
 ec_public(OSSL_LIB_CTX *lib, enum piv_alg alg, struct span scalar)
@@ -120,21 +145,15 @@ ec_public(OSSL_LIB_CTX *lib, enum piv_alg alg, struct span scalar)
 	EC_GROUP *g = EC_GROUP_new_by_curve_name_ex(lib, NULL, nid);
 	EC_POINT *q = g != NULL ? EC_POINT_new(g) : NULL;
 	BIGNUM *d = scalar.n <= 64 ? BN_bin2bn(scalar.p, (int)scalar.n, BN_secure_new()) : NULL;
-	OSSL_PARAM_BLD *b = OSSL_PARAM_BLD_new();
 	unsigned char point[1 + 2 * 48];
 	size_t n = 0;
-	EVP_PKEY *pkey = NULL;
 
-	if (q != NULL && d != NULL && b != NULL && EC_POINT_mul(g, q, d, NULL, NULL, NULL) == 1)
+	if (q != NULL && d != NULL && EC_POINT_mul(g, q, d, NULL, NULL, NULL) == 1)
 		n = EC_POINT_point2oct(g, q, POINT_CONVERSION_UNCOMPRESSED, point, sizeof point, NULL);
-	if (n > 1 && OSSL_PARAM_BLD_push_utf8_string(b, OSSL_PKEY_PARAM_GROUP_NAME, OBJ_nid2sn(nid), 0) == 1 &&
-	    OSSL_PARAM_BLD_push_octet_string(b, OSSL_PKEY_PARAM_PUB_KEY, point, n) == 1)
-		pkey = crypto_public_key(lib, "EC", b);
-	OSSL_PARAM_BLD_free(b);
 	BN_clear_free(d);
 	EC_POINT_free(q);
 	EC_GROUP_free(g);
-	return pkey;
+	return n > 1 ? ec_of_point(lib, nid, point, n) : NULL;
 }
 
 static EVP_PKEY *
@@ -276,6 +295,65 @@ import_private(
 	return CKR_OK;
 }
 
+/* The public key that a template has, and its algorithm. */
+static EVP_PKEY *
+public_of_template(OSSL_LIB_CTX *lib, const CK_ATTRIBUTE *t, CK_ULONG n, enum piv_alg *alg)
+{
+	const CK_ATTRIBUTE *mod = template_find(t, n, CKA_MODULUS), *exp = template_find(t, n, CKA_PUBLIC_EXPONENT);
+	const CK_ATTRIBUTE *curve = template_find(t, n, CKA_EC_PARAMS), *point = template_find(t, n, CKA_EC_POINT);
+	struct private_key key = { .modulus = SPAN_NONE };
+	EVP_PKEY *pkey = NULL;
+
+	*alg = PIV_ALG_NONE;
+	if (mod != NULL && exp != NULL) {
+		key.modulus = span_of(mod->pValue, mod->ulValueLen);
+		key.exponent = span_of(exp->pValue, exp->ulValueLen);
+		pkey = key.modulus.n <= 512 && key.exponent.n <= 8 ? rsa_public(lib, &key) : NULL;
+		*alg = pkey != NULL ? modulus_alg((CK_ULONG)EVP_PKEY_get_bits(pkey)) : PIV_ALG_NONE;
+	} else if (curve != NULL && point != NULL) {
+		*alg = curve_alg(CKK_EC, span_of(curve->pValue, curve->ulValueLen));
+		if (piv_alg_is_ec(*alg))
+			pkey = point_public(lib, *alg, span_of(point->pValue, point->ulValueLen));
+	}
+	ERR_clear_error();
+	return pkey;
+}
+
+/*
+ * A PIV card cannot be asked for the public key of a place without a certificate; a program that made the key there in
+ * an earlier process, and was interrupted, tells it. For this process: nothing is written, and the first signature
+ * shows whether it was true.
+ */
+static CK_RV
+public_told(struct p11_slot *slot, const CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out)
+{
+	enum piv_alg alg;
+	EVP_PKEY *pkey = public_of_template(slot->module->lib, t, n, &alg);
+	unsigned char *der = NULL;
+	struct p11_object *o;
+	struct p11_cred *c;
+	int len;
+	enum err e;
+	CK_RV rv = CKR_TEMPLATE_INCONSISTENT;
+
+	if (pkey != NULL && alg != PIV_ALG_NONE && cred_of_template(slot->token, t, n, &c) == CKR_OK) {
+		if ((e = cred_load(slot, c)) == E_OK && c->state == CRED_ABSENT) {
+			len = i2d_PUBKEY(pkey, &der);
+			e = len > 0 ? cred_made(slot, c, alg, span_of(der, (size_t)len)) : E_CRYPTO;
+			OPENSSL_free(der);
+		} else if (e == E_OK)
+			e = E_ARG; /* another key is known to be there */
+		rv = e == E_ARG ? CKR_TEMPLATE_INCONSISTENT : token_result(slot, e);
+	}
+	EVP_PKEY_free(pkey);
+	if (rv != CKR_OK)
+		return rv;
+	if ((o = object_of_cred(slot, c, KIND_PUBLIC)) == NULL)
+		return CKR_HOST_MEMORY;
+	*out = o->handle;
+	return CKR_OK;
+}
+
 /* Programs that bring a key bring its public half, too. The card tells it by the key or the certificate: nothing is
  * written, as long as it is the same. */
 CK_RV
@@ -297,5 +375,5 @@ import_public(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJEC
 		*out = o->handle;
 		return CKR_OK;
 	}
-	return CKR_TEMPLATE_INCONSISTENT;
+	return public_told(s->slot, t, n, out);
 }

@@ -116,6 +116,7 @@ generate(struct p11_slot *slot, struct p11_cred *c, enum piv_alg alg, struct piv
 	log_info("key", "slot=%lu made=%s", slot->id, c->row->name);
 	if ((rv = token_result(slot, cred_made(slot, c, alg, wbuf_view(&spki)))) != CKR_OK)
 		return rv;
+	c->made = true;
 	return former.n > 0 ? history_follow(slot, c) : CKR_OK;
 }
 

@@ -2,9 +2,9 @@
 /*
  * C_SetAttributeValue and C_CopyObject (PKCS#11 2.40, 5.7). Session objects change in what the standard lets change,
  * and become more secret, never less. Of the card's objects a certificate and a data object take another value, with
- * the management key, certificates and keys another label, for as long as this process has the token; every other
- * attribute is what the card has, and may only be set to what it is. A copy is always a
- * session object: the card has no second place for the same thing.
+ * the management key, certificates and keys another label, for as long as this process has the token; another CKA_ID
+ * moves a private key, where the card can (move.c); every other attribute is what the card has, and may only be set to
+ * what it is. A copy is always a session object: the card has no second place for the same thing.
  */
 #include <stdio.h>
 #include <string.h>
@@ -133,6 +133,8 @@ card_check(const struct p11_token *t, const struct p11_object *o, const CK_ATTRI
 			continue;
 		if (o->cred != NULL && tmpl[i].type == CKA_LABEL && tmpl[i].ulValueLen < P11_NICKNAME)
 			continue;
+		if (o->kind == KIND_PRIVATE && tmpl[i].type == CKA_ID)
+			continue;
 		return attr_get(t, o, tmpl[i].type, &present) == CKR_ATTRIBUTE_TYPE_INVALID ? CKR_ATTRIBUTE_TYPE_INVALID
 											    : CKR_ATTRIBUTE_READ_ONLY;
 	}
@@ -168,6 +170,7 @@ static CK_RV
 set_on_card(struct p11_session *s, struct p11_object *o, const CK_ATTRIBUTE *tmpl, CK_ULONG n)
 {
 	const CK_ATTRIBUTE *value = template_find(tmpl, n, CKA_VALUE);
+	const CK_ATTRIBUTE *id = template_find(tmpl, n, CKA_ID);
 	CK_RV rv;
 
 	if (write_check(s) != CKR_OK || (o->kind == KIND_CERT && is_attestation(o->cred)))
@@ -178,6 +181,8 @@ set_on_card(struct p11_session *s, struct p11_object *o, const CK_ATTRIBUTE *tmp
 		nickname(o, template_find(tmpl, n, CKA_LABEL));
 	if (o->cred != NULL && !subject(o->cred, template_find(tmpl, n, CKA_SUBJECT)))
 		return CKR_HOST_MEMORY;
+	if (o->kind == KIND_PRIVATE && id != NULL && !attr_matches(s->slot->token, o, id))
+		return move_key(s, o, id);
 	if (value == NULL)
 		return CKR_OK;
 	return write_value(s, o, span_of(value->pValue, value->ulValueLen));

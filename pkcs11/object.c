@@ -243,6 +243,9 @@ object_get(struct p11_session *s, CK_OBJECT_HANDLE h, CK_ATTRIBUTE *tmpl, CK_ULO
 		return CKR_OBJECT_HANDLE_INVALID;
 	if (tmpl == NULL || n == 0)
 		return CKR_ARGUMENTS_BAD;
+	if (o->kind == KIND_PRIVATE && template_find(tmpl, n, CKA_DPIV_MOVABLE) != NULL &&
+	    (rv = move_ready(s)) != CKR_OK)
+		return rv;
 	if ((rv = value_ready(s->slot, o, tmpl, n)) != CKR_OK)
 		return rv;
 	for (CK_ULONG i = 0; i < n; i++) {

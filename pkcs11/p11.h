@@ -69,6 +69,7 @@ struct p11_cred {
 	bool meta_known;
 	struct piv_policy policy;
 	uint8_t origin;
+	bool made; /* by the card, in this process */
 	/* the CKA_ID under which it was brought, for this process: see import.c */
 	char nickname[P11_NICKNAME], key_nickname[P11_NICKNAME]; /* labels set by a program, for this process */
 	struct wbuf subject;					 /* of the certificate to come, as a program said */
@@ -523,6 +524,15 @@ secret_key_new(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, struct 
 CK_RV secret_key_new_typed(struct p11_session *s, CK_KEY_TYPE type, bool local, const CK_ATTRIBUTE *t, CK_ULONG n,
     struct span value, CK_OBJECT_HANDLE *out);
 CK_RV object_create(struct p11_session *s, CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out);
+
+/* --- move.c (slot lock held): keys of cards that can move them, and that tell of their keys --- */
+
+/* Is there a key in a place without a certificate? Then it has objects from now on. */
+enum err key_without_certificate(struct p11_slot *slot, struct p11_cred *c) MUST_CHECK;
+/* Can the card move keys? Asked once, harmlessly. */
+CK_RV move_ready(struct p11_session *s);
+/* C_SetAttributeValue(CKA_ID) of a private key: to the place of that id, with its certificate. */
+CK_RV move_key(struct p11_session *s, struct p11_object *o, const CK_ATTRIBUTE *id);
 
 /* --- curve.c --- */
 

@@ -24,11 +24,12 @@ cred_key_type(const struct p11_cred *c)
 	return c->alg == PIV_ALG_X25519 ? CKK_EC_MONTGOMERY : CKK_EC;
 }
 
-/* Curves of one purpose have it wherever they are. */
+/* Curves of one purpose have it wherever they are. A key without a certificate has to sign its own request (RFC 2986),
+ * wherever it is; whether it can is the card's to say (SP 800-73-5 part 2, appendix A: RSA in any place). */
 bool
 cred_signs(const struct p11_cred *c)
 {
-	return c->alg == PIV_ALG_ED25519 || (c->row->sign && c->alg != PIV_ALG_X25519);
+	return c->alg == PIV_ALG_ED25519 || ((c->row->sign || c->state == CRED_KEY) && c->alg != PIV_ALG_X25519);
 }
 
 bool

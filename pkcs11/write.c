@@ -116,6 +116,7 @@ certificate_put(struct p11_slot *slot, struct p11_cred *c, struct span der)
 	uint8_t alias[sizeof c->alias];
 	char nickname[sizeof c->nickname];
 	size_t alias_n = c->alias_n;
+	bool made = c->made;
 	enum err e;
 
 	memcpy(alias, c->alias, sizeof alias);
@@ -130,6 +131,7 @@ certificate_put(struct p11_slot *slot, struct p11_cred *c, struct span der)
 	memcpy(c->alias, alias, sizeof alias);
 	memcpy(c->nickname, nickname, sizeof nickname);
 	c->alias_n = alias_n;
+	c->made = made;
 	return history_follow(slot, c);
 }
 
@@ -297,6 +299,8 @@ delete_key(struct p11_session *s, struct p11_cred *c)
 
 	if (e == E_UNSUP)
 		log_info("key", "slot=%lu error=\"%s\"", s->slot->id, err_msg());
+	if (e == E_NOTFOUND && certified) /* an earlier call was cut short here */
+		e = E_OK;
 	if (e != E_OK)
 		return e == E_UNSUP ? CKR_ACTION_PROHIBITED : token_result(s->slot, e);
 	log_info("key", "slot=%lu deleted=%s", s->slot->id, c->row->name);

@@ -3,7 +3,8 @@
 # For tests that derive: a demo agency, cards certified by it, an issuer or a hostile server, fresh SoftHSM2 tokens.
 #
 #   derive_inside OPTIONS...   first line of the test, before shell.sh: makes the agency and one card for each OPTIONS (of
-#                              dpiv-vcard make), then runs the same script again inside tests/with-card
+#                              dpiv-vcard make), or an empty PIV token for blank:MEMBERS (token_blank), then runs the
+#                              same script again inside tests/with-card
 # Then, after shell.sh:
 #   issuer_start [OPTIONS of dpiv-issuer serve]    ISSUER, killed at the end; issuer_stop
 #   token_fresh LABEL [PIN]    an empty token: TO, the state store and HOME are fresh as well
@@ -11,6 +12,14 @@
 #   card_cert FILE             its PIV Authentication certificate
 #   derive OPTIONS...          dpiv derive from the card into the token
 #   token_objects              what is on the token, sorted
+
+# token_blank MEMBERS: the image of a PIV token with the demo secrets and nothing on it; MEMBERS of the image besides
+token_blank() {
+	cat <<-JSON
+	{"format": "piv-image-1", "name": "token", "pin": "123456", "puk": "12345678", $1${1:+,}
+	 "mgmt_key": "010203040506070801020304050607080102030405060708"}
+	JSON
+}
 
 derive_inside() {
 	[ -z "${DERIVE_DIR-}" ] || return 0
@@ -20,10 +29,11 @@ derive_inside() {
 	"$build/dpiv-issuer" init --demo "$DERIVE_DIR/agency" >"$DERIVE_DIR/init.log" 2>&1 || cat "$DERIVE_DIR/init.log"
 	for opts in "$@"; do
 		n=$((n + 1))
+		images+=(--image "$DERIVE_DIR/$n.json")
+		[ "${opts#blank:}" = "$opts" ] || { token_blank "${opts#blank:}" >"$DERIVE_DIR/$n.json"; continue; }
 		# shellcheck disable=SC2086
 		"$build/dpiv-vcard" make $opts --ca-cert "$DERIVE_DIR/agency/ca.pem" --ca-key "$DERIVE_DIR/agency/private/ca.key" \
 			--name "Pat Example" --email pat@example.test "$DERIVE_DIR/$n.json" || exit 1
-		images+=(--image "$DERIVE_DIR/$n.json")
 	done
 	tests/with-card "${images[@]}" -- "$0"
 	status=$?

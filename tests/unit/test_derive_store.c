@@ -48,11 +48,11 @@ tear_down(void **state)
 {
 	struct fixture *f = *state;
 	static const char *const names[] = { "below/state.db", "below/state.db-wal", "below/state.db-shm",
-		"below/state.db.lock" };
+		"below/state.db.lock", "below/state.db.v2" };
 	char path[160];
 
 	store_close(&f->s);
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
 		snprintf(path, sizeof path, "%s/%s", f->dir, names[i]);
 		unlink(path);
 	}
@@ -341,6 +341,7 @@ test_older_file(void **state)
 	db = open_raw(f);
 	assert_ok(db_run(db, "ALTER TABLE enrolment DROP COLUMN retry_at", DB_NO_ARGS));
 	assert_ok(db_run(db, "ALTER TABLE enrolment DROP COLUMN renews", DB_NO_ARGS));
+	assert_ok(db_run(db, "ALTER TABLE enrolment DROP COLUMN pub", DB_NO_ARGS));
 	assert_ok(db_run(db, "DROP TABLE revocation", DB_NO_ARGS));
 	assert_ok(db_run(db, "DROP TABLE recheck", DB_NO_ARGS));
 	assert_ok(db_run(db, "PRAGMA user_version = 2", DB_NO_ARGS));
