@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * p11_client MODULE ID SECONDS [THREADS]: one login, then signatures with key ID as fast as they come, for so long, in
- * so many threads with a session each. After a failure a thread logs in again, in the same session. SIGUSR1 leaves it
- * four seconds more. Says what C_Sign returned, each value with how often, the number of signatures, the longest call,
- * and whether the last ones worked. Every signature is verified with the public key in libcrypto (RSA: PKCS #1 v1.5 of
- * a digest; EC: ECDSA).
+ * p11_client MODULE ID SECONDS [THREADS [PAUSE]]: one login, then signatures with key ID as fast as they come, or with
+ * so many milliseconds between them, for so long, in so many threads with a session each. After a failure a thread logs
+ * in again, in the same session. SIGUSR1 leaves it four seconds more. Says what C_Sign returned, each value with how
+ * often, the number of signatures, the longest call, and whether the last ones worked. Every signature is verified with
+ * the public key in libcrypto (RSA: PKCS #1 v1.5 of a digest; EC: ECDSA).
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -24,6 +24,7 @@ static CK_UTF8CHAR pin[] = "123456";
 static CK_BYTE id;
 static CK_SLOT_ID slot;
 static _Atomic double deadline;
+static struct timespec between;
 static volatile sig_atomic_t ending;
 static _Atomic unsigned count[0x400], bad;
 static EVP_PKEY *public;
@@ -174,6 +175,8 @@ work(void *arg)
 			nanosleep(&pause, NULL);
 			p11->C_Login(w->session, CKU_USER, pin, 6);
 		}
+		if (between.tv_nsec != 0)
+			nanosleep(&between, NULL);
 	}
 	return NULL;
 }
@@ -225,6 +228,7 @@ main(int argc, char **argv)
 	if (argc < 4 || threads < 1 || threads > 8)
 		return 2;
 	id = (CK_BYTE)atoi(argv[2]);
+	between.tv_nsec = argc > 5 ? atol(argv[5]) % 1000 * 1000000 : 0;
 	signal(SIGUSR1, on_signal);
 	load(argv[1]);
 	must("C_GetSlotList", p11->C_GetSlotList(CK_TRUE, NULL, &n));

@@ -60,16 +60,17 @@ waits() { # the holder goes while we wait: the call succeeds
 }
 transaction() { # held in the middle of our session, for ever; then let go: the same session goes on
 	local p
-	DPIV_LOG=debug:$TMP/transaction.log "$TMP/client" "$M" 1 50 >"$TMP/transaction.a" 2>&1 &
+	DPIV_LOG=debug:$TMP/transaction.log "$TMP/client" "$M" 1 50 1 25 >"$TMP/transaction.a" 2>&1 &
 	p=$!
 	sleep 1
-	# Who loses the race between asking and beginning waits inside libpcsclite and says nothing: once more.
+	# Who loses the race between asking and beginning waits inside libpcsclite and says nothing: the pause between
+	# signatures makes that rare, and then it is tried once more.
 	for _ in 1 2 3; do
 		hold hoarder transaction || return 1
-		for _ in $(seq 30); do grep -qs event=held "$TMP/transaction.log" && break 2; sleep 0.5; done
+		for _ in $(seq 12); do grep -qs event=held "$TMP/transaction.log" && break 2; sleep 0.5; done
 		let_go
 	done
-	sleep 12
+	sleep 20
 	let_go
 	kill -USR1 $p
 	wait $p
@@ -83,7 +84,7 @@ several() {
 	sleep 30 | "$TMP/hoarder" select 1000000 >/dev/null & # connected, holds nothing
 	other=$!
 	sleep 0.5
-	DPIV_LOG=warn:$TMP/several.log "$TMP/client" "$M" 1 30 >"$TMP/several.a" &
+	DPIV_LOG=warn:$TMP/several.log "$TMP/client" "$M" 1 30 1 25 >"$TMP/several.a" &
 	p=$!
 	sleep 1
 	# Who loses the race between asking and beginning waits inside libpcsclite and says nothing: once more.
