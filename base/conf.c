@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Configuration: see conf.h. NCONF parses; this file knows the keys and checks that nothing else is there, since a
- * misspelt key that is ignored in silence is a setting that the administrator believes in. NCONF does not keep line
- * numbers, so the line of a complaint is looked up in the text again.
+ * misspelt key that is ignored in silence is a setting that the administrator believes in.
  */
-#include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,17 +12,21 @@
 #include <openssl/err.h>
 
 #include "base/conf.h"
+#include "base/conf_text.h"
 #include "base/file.h"
 
-#define CONF_SYSTEM "/etc/dpiv/dpiv.conf"
-#define CONF_MAX    (256 * 1024)
-#define CONF_FILES  2
+#define CONF_MAX (256 * 1024)
+
+struct conf_file {
+	CONF *conf; /* NULL: there is none */
+	char *path;
+	struct wbuf text;
+};
 
 struct conf {
 	const struct conf_key *table;
 	size_t keys;
-	CONF *file[CONF_FILES]; /* in order of precedence: the user's first */
-	size_t files;
+	struct conf_file file[CONF_LAYERS];
 	char **names; /* "kind NAME" of every named section, as in the files */
 	size_t n_names;
 };
@@ -62,6 +63,22 @@ static const struct conf_key dpiv_table[] = {
 	{ "check", "crls", 'p', NULL, "file with CRLs (PEM or DER) that dpiv check looks at before it asks anybody" },
 	{ "check", "cafile", 'p', NULL,
 	    "PEM file with trust anchors of the PIV card's certificate, beside those of the issuer" },
+	{ "policy", "issuers", 'l', NULL, "names of the [issuer] sections of this file that may be used" },
+	{ "policy", "own_issuers", 'b', "no", "beside issuers, those that a user names" },
+	{ "policy", "protocols", 'l', NULL, "how issuers may be spoken with: est, cmp, scep" },
+	{ "policy", "roles", 'l', NULL, "roles that may be derived" },
+	{ "policy", "required_roles", 'l', NULL, "roles that everybody has to have" },
+	{ "policy", "default_roles", 'l', NULL, "roles that are derived when none are named" },
+	{ "policy", "sign", 'l', NULL, "where a signing key may come from: derived, scep" },
+	{ "policy", "encrypt", 'l', NULL, "where an encryption key may come from: derived, scep, pkcs12" },
+	{ "policy", "targets", 'l', NULL, "tokens that may get credentials: piv, or URIs with * in them" },
+	{ "policy", "algorithms", 'l', NULL, "kinds of new keys: RSA-2048, RSA-3072, P-256, P-384" },
+	{ "policy", "min_assurance", 's', NULL, "least assurance of the token: aal2 or aal3" },
+	{ "policy", "renew_days", 'n', NULL, "days before its expiry from which a credential is renewed, at least" },
+	{ "policy", "renew_to", 's', NULL, "name of the [issuer] section to which renewals go" },
+	{ "policy", "trust_roots", 'l', NULL, "PEM files with roots that dpiv setup installs for programs" },
+	{ "policy", "notices", 'b', "yes", "tell the person what happens to credentials" },
+	{ "policy *", "groups", 'l', NULL, "Unix groups whose members the section is for" },
 	{ "issuer *", "url", 's', NULL, "address of the issuer; EST: https, up to and without /.well-known/est" },
 	{ "issuer *", "protocol", 's', "est", "est, cmp or scep" },
 	{ "issuer *", "secret", 'p', NULL, "file with the shared secret (CMP) or the challenge (SCEP)" },
@@ -102,12 +119,25 @@ section_matches(const char *row, const char *section)
 	return strncmp(row, section, n - 1) == 0 && section[n - 1] != '\0';
 }
 
+/* Where there is [kind] and [kind NAME], the second has the keys of the first as well. */
+static bool
+section_inherits(const char *row, const char *section)
+{
+	size_t n = strlen(row);
+
+	return strncmp(row, section, n) == 0 && section[n] == ' ';
+}
+
 static const struct conf_key *
 key_find(const struct conf *c, const char *section, const char *key)
 {
-	for (size_t i = 0; i < c->keys; i++)
-		if (section_matches(c->table[i].section, section) && strcmp(c->table[i].key, key) == 0)
-			return &c->table[i];
+	for (size_t i = 0; i < c->keys; i++) {
+		const struct conf_key *row = &c->table[i];
+
+		if ((section_matches(row->section, section) || section_inherits(row->section, section)) &&
+		    strcmp(row->key, key) == 0)
+			return row;
+	}
 	return NULL;
 }
 
@@ -120,91 +150,6 @@ section_known(const struct conf *c, const char *section)
 	return false;
 }
 
-static int
-bool_value(const char *v)
-{
-	static const struct {
-		const char *word;
-		int value;
-	} words[] = { { "yes", 1 }, { "no", 0 }, { "true", 1 }, { "false", 0 }, { "on", 1 }, { "off", 0 }, { "1", 1 },
-		{ "0", 0 } };
-
-	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-		if (strcasecmp(words[i].word, v) == 0)
-			return words[i].value;
-	return -1;
-}
-
-static bool
-number_value(const char *v, long *out)
-{
-	char *end;
-
-	errno = 0;
-	*out = strtol(v, &end, 10);
-	return errno == 0 && end != v && *end == '\0';
-}
-
-static const char *
-value_complaint(const struct conf_key *row, const char *v)
-{
-	long n;
-
-	switch (row->type) {
-	case 'b': return bool_value(v) < 0 ? "must be yes or no" : NULL;
-	case 'n': return !number_value(v, &n) ? "must be a number" : NULL;
-	case 'p': return v[0] != '/' ? "must be an absolute path" : NULL;
-	default: return NULL;
-	}
-}
-
-/* Is this line "[section]", or "key = …" with this key? */
-static bool
-line_is(struct span line, const char *word, bool section)
-{
-	size_t n = strlen(word);
-
-	while (line.n > 0 && isspace(line.p[0]))
-		(void)span_skip(&line, 1);
-	if (section) {
-		if (line.n == 0 || line.p[0] != '[')
-			return false;
-		do
-			(void)span_skip(&line, 1);
-		while (line.n > 0 && isspace(line.p[0]));
-	}
-	if (!span_starts(line, word, n))
-		return false;
-	(void)span_skip(&line, n);
-	while (line.n > 0 && isspace(line.p[0]))
-		(void)span_skip(&line, 1);
-	return line.n > 0 && line.p[0] == (section ? ']' : '=');
-}
-
-/* Line of a key in a section, or of the section's head for key NULL; 0 when it is not found as written. */
-static size_t
-line_of(struct span text, const char *section, const char *key)
-{
-	bool inside = strcmp(section, "default") == 0;
-
-	for (size_t number = 1; text.n > 0; number++) {
-		const uint8_t *nl = memchr(text.p, '\n', text.n);
-		struct span line;
-
-		(void)span_take(&text, nl != NULL ? (size_t)(nl - text.p) + 1 : text.n, &line);
-		if (line_is(line, section, true)) {
-			if (key == NULL)
-				return number;
-			inside = true;
-		} else if (line.n > 0 && line.p[0] == '[') {
-			inside = false;
-		} else if (inside && key != NULL && line_is(line, key, false)) {
-			return number;
-		}
-	}
-	return 0;
-}
-
 static enum err
 check_section(const struct conf *c, const char *path, struct span text, CONF *file, const char *section)
 {
@@ -213,7 +158,7 @@ check_section(const struct conf *c, const char *path, struct span text, CONF *fi
 	if (strcmp(section, "default") == 0 && sk_CONF_VALUE_num(values) <= 0)
 		return E_OK;
 	if (!section_known(c, section))
-		return err_set(E_CONF, "%s:%zu: unknown section [%s]", path, line_of(text, section, NULL), section);
+		return err_set(E_CONF, "%s:%zu: unknown section [%s]", path, conf_line(text, section, NULL), section);
 	for (int i = 0; i < sk_CONF_VALUE_num(values); i++) {
 		const CONF_VALUE *v = sk_CONF_VALUE_value(values, i);
 		const struct conf_key *row = key_find(c, section, v->name);
@@ -221,9 +166,9 @@ check_section(const struct conf *c, const char *path, struct span text, CONF *fi
 
 		if (row == NULL)
 			return err_set(E_CONF, "%s:%zu: unknown key \"%s\" in [%s]", path,
-			    line_of(text, section, v->name), v->name, section);
-		if ((complaint = value_complaint(row, v->value)) != NULL)
-			return err_set(E_CONF, "%s:%zu: %s %s: %s", path, line_of(text, section, v->name), v->name,
+			    conf_line(text, section, v->name), v->name, section);
+		if ((complaint = conf_value_wrong(row->type, v->value)) != NULL)
+			return err_set(E_CONF, "%s:%zu: %s %s: %s", path, conf_line(text, section, v->name), v->name,
 			    complaint, row->help);
 	}
 	return E_OK;
@@ -256,7 +201,7 @@ section_after(STACK_OF(OPENSSL_CSTRING) * sections, struct span text, size_t *li
 	size_t best = 0;
 
 	for (int i = 0; i < sk_OPENSSL_CSTRING_num(sections); i++) {
-		size_t at = line_of(text, sk_OPENSSL_CSTRING_value(sections, i), NULL);
+		size_t at = conf_line(text, sk_OPENSSL_CSTRING_value(sections, i), NULL);
 
 		if (at > *line && (next == NULL || at < best)) {
 			next = sk_OPENSSL_CSTRING_value(sections, i);
@@ -306,24 +251,32 @@ file_parse(const char *path, struct span text, CONF **out)
 	return e;
 }
 
-/* Add one file behind those that are there: it has less to say than they. */
-static enum err
-conf_add(struct conf *c, const char *path)
+static void
+file_free(struct conf_file *f)
 {
-	WBUF_AUTO text = { .max = CONF_MAX };
-	CONF *file = NULL;
+	NCONF_free(f->conf);
+	free(f->path);
+	wbuf_free(&f->text);
+	memset(f, 0, sizeof *f);
+}
+
+static enum err
+conf_add(struct conf *c, enum conf_layer layer, const char *path)
+{
+	struct conf_file *f = &c->file[layer];
 	enum err e;
 
-	if ((e = file_read(path, &text)) != E_OK)
-		return e;
-	if ((e = file_parse(path, wbuf_view(&text), &file)) != E_OK)
-		return e;
-	if ((e = check_file(c, path, wbuf_view(&text), file)) != E_OK) {
-		NCONF_free(file);
-		return e;
-	}
-	c->file[c->files++] = file;
-	return E_OK;
+	wbuf_init(&f->text, CONF_MAX);
+	e = file_read(path, &f->text);
+	if (e == E_OK && (f->path = strdup(path)) == NULL)
+		e = err_set(E_NOMEM, "out of memory");
+	if (e == E_OK)
+		e = file_parse(path, wbuf_view(&f->text), &f->conf);
+	if (e == E_OK)
+		e = check_file(c, path, wbuf_view(&f->text), f->conf);
+	if (e != E_OK)
+		file_free(f);
+	return e;
 }
 
 static enum err
@@ -343,7 +296,7 @@ conf_load_table(const char *path, const struct conf_key *table, size_t n, struct
 
 	if ((e = conf_new(table, n, out)) != E_OK)
 		return e;
-	if ((e = conf_add(*out, path)) != E_OK)
+	if ((e = conf_add(*out, CONF_USER, path)) != E_OK)
 		conf_free(out);
 	return e;
 }
@@ -357,30 +310,68 @@ conf_load_file(const char *path, struct conf **out)
 	return conf_load_table(path, table, n, out);
 }
 
+/* A missing file is not an error, unless it was asked for. */
+static enum err
+load_both(const char *user, bool asked, const char *system, struct conf **out)
+{
+	size_t n;
+	const struct conf_key *table = conf_table(&n);
+	enum err e = conf_new(table, n, out);
+
+	if (e == E_OK && user != NULL && (e = conf_add(*out, CONF_USER, user)) == E_NOTFOUND && !asked)
+		e = E_OK;
+	if (e == E_OK && system != NULL && (e = conf_add(*out, CONF_SYSTEM, system)) == E_NOTFOUND)
+		e = E_OK;
+	if (e != E_OK)
+		conf_free(out);
+	return e;
+}
+
+enum err
+conf_load_layers(const char *user, const char *system, struct conf **out)
+{
+	return load_both(user, false, system, out);
+}
+
+/* Has the file a section of this kind, [kind] or [kind NAME]? */
+static bool
+file_has(const struct conf_file *f, const char *kind)
+{
+	STACK_OF(OPENSSL_CSTRING) *sections = f->conf != NULL ? NCONF_get_section_names(f->conf) : NULL;
+	bool has = false;
+
+	for (int i = 0; i < sk_OPENSSL_CSTRING_num(sections); i++) {
+		const char *name = sk_OPENSSL_CSTRING_value(sections, i);
+
+		has = has || strcmp(name, kind) == 0 || section_inherits(kind, name);
+	}
+	sk_OPENSSL_CSTRING_free(sections);
+	return has;
+}
+
+/* DPIV_CONF: instead of both, but the administrator's file stays when it has a policy. */
+static enum err
+load_chosen(const char *path, struct conf **out)
+{
+	enum err e = load_both(path, true, CONF_SYSTEM_PATH, out);
+
+	if (e == E_OK && !file_has(&(*out)->file[CONF_SYSTEM], "policy"))
+		file_free(&(*out)->file[CONF_SYSTEM]);
+	return e;
+}
+
 enum err
 conf_load(struct conf **out)
 {
 	const char *only = secure_getenv("DPIV_CONF");
 	char dir[3900], user[4096];
-	size_t n;
-	const struct conf_key *table = conf_table(&n);
-	enum err e;
 
 	if (only != NULL)
-		return conf_load_file(only, out);
-	if ((e = conf_new(table, n, out)) != E_OK)
-		return e;
-	if (file_xdg("XDG_CONFIG_HOME", ".config", dir, sizeof dir) == E_OK) {
-		snprintf(user, sizeof user, "%s/dpiv.conf", dir);
-		if ((e = conf_add(*out, user)) != E_OK && e != E_NOTFOUND)
-			goto out;
-	}
-	if ((e = conf_add(*out, CONF_SYSTEM)) == E_NOTFOUND)
-		e = E_OK;
-out:
-	if (e != E_OK)
-		conf_free(out);
-	return e;
+		return load_chosen(only, out);
+	if (file_xdg("XDG_CONFIG_HOME", ".config", dir, sizeof dir) != E_OK)
+		return conf_load_layers(NULL, CONF_SYSTEM_PATH, out);
+	snprintf(user, sizeof user, "%s/dpiv.conf", dir);
+	return conf_load_layers(user, CONF_SYSTEM_PATH, out);
 }
 
 void
@@ -388,8 +379,8 @@ conf_free(struct conf **c)
 {
 	if (*c == NULL)
 		return;
-	for (size_t i = 0; i < (*c)->files; i++)
-		NCONF_free((*c)->file[i]);
+	for (size_t i = 0; i < CONF_LAYERS; i++)
+		file_free(&(*c)->file[i]);
 	for (size_t i = 0; i < (*c)->n_names; i++)
 		free((*c)->names[i]);
 	free((*c)->names);
@@ -414,6 +405,31 @@ section_value(CONF *file, const char *section, const char *key)
 }
 
 const char *
+conf_said(const struct conf *c, enum conf_layer layer, const char *section, const char *key)
+{
+	return c != NULL && c->file[layer].conf != NULL ? section_value(c->file[layer].conf, section, key) : NULL;
+}
+
+bool
+conf_has(const struct conf *c, enum conf_layer layer, const char *section)
+{
+	return c != NULL && c->file[layer].conf != NULL && NCONF_get_section(c->file[layer].conf, section) != NULL;
+}
+
+char *
+conf_where(const struct conf *c, enum conf_layer layer, const char *section, const char *key, char *out, size_t cap)
+{
+	const struct conf_file *f = &c->file[layer];
+	size_t line = f->conf != NULL ? conf_line(wbuf_view(&f->text), section, key) : 0;
+
+	if (line > 0)
+		snprintf(out, cap, "%s:%zu", f->path, line);
+	else
+		snprintf(out, cap, "%s", f->path != NULL ? f->path : "dpiv.conf");
+	return out;
+}
+
+const char *
 conf_str(const struct conf *c, const char *section, const char *key)
 {
 	const struct conf defaults = { .table = dpiv_table, .keys = sizeof dpiv_table / sizeof dpiv_table[0] };
@@ -421,8 +437,8 @@ conf_str(const struct conf *c, const char *section, const char *key)
 
 	if (row == NULL)
 		return NULL;
-	for (size_t i = 0; c != NULL && i < c->files; i++) {
-		const char *v = section_value(c->file[i], section, key);
+	for (size_t i = 0; c != NULL && i < CONF_LAYERS; i++) {
+		const char *v = conf_said(c, (enum conf_layer)i, section, key);
 
 		if (v != NULL)
 			return v;
@@ -435,7 +451,7 @@ conf_bool(const struct conf *c, const char *section, const char *key)
 {
 	const char *v = conf_str(c, section, key);
 
-	return v != NULL && bool_value(v) == 1;
+	return v != NULL && conf_value_bool(v) == 1;
 }
 
 long
@@ -444,7 +460,7 @@ conf_num(const struct conf *c, const char *section, const char *key)
 	const char *v = conf_str(c, section, key);
 	long n;
 
-	return v != NULL && number_value(v, &n) ? n : 0;
+	return v != NULL && conf_value_number(v, &n) ? n : 0;
 }
 
 const char *

@@ -25,6 +25,7 @@
 #include "cli/history.h"
 #include "cli/history_judge.h"
 #include "cli/p12.h"
+#include "derive/policy.h"
 
 #define ROUNDS	  3
 #define FILES_MAX 1000
@@ -292,12 +293,18 @@ target_open(struct importer *im)
 {
 	struct conf *conf = NULL;
 	const char *to = im->o->to;
+	struct policy *policy = NULL;
 	enum err e = conf_load(&conf);
 
+	if (e == E_OK)
+		e = policy_read(conf, NULL, &policy);
 	if (e == E_OK && to == NULL && (to = conf_str(conf, "derive", "to")) == NULL)
 		e = err_set(E_USAGE, "which token? Say --to URI, or set [derive] to in dpiv.conf");
 	if (e == E_OK)
 		e = token_open(to, cli_ask, NULL, &im->token);
+	if (e == E_OK)
+		e = policy_judge_import(policy, im->token);
+	policy_free(&policy);
 	conf_free(&conf);
 	return e;
 }

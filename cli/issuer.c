@@ -9,6 +9,7 @@
 
 #include "cli/issuer.h"
 #include "cli/run.h"
+#include "derive/policy.h"
 
 /* "auth=LABEL,sign=LABEL": the text is cut up in place. */
 static enum err
@@ -101,17 +102,18 @@ issuer_of_url(const struct conf *conf, const char *url, struct derive_req *req, 
 enum err
 issuer_and_roles(const struct conf *conf, const char **issuer, const char *roles, struct derive_req *req, char **labels)
 {
-	enum err e;
+	struct policy *policy = NULL;
+	enum err e = policy_read(conf, NULL, &policy);
 
-	if (*issuer == NULL)
-		*issuer = conf_str(conf, "derive", "issuer");
-	if (*issuer == NULL)
-		return err_set(E_USAGE, "say who issues: --issuer with a name from dpiv.conf or an https address");
-	e = run_roles(roles != NULL ? roles : conf_str(conf, "derive", "roles"), req);
+	if (e == E_OK && *issuer == NULL)
+		*issuer = policy_default_issuer(policy);
+	if (e == E_OK && *issuer == NULL)
+		e = err_set(E_USAGE, "say who issues: --issuer with a name from dpiv.conf or an https address");
+	if (e == E_OK)
+		e = run_roles(roles != NULL ? roles : policy_default_roles(policy), req);
+	policy_free(&policy);
 	if (e != E_OK)
 		return e;
-	if (strstr(*issuer, "://") == NULL)
-		return issuer_section(conf, *issuer, req, labels);
-	req->issuer = *issuer;
-	return E_OK;
+	return strstr(*issuer, "://") == NULL ? issuer_section(conf, *issuer, req, labels)
+					      : issuer_of_url(conf, *issuer, req, labels);
 }

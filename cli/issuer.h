@@ -10,7 +10,8 @@
 enum err issuer_section(const struct conf *conf, const char *name, struct derive_req *req, char **labels) MUST_CHECK;
 /* The section of this address; where there is none, the address alone. */
 enum err issuer_of_url(const struct conf *conf, const char *url, struct derive_req *req, char **labels) MUST_CHECK;
-/* What --issuer (a name or an address, in *issuer) and --role say, or [derive] when they say nothing. E_USAGE, E_CONF.
+/* What --issuer (a name or an address, in *issuer) and --role say, or [derive] and the policy when they say nothing.
+ * E_USAGE, E_CONF, E_POLICY.
  */
 enum err issuer_and_roles(
     const struct conf *conf, const char **issuer, const char *roles, struct derive_req *req, char **labels) MUST_CHECK;

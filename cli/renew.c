@@ -16,6 +16,7 @@
 #include "cli/pick.h"
 #include "cli/run.h"
 #include "derive/cert.h"
+#include "derive/policy.h"
 
 const char help_renew[] = "usage: dpiv renew [CREDENTIAL] [--all] [--force] [--replace] [--wait SECONDS]\n"
 			  "                  [--token URI] [--cafile FILE] [--timeout SECONDS]\n"
@@ -54,6 +55,7 @@ struct renewal {
 	long wait, timeout;
 	bool all, force, replace;
 	const struct conf *conf;
+	const struct policy *policy;
 };
 
 enum { OPT_ALL, OPT_FORCE, OPT_REPLACE, OPT_WAIT, OPT_TOKEN, OPT_CAFILE, OPT_TIMEOUT };
@@ -180,7 +182,7 @@ static enum err
 renew_one(const struct renewal *r, struct store *s, const struct credential *c)
 {
 	struct journal j;
-	time_t from = cert_renew_from(c->cert, conf_num(r->conf, "derive", "renew_days"));
+	time_t from = cert_renew_from(c->cert, policy_renew_days(r->policy));
 	bool due = r->force || from <= time(NULL);
 	enum err e = journal_read(s, c, &j);
 
@@ -215,6 +217,7 @@ cmd_renew(int argc, char **argv)
 {
 	struct renewal r = { .word = NULL };
 	struct conf *conf = NULL;
+	struct policy *policy = NULL;
 	struct store *s = NULL;
 	struct picked p = { .n = 0 };
 	int status;
@@ -222,7 +225,10 @@ cmd_renew(int argc, char **argv)
 
 	if (e == E_OK)
 		e = conf_load(&conf);
+	if (e == E_OK)
+		e = policy_read(conf, NULL, &policy);
 	r.conf = conf;
+	r.policy = policy;
 	if (e == E_OK)
 		e = store_open_existing(&s);
 	if (e == E_OK)
@@ -233,6 +239,7 @@ cmd_renew(int argc, char **argv)
 		status = e == E_USAGE ? cli_usage("%s", err_msg()) : cli_fail(e);
 	pick_free(&p);
 	store_close(&s);
+	policy_free(&policy);
 	conf_free(&conf);
 	return status;
 }

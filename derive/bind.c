@@ -14,6 +14,7 @@
 #include "derive/bindcode.h"
 #include "derive/card.h"
 #include "derive/cert.h"
+#include "derive/policy.h"
 
 #define WELL	    "/.well-known/"
 #define URL_MAX	    2048
@@ -187,10 +188,14 @@ enum err
 bind_ask(const struct derive_req *req, struct bind_answer *out)
 {
 	struct bind b = { .req = req };
-	enum err e = E_OK;
+	struct policy *policy = NULL;
+	enum err e = policy_load(&policy);
 
 	memset(out, 0, sizeof *out);
-	if (req->protocol != NULL && strcmp(req->protocol, "est") != 0)
+	if (e == E_OK)
+		e = policy_judge(policy, req);
+	policy_free(&policy);
+	if (e == E_OK && req->protocol != NULL && strcmp(req->protocol, "est") != 0)
 		e = err_set(E_UNSUP, "binding codes are for dpiv-issuer, with protocol = est, not %s", req->protocol);
 	if (e == E_OK && req->step != NULL)
 		req->step(req->ui_arg, "looking at the PIV card");

@@ -85,6 +85,42 @@ derive_open_target(struct derive *d)
 	return e == E_OK ? token_writable(d->to) : e;
 }
 
+enum err
+derive_judge(struct derive *d)
+{
+	enum err e = d->policy == NULL ? policy_load(&d->policy) : E_OK;
+
+	if (e == E_OK)
+		e = policy_judge(d->policy, d->req);
+	return e == E_OK && d->to != NULL ? policy_judge_target(d->policy, d->to) : e;
+}
+
+/* Everybody has to have these: asked for now, or there already. */
+static enum err
+judge_required(struct derive *d)
+{
+	char name[32], where[256];
+	enum err e = E_OK;
+
+	for (size_t i = 0; policy_entry(d->policy, POLICY_REQUIRED_ROLES, i, name, sizeof name); i++) {
+		enum role role;
+		bool have = false;
+
+		e = role_parse(name, strlen(name), &role);
+		for (size_t k = 0; k < d->req->n_roles; k++)
+			have = have || d->req->role[k] == role;
+		if (e == E_OK && !have)
+			e = derive_existing(d, role, &have);
+		if (e == E_OK && !have)
+			e = err_set(E_POLICY, "%s: required_roles = %.100s: ask for %s as well (--role)",
+			    policy_where(d->policy, POLICY_REQUIRED_ROLES, where, sizeof where),
+			    policy_text(d->policy, POLICY_REQUIRED_ROLES), name);
+		if (e != E_OK)
+			return e;
+	}
+	return E_OK;
+}
+
 /* Is there anything to be done? A credential that is valid and there is left alone unless --again. */
 static enum err
 plan_roles(struct derive *d, bool todo[ROLE_COUNT], bool *any)
@@ -245,9 +281,15 @@ run(struct derive *d)
 	enum err e;
 
 	derive_step(d, "looking at the token");
-	e = derive_open_target(d);
+	e = derive_judge(d);
+	if (e == E_OK)
+		e = derive_open_target(d);
+	if (e == E_OK)
+		e = derive_judge(d);
 	if (e == E_OK)
 		e = derive_recover(d);
+	if (e == E_OK)
+		e = judge_required(d);
 	if (e == E_OK)
 		e = plan_roles(d, todo, &any);
 	if (e != E_OK || !any)
@@ -280,6 +322,7 @@ derive_around(struct derive *d, enum err (*run_fn)(struct derive *))
 	sk_X509_pop_free(d->anchors, X509_free);
 	sk_X509_pop_free(d->cacerts, X509_free);
 	store_close(&d->store);
+	policy_free(&d->policy);
 	return e;
 }
 

@@ -5,6 +5,7 @@
 #include "derive/card.h"
 #include "derive/cert.h"
 #include "derive/derive.h"
+#include "derive/policy.h"
 #include "derive/proto.h"
 #include "derive/store.h"
 #include "derive/token.h"
@@ -23,6 +24,7 @@ struct derive {
 	EVP_PKEY *id_key;
 	STACK_OF(X509) * anchors; /* what the cafile has; NULL: the system's anchors and the issuer's own roots */
 	STACK_OF(X509) * cacerts; /* what the issuer sent, not trusted by that */
+	struct policy *policy;	  /* what the administrator lets this person do; derive_judge() reads it */
 	const struct proto *proto;
 	struct proto_conn *conn;
 	bool lost; /* what was to be renewed is gone: a PIV token's place has room for one key */
@@ -39,6 +41,9 @@ char *derive_label(enum role role, X509 *cert, char out[64]);
 /* derive.c: what every kind of run has around it. The store is open and locked while run() runs. */
 enum err derive_around(struct derive *d, enum err (*run)(struct derive *)) MUST_CHECK;
 enum err derive_open_target(struct derive *d) MUST_CHECK;
+/* The request, and the target when it is open, by the policy: early, before anybody is asked for anything, and once
+ * more in derive_role(), which nobody gets around. */
+enum err derive_judge(struct derive *d) MUST_CHECK;
 /* With id_cert and id_key; the issuer's certificates are fetched. */
 enum err derive_open_conn(struct derive *d) MUST_CHECK;
 

@@ -56,18 +56,48 @@ attrs_alg(struct attempt *a)
 }
 
 static enum err
-step_attrs(struct attempt *a)
+step_judge(struct attempt *a)
+{
+	enum err e = derive_judge(a->d);
+
+	return e == E_OK ? policy_judge_role(a->d->policy, a->d->req, a->e.role) : e;
+}
+
+/* The policy's choice that the issuer takes as well. */
+static enum err
+alg_by_policy(struct attempt *a, enum err why)
+{
+	enum token_alg alg;
+
+	for (size_t i = 0; policy_alg_at(a->d->policy, i, &alg); i++)
+		if (csr_algorithm(&a->attrs, true, alg, &a->alg) == E_OK)
+			return E_OK;
+	return err_set(why, "the issuer takes no kind of key that the policy allows (algorithms = %.200s)",
+	    policy_text(a->d->policy, POLICY_ALGORITHMS));
+}
+
+static enum err
+alg_choose(struct attempt *a)
 {
 	const struct derive_req *r = a->d->req;
 	enum token_alg old;
-	enum err e = a->d->proto->attrs(a->d->conn, a->e.role, &a->attrs);
 
-	if (e != E_OK || a->resumed)
-		return e;
 	if (!r->alg_chosen && a->d->old.cert != NULL && old_alg(a->d->old.cert, &old) &&
 	    csr_algorithm(&a->attrs, true, old, &a->alg) == E_OK)
 		return E_OK;
 	return attrs_alg(a);
+}
+
+static enum err
+step_attrs(struct attempt *a)
+{
+	enum err e = a->d->proto->attrs(a->d->conn, a->e.role, &a->attrs);
+
+	if (e == E_OK && !a->resumed)
+		e = alg_choose(a);
+	if (e != E_OK || a->resumed || (e = policy_judge_alg(a->d->policy, a->alg)) == E_OK)
+		return e;
+	return a->d->req->alg_chosen ? e : alg_by_policy(a, e);
 }
 
 /* The role's usual identifier when it is free, else a random one. */
@@ -233,6 +263,7 @@ static const struct {
 	const char *text;
 	enum err (*run)(struct attempt *);
 } steps[] = {
+	{ "looking at the policy", step_judge },
 	{ "looking for a request under way", wait_resume },
 	{ "asking what the issuer wants", step_attrs },
 	{ "finding a place on the token", step_place },

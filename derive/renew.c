@@ -131,6 +131,8 @@ renew_run(struct derive *d)
 	if (e == E_OK)
 		e = renew_may(d);
 	if (e == E_OK)
+		e = derive_judge(d);
+	if (e == E_OK)
 		e = wait_planned(d, d->old.role, &waits);
 	if (e == E_OK)
 		e = renew_connect(d);

@@ -89,6 +89,9 @@ token_open(const char *uri, token_ask_fn *ask, void *arg, struct token **out)
 	if (e == E_OK) {
 		find_text(t->info.label, sizeof t->info.label, t->label, sizeof t->label);
 		find_text(t->info.serialNumber, sizeof t->info.serialNumber, t->serial, sizeof t->serial);
+		find_text(
+		    t->info.manufacturerID, sizeof t->info.manufacturerID, t->manufacturer, sizeof t->manufacturer);
+		find_text(t->info.model, sizeof t->info.model, t->model, sizeof t->model);
 		e = ref_format(t->m, &t->info, &t->uri);
 	}
 	if (e != E_OK) {
@@ -130,6 +133,24 @@ const char *
 token_module(const struct token *t)
 {
 	return t->m->path;
+}
+
+const char *
+token_module_real(const struct token *t)
+{
+	return t->m->real;
+}
+
+const char *
+token_manufacturer(const struct token *t)
+{
+	return t->manufacturer;
+}
+
+const char *
+token_model(const struct token *t)
+{
+	return t->model;
 }
 
 bool

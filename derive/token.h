@@ -44,8 +44,11 @@ void token_close(struct token **t);
 /* Every present token of one module (NULL: dpiv's own) as URIs of their own; free each and the array with free(). */
 enum err token_list(const char *module_path, char ***uris, size_t *n) MUST_CHECK;
 const char *token_label(const struct token *t);
-const char *token_module(const struct token *t); /* path of the module */
-bool token_is_own(const struct token *t);	 /* a card's, by dpiv's own module */
+const char *token_module(const struct token *t);      /* path of the module */
+const char *token_module_real(const struct token *t); /* the same without symbolic links */
+const char *token_manufacturer(const struct token *t);
+const char *token_model(const struct token *t);
+bool token_is_own(const struct token *t); /* a card's, by dpiv's own module */
 const char *token_serial_number(const struct token *t);
 /* Canonical URI (token, serial, module-path; no PIN). Owned by the token. */
 const char *token_uri(const struct token *t);

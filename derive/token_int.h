@@ -45,7 +45,7 @@ struct token {
 	struct token_ref ref;
 	CK_SLOT_ID slot;
 	CK_TOKEN_INFO info;
-	char label[33], serial[17];
+	char label[33], serial[17], manufacturer[33], model[17];
 	char *uri;
 	token_ask_fn *ask;
 	void *arg;
