@@ -140,6 +140,20 @@ plan_roles(struct derive *d, bool todo[ROLE_COUNT], bool *any)
 	return e;
 }
 
+/* Before the card is asked for anything: the state store has to know the token again. */
+static enum err
+open_places(struct derive *d)
+{
+	bool now = false;
+	enum err e = token_login(d->to);
+
+	if (e == E_OK)
+		e = token_identify(d->to, &now);
+	if (e == E_OK && now)
+		derive_step(d, "the token had no identity, and is '%s' from now on", token_label(d->to));
+	return e;
+}
+
 /* PIN now, so that nobody types while a server waits for the handshake. */
 static enum err
 open_card(struct derive *d)
@@ -251,7 +265,7 @@ by_card(struct derive *d)
 	derive_step(d, "looking at the PIV card");
 	e = open_card(d);
 	if (e == E_OK)
-		e = token_login(d->to);
+		e = open_places(d);
 	derive_step(d, "authenticating to the issuer with the card");
 	if (e == E_OK && X509_up_ref(d->card.cert) == 1)
 		d->id_cert = d->card.cert;
@@ -267,7 +281,7 @@ by_code(struct derive *d)
 	if (d->proto->card == NULL)
 		return err_set(
 		    E_UNSUP, "binding codes are for dpiv-issuer, with protocol = est, not %s", d->proto->name);
-	e = token_login(d->to);
+	e = open_places(d);
 	derive_step(d, "showing the binding code to the issuer");
 	if (e == E_OK)
 		e = derive_open_conn(d);

@@ -119,6 +119,16 @@ place_choose(struct attempt *a)
 }
 
 enum err
+place_note(struct attempt *a)
+{
+	char detail[256];
+
+	snprintf(detail, sizeof detail, "%s on token '%s': application %s, key under CKA_ID %02X",
+	    role_info(a->e.role)->name, a->e.token_label, token_application(a->d->to), a->e.id[0]);
+	return store_event(a->d->store, "application", detail);
+}
+
+enum err
 place_generate(struct attempt *a, enum token_use use)
 {
 	const struct role_info *r = role_info(a->e.role);

@@ -136,7 +136,9 @@ step_place(struct attempt *a)
 	e = token_writable(d->to);
 	if (e == E_OK)
 		e = token_has_places(d->to) ? place_choose(a) : place_id(a);
-	return e == E_OK ? store_enrol_begin(d->store, &a->e) : e;
+	if (e == E_OK)
+		e = store_enrol_begin(d->store, &a->e);
+	return e == E_OK && token_has_places(d->to) ? place_note(a) : e;
 }
 
 static enum err

@@ -51,6 +51,10 @@ search_token(struct token *t, const char *safe)
 	struct search s = { .t = t };
 	enum err e = find_tokens(t->m, search_one, &s);
 
+	if (e == E_OK && s.found == 0 && t->m->own) {
+		s = (struct search){ .t = t };
+		e = find_all_tokens(t->m, search_one, &s);
+	}
 	if (e != E_OK)
 		return e;
 	if (s.found == 1)

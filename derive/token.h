@@ -114,6 +114,8 @@ enum err token_writable(struct token *t) MUST_CHECK;
  * --- PIV tokens (token_place.c): an id is a place for one key and its certificate; there are no labels ---
  */
 bool token_has_places(const struct token *t);
+/* An empty token without identity gets one (token_chuid.c): afterwards its label, serial number and URI are others. */
+enum err token_identify(struct token *t, bool *now) MUST_CHECK;
 /* The application identifier in use, for the record; NULL: not a PIV token. */
 const char *token_application(const struct token *t);
 /* The key in this place, made by an earlier process, is this one: it can be used from now on. Believed until it is

@@ -44,12 +44,12 @@ find_slots(struct token_module *m, CK_BBOOL with_token, CK_SLOT_ID **ids, CK_ULO
 	return err_set(rv_err(rv), "the module %s does not list its slots: %s", m->path, rv_name(rv, buf));
 }
 
-enum err
-find_tokens(struct token_module *m, find_fn *fn, void *arg)
+static enum err
+find_in(struct token_module *m, CK_BBOOL with_token, find_fn *fn, void *arg)
 {
 	CK_SLOT_ID *ids;
 	CK_ULONG n = 0;
-	enum err e = find_slots(m, CK_TRUE, &ids, &n);
+	enum err e = find_slots(m, with_token, &ids, &n);
 	bool more = true;
 
 	for (CK_ULONG i = 0; e == E_OK && more && i < n; i++) {
@@ -63,6 +63,18 @@ find_tokens(struct token_module *m, find_fn *fn, void *arg)
 	}
 	free(ids);
 	return e;
+}
+
+enum err
+find_tokens(struct token_module *m, find_fn *fn, void *arg)
+{
+	return find_in(m, CK_TRUE, fn, arg);
+}
+
+enum err
+find_all_tokens(struct token_module *m, find_fn *fn, void *arg)
+{
+	return find_in(m, CK_FALSE, fn, arg);
 }
 
 struct list {

@@ -76,6 +76,8 @@ enum err ref_format(const struct token_module *m, const CK_TOKEN_INFO *ti, char 
 /* token_find.c: call fn for every present, initialised token of the module until it returns false. */
 typedef bool find_fn(void *arg, CK_SLOT_ID slot, const CK_SLOT_INFO *si, const CK_TOKEN_INFO *ti);
 enum err find_tokens(struct token_module *m, find_fn *fn, void *arg) MUST_CHECK;
+/* Those in slots that have a token only when they are asked, too: dpiv's for the second application of a card. */
+enum err find_all_tokens(struct token_module *m, find_fn *fn, void *arg) MUST_CHECK;
 /* A blank-padded Cryptoki text as a string that is safe to show. */
 char *find_text(const CK_UTF8CHAR *p, size_t n, char *out, size_t cap);
 

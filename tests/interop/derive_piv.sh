@@ -4,8 +4,10 @@
 # that can move and delete keys, one with the derived AID alone, one with both applications. OpenSC, yubico-piv-tool and
 # OpenSSL judge what comes out.
 . tests/lib/derive.sh
+BESIDE='"second": {"format": "piv-image-1", "name": "second", "aid": "A000000308000020000100", "pin": "Part21", "puk": "12345678",
+	"select_default": false}'
 derive_inside "--alg p256" "blank:" 'blank:"yubikey": true, "version": "5.7.1", "serial": 77' \
-	'blank:"aid": "A000000308000020000100", "atr": "3B8B80018073000080656470697632C2"'
+	'blank:"aid": "A000000308000020000100"' "blank:$BESIDE" "--alg p256"
 . tests/lib/shell.sh
 at_end issuer_stop
 M=$BUILD/dpiv-pkcs11.so
@@ -66,9 +68,10 @@ opensc_signs() { # ID: with OpenSC's own module instead
 			--id "$1" -i "$TMP/message" -o "$TMP/sig" &&
 		openssl dgst -sha256 -verify "$TMP/pub.pem" -signature "$TMP/sig" "$TMP/message"
 }
-same_as_yubico() { # ID SLOT: yubico-piv-tool reads the same certificate
-	yubico-piv-tool -r "$READER" -a read-certificate -s "$2" -o "$TMP/y.pem" && openssl x509 -in "$TMP/y.pem" -outform DER -out "$TMP/y.der" &&
-		openssl x509 -in "$TMP/$1.pem" -outform DER | cmp - "$TMP/y.der"
+yubico_pair() { # ID SLOT: yubico-piv-tool has the same certificate, and the key behind it
+	yubico-piv-tool -r "$READER" -a read-certificate -s "$2" -o "$TMP/y.pem" &&
+		[ "$(openssl x509 -in "$TMP/y.pem" -noout -serial)" = "$(serial "$1")" ] &&
+		yubico-piv-tool -r "$READER" -a verify-pin -P 123456 -a test-signature -s "$2" -i "$TMP/y.pem"
 }
 engine_signs() { # ID
 	echo message >"$TMP/message" && openssl x509 -in "$TMP/$1.pem" -noout -pubkey >"$TMP/pub.pem" &&
@@ -82,6 +85,11 @@ card 1
 
 # --- a token that does what the standard has ---
 target 2
+says "cannot sign the request" "PIV AID: an EC key in 9D cannot sign its request" derive --role encrypt --alg p256
+check "PIV AID: and leaves nothing" no_cert 03
+target 2
+named() { p11 --read-object --type data --label 'Card Holder Unique Identifier' -o "$TMP/chuid" && [ "${LABEL#PIV }" != 00000000 ]; }
+check "PIV AID: a token without CHUID has one" named
 check "PIV AID: derive auth, sign, encrypt" derive --role auth,sign,encrypt
 for id in 01 02 03; do check "PIV AID: certificate $id" cert $id; done
 check "PIV AID: 9A is a derived PIV authentication certificate" chain_ok 01 40
@@ -107,9 +115,113 @@ cert 02
 check "PIV AID: the new key signs" signs 02
 check "PIV AID: revoked" revoke auth --local
 check "PIV AID: no certificate is left in 9A" no_cert 01
-old_key_is_gone() { # raw: 9A answers, with another key
-	local msg
-	msg=$(printf '0001%0*d' 0 0)
-	true
-}
 check "PIV AID: derived anew after that" derive --role auth
+
+# --- cut short: what is on the card and in the store, and what the next run makes of it ---
+fault() { tests/vcard-ctl fault clear 1 >/dev/null && tests/vcard-ctl fault "$1" 1 >/dev/null; }
+unharmed() { "$BUILD/dpiv" status | grep -q '^ *auth .*until' && cert 01 && signs 01; }
+before=$(cert 01; serial 01)
+fault "ins 47 sw 6F00"
+refuse "PIV AID: a token that makes no key" renew auth --force --replace
+check "PIV AID: the old credential is put back" unharmed
+check "PIV AID: it is the same" test "$before" = "$(serial 01)"
+fault "ins 47 remove"
+refuse "PIV AID: pulled before the key is made" renew auth --force --replace
+tests/vcard-ctl insert 1
+check "PIV AID: its certificate is put back by the next run" "$BUILD/dpiv" derive --from "$CARD_URI" --to "$TO" --issuer demo --role auth
+check "PIV AID: the credential is as it was" unharmed
+check "PIV AID: it is the same" test "$before" = "$(serial 01)"
+fault "ins 47 remove-after"
+refuse "PIV AID: pulled after the key is made" renew auth --force --replace
+tests/vcard-ctl insert 1
+says "derive a new one with the PIV card" "PIV AID: the next renewal says what to do" renew auth --force --replace
+check "PIV AID: which is done" derive --role auth
+check "PIV AID: and well" unharmed
+
+# --- a token that can move and delete keys ---
+fresh
+target 3
+check "5.7: derive auth, sign, encrypt" derive --role auth,sign,encrypt
+for id in 01 02 03; do check "5.7: certificate $id" cert $id; done
+check "5.7: yubico-piv-tool's signature with 9A" yubico_pair 01 9a
+check "5.7: 9C signs" signs 02
+check "5.7: 9D decrypts" decrypts 03
+cp "$TMP/03.pem" "$TMP/old03.pem"
+first="$(serial 01) $(serial 02) $(serial 03)"
+check "5.7: auth is renewed" renew auth --force
+check "5.7: sign is renewed" renew sign --force
+check "5.7: encrypt is renewed" renew encrypt --force
+for id in 01 02 03; do cert $id; done
+check "5.7: with other certificates" test "$first" != "$(serial 01) $(serial 02) $(serial 03)"
+check "5.7: yubico-piv-tool's signature with the new 9A" yubico_pair 01 9a
+check "5.7: the new 9C signs" signs 02
+wants_pin() { yubico-piv-tool -r "$READER" -a status | grep -q . && p11 --login --pin 123456 -O --type privkey | grep -A9 'SIGN key' | grep -q 'always authenticate'; }
+check "5.7: and wants its PIN each time" wants_pin
+check "5.7: the new 9D decrypts" decrypts 03
+check "5.7: the old encryption key is retired key 1" cert 05
+check "5.7: with its certificate" cmp "$TMP/05.pem" "$TMP/old03.pem"
+check "5.7: and reads old mail" decrypts 05
+history_is() { [ "$(p11 --read-object --type data --label 'Key History Object' 2>/dev/null | xxd -p)" = "$1" ]; }
+check "5.7: Key History says so" history_is c10101c20100fe00
+nothing_waits() { p11 --login --pin 123456 -O --type privkey 2>/dev/null | sed -n 's/^ *ID: *//p' | tr -d '\n'; }
+check "5.7: no key waits anywhere" test "$(nothing_waits)" = "01020305"
+check "5.7: derived anew with the card" derive --role auth,encrypt --again
+check "5.7: two retired keys now" history_is c10102c20100fe00
+check "5.7: revoked" revoke sign --local
+check "5.7: no certificate is left in 9C" no_cert 02
+no_key() { ! yubico-piv-tool -r "$READER" -a verify-pin -P 123456 -a test-signature -s 9c -i "$TMP/02.pem"; }
+check "5.7: no key is left in 9C" no_key
+
+# --- old keys into retired places ---
+p12() { # NAME: an old encryption key
+	printf '%s\n' '[req]' distinguished_name=dn x509_extensions=x '[dn]' '[x]' 'basicConstraints=critical,CA:FALSE' \
+		'keyUsage=critical,keyEncipherment' 'subjectAltName=email:pat@example.test' >"$TMP/req.cnf"
+	openssl req -new -newkey rsa:2048 -nodes -keyout "$TMP/$1.key" -out "$TMP/$1.csr" -subj "/CN=Pat Example" \
+		-config "$TMP/req.cnf" 2>/dev/null &&
+		openssl x509 -req -in "$TMP/$1.csr" -CA "$AGENCY/ca.pem" -CAkey "$AGENCY/private/ca.key" -set_serial "$2" -days 30 \
+			-extfile "$TMP/req.cnf" -extensions x -out "$TMP/$1.crt" 2>/dev/null &&
+		openssl pkcs12 -export -inkey "$TMP/$1.key" -in "$TMP/$1.crt" -out "$TMP/$1.p12" -passout pass:x
+}
+echo x >"$TMP/password"
+p12 old1 0x1001 && p12 old2 0x1002
+import() { "$BUILD/dpiv" history import --to "$TO" --password-source "file:$TMP/password" --cafile "$1" "$TMP/old1.p12" "$TMP/old2.p12"; }
+cat "$AGENCY/root.pem" "$AGENCY/ca.pem" >"$TMP/old.pem"
+check "5.7: history import" import "$TMP/old.pem"
+cert 07
+check "5.7: the third and fourth retired keys" history_is c10104c20100fe00
+check "5.7: an imported key decrypts" decrypts 07
+
+# --- the derived AID ---
+fresh
+target 4
+check "derived AID: it is a derived application" test "${LABEL%% *}" = Derived
+check "derived AID: derive auth, sign, encrypt" derive --role auth,sign,encrypt
+for id in 01 02 03; do check "derived AID: certificate $id" cert $id; done
+check "derived AID: 9A signs" signs 01
+check "derived AID: 9C signs" signs 02
+check "derived AID: 9D decrypts" decrypts 03
+aid_recorded() { sqlite3 "$XDG_STATE_HOME/dpiv/state.db" 'SELECT detail FROM event' | grep -q "A0000003080000$1"; }
+check "derived AID: is in the record" aid_recorded 20000100
+check "derived AID: renewed" renew auth --force --replace
+cert 01
+check "derived AID: the new key signs" signs 01
+check "derived AID: revoked" revoke auth --local
+check "derived AID: no certificate is left in 9A" no_cert 01
+
+# --- the derived application beside another one: a PIN with letters ---
+fresh
+target 5 "Derived PIV in "
+echo Part21 >"$TMP/pin"
+check "both: the second application is a token" test "${LABEL%% *}" = Derived
+check "both: derive into the derived application" derive --role auth,encrypt
+check "both: certificate 01" cert 01
+target 5
+no_first() { ! p11 -O --type cert | grep -q 'ID: *01'; }
+check "both: the PIV application is as it was" no_first
+
+# --- what is refused ---
+fresh
+target 1
+status 2 "the card itself" derive --role auth
+target 6
+says "dpiv did not put there" "another PIV card" derive --role auth
