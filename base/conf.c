@@ -89,6 +89,9 @@ static const struct conf_key dpiv_table[] = {
 	{ "issuer *", "weak_algorithms", 'b', "no", "SCEP: SHA-1 and Triple DES where the issuer has nothing better" },
 	{ "issuer *", "cafile", 'p', NULL, "PEM file with the trust anchors for its TLS and its certificates" },
 	{ "issuer *", "label", 's', NULL, "EST label of a role: auth=LABEL,sign=LABEL,encrypt=LABEL" },
+	{ "issuer *", "encrypt", 's', "generate",
+	    "where the key of an encryption credential comes from: generate (on the token), serverkeygen (the issuer "
+	    "makes it and keeps it in escrow) or recover (the escrowed key that you have)" },
 	{ "issuer *", "tls", 's', "1.2+", "1.2 (only), 1.3 (only) or 1.2+" },
 	{ "issuer *", "test_policies", 'b', "no", "accept the FPKI test policy identifiers as well" },
 	{ "token *", "uri", 's', NULL, "RFC 7512 URI of a token that dpiv searches for keys" },

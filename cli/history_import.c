@@ -13,11 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <openssl/crypto.h>
 
 #include "base/conf.h"
 #include "base/file.h"
@@ -45,21 +41,6 @@ struct importer {
 	size_t done, had;
 	enum err worst;
 };
-
-/* --- secrecy ------------------------------------------------------------------------------------------------------ */
-
-static void
-keep_to_itself(void)
-{
-	const struct rlimit none = { 0, 0 };
-	struct rlimit lock;
-
-	(void)setrlimit(RLIMIT_CORE, &none);
-	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	if (getrlimit(RLIMIT_MEMLOCK, &lock) == 0 && lock.rlim_cur == RLIM_INFINITY)
-		(void)mlockall(MCL_CURRENT | MCL_FUTURE);
-	(void)CRYPTO_secure_malloc_init(256 * 1024, 32);
-}
 
 /* --- one key ------------------------------------------------------------------------------------------------------ */
 
@@ -333,7 +314,7 @@ history_import(int argc, char **argv)
 	enum err e = E_OK;
 
 	if (status == EXIT_DONE) {
-		keep_to_itself();
+		secret_keep_process();
 		im.judge = o.judge;
 		if ((im.list = json_array()) == NULL)
 			e = err_set(E_NOMEM, "out of memory");
