@@ -6,8 +6,8 @@
 
 #include "base/bytes.h"
 
-/* Takes one element of DER off the front when it has this tag (V_ASN1_*) and class (V_ASN1_UNIVERSAL …): its contents.
- * What is cut short, indefinite or has another tag: false, and nothing changes. */
+/* Takes one element of DER off the front when it has this tag (V_ASN1_*) and class (V_ASN1_UNIVERSAL or another): its
+ * contents. What is cut short, indefinite or has another tag: false, and nothing changes. */
 bool der_take(struct span *in, int tag, int class, struct span *inside);
 
 #endif

@@ -48,6 +48,10 @@ keygen_probe(struct attempt *a)
 {
 	const struct derive_req *r = a->d->req;
 
+	if (token_has_places(a->d->to))
+		return err_set(E_UNSUP,
+		    "a PIV token gets its encryption key by making it (encrypt = generate in dpiv.conf); a key from the "
+		    "issuer goes to one of its retired places: dpiv history recover");
 	if (a->resumed && strcmp(a->e.label, WAY_LABEL) != 0)
 		return err_set(
 		    E_POLICY, "the request that is under way is for a key of the token's own; begin anew with --again");
