@@ -50,7 +50,8 @@ keygen_probe(struct attempt *a)
 
 	if (token_has_places(a->d->to))
 		return err_set(E_UNSUP,
-		    "a PIV token gets its encryption key by making it (encrypt = generate in dpiv.conf); a key from the "
+		    "a PIV token gets its encryption key by making it (encrypt = generate in dpiv.conf); a key from "
+		    "the "
 		    "issuer goes to one of its retired places: dpiv history recover");
 	if (a->resumed && strcmp(a->e.label, WAY_LABEL) != 0)
 		return err_set(
