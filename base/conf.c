@@ -364,17 +364,26 @@ load_chosen(const char *path, struct conf **out)
 }
 
 enum err
+conf_user_path(char *out, size_t cap)
+{
+	const char *only = secure_getenv("DPIV_CONF");
+	char dir[3900];
+	enum err e = only == NULL ? file_xdg("XDG_CONFIG_HOME", ".config", dir, sizeof dir) : E_OK;
+
+	if (e == E_OK)
+		snprintf(out, cap, "%s%s", only != NULL ? only : dir, only != NULL ? "" : "/dpiv.conf");
+	return e;
+}
+
+enum err
 conf_load(struct conf **out)
 {
 	const char *only = secure_getenv("DPIV_CONF");
-	char dir[3900], user[4096];
+	char user[4096];
 
 	if (only != NULL)
 		return load_chosen(only, out);
-	if (file_xdg("XDG_CONFIG_HOME", ".config", dir, sizeof dir) != E_OK)
-		return conf_load_layers(NULL, CONF_SYSTEM_PATH, out);
-	snprintf(user, sizeof user, "%s/dpiv.conf", dir);
-	return conf_load_layers(user, CONF_SYSTEM_PATH, out);
+	return conf_load_layers(conf_user_path(user, sizeof user) == E_OK ? user : NULL, CONF_SYSTEM_PATH, out);
 }
 
 void

@@ -63,16 +63,18 @@ step_judge(struct attempt *a)
 	return e == E_OK ? policy_judge_role(a->d->policy, a->d->req, a->e.role) : e;
 }
 
-/* The policy's choice that the issuer takes as well. */
+/* The policy's first choice that issuer and token take as well. */
 static enum err
 alg_by_policy(struct attempt *a, enum err why)
 {
 	enum token_alg alg;
 
 	for (size_t i = 0; policy_alg_at(a->d->policy, i, &alg); i++)
-		if (csr_algorithm(&a->attrs, true, alg, &a->alg) == E_OK)
+		if (csr_algorithm(&a->attrs, true, alg, &a->alg) == E_OK &&
+		    token_can(a->d->to, alg, role_info(a->e.role)->use) == E_OK)
 			return E_OK;
-	return err_set(why, "the issuer takes no kind of key that the policy allows (algorithms = %.200s)",
+	return err_set(why,
+	    "issuer and token have no kind of key in common that the policy allows (algorithms = %.200s)",
 	    policy_text(a->d->policy, POLICY_ALGORITHMS));
 }
 
