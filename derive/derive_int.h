@@ -27,7 +27,8 @@ struct derive {
 	struct policy *policy;	  /* what the administrator lets this person do; derive_judge() reads it */
 	const struct proto *proto;
 	struct proto_conn *conn;
-	bool lost; /* what was to be renewed is gone: a PIV token's place has room for one key */
+	const struct recovery *recovery; /* recover.c; else NULL */
+	bool lost;			 /* what was to be renewed is gone: a PIV token's place has room for one key */
 	struct derive_result *results;
 	size_t *n_results;
 };
@@ -41,6 +42,8 @@ char *derive_label(enum role role, X509 *cert, char out[64]);
 /* derive.c: what every kind of run has around it. The store is open and locked while run() runs. */
 enum err derive_around(struct derive *d, enum err (*run)(struct derive *)) MUST_CHECK;
 enum err derive_open_target(struct derive *d) MUST_CHECK;
+/* The card, its PIN, and a connection that it authenticates. */
+enum err derive_by_card(struct derive *d) MUST_CHECK;
 /* The request, and the target when it is open, by the policy: early, before anybody is asked for anything, and once
  * more in derive_role(), which nobody gets around. */
 enum err derive_judge(struct derive *d) MUST_CHECK;

@@ -3,7 +3,7 @@
 # An encryption key that the issuer makes: EST serverkeygen against dpiv-issuer, into SoftHSM2 by C_CreateObject and by
 # C_UnwrapKey, refused before anybody is asked where neither works; the same key out of the escrow.
 . tests/lib/derive.sh
-derive_inside "--alg p256"
+derive_inside "--alg p256" 'blank:"yubikey": true, "version": "5.7.1", "serial": 77'
 . tests/lib/shell.sh
 at_end issuer_stop
 issuer_start || fail 'an issuer' "$(cat "$TMP/issuer.log")"
@@ -51,6 +51,30 @@ check 'the release is in the ledger' test "$(events escrow-released)" = 1
 status 1 'again: it is there already' derive_conf --role encrypt --again
 check 'and stays' opens "$ID"
 check 'nothing is unfinished' nothing_left
+
+# --- dpiv history recover -------------------------------------------------------------------------------------------
+token_fresh old
+issuer_conf
+recover() { "$BUILD/dpiv" history recover --from "$CARD_URI" --to "$TO" --issuer peer "$@"; }
+says 'would be imported' 'history recover --dry-run' recover --dry-run
+check 'nothing was brought' count 'Private Key' 0
+says 'imported: Pat Example' 'history recover' recover
+check 'a letter opens' opens "$ID"
+check 'sensitive, not extractable' keeps_to_itself
+says 'already there' 'again' recover --json
+status 2 'an unknown option' recover --nothing
+# into a retired place of a PIV token
+LAPTOP=$TO
+echo 010203040506070801020304050607080102030405060708 >"$TMP/admin"
+chmod 600 "$TMP/admin"
+printf '[module]\nmanagement_key_file = %s\n' "$TMP/admin" >>"$XDG_CONFIG_HOME/dpiv/dpiv.conf"
+card 2
+TO="pkcs11:token=${CARD_LABEL// /%20};serial=$CARD_SERIAL?pin-source=file:$TMP/card.pin"
+card 1
+says '(id 05)' 'into the first retired place of a PIV token' recover
+piv_opens() { "$BUILD/dpiv" decrypt --token "$TO" --text -o "$TMP/plain" "$MAIL" && tr -d '\r' <"$TMP/plain" | cmp - "$TMP/letter"; }
+check 'and the letter opens with it' piv_opens
+TO=$LAPTOP
 
 # --- tokens that refuse ---------------------------------------------------------------------------------------------
 # shellcheck disable=SC2046
