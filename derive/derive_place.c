@@ -96,6 +96,22 @@ place_in_place(const struct derive *d, enum role role)
 	return E_OK;
 }
 
+/* Where the new key waits, in the last free place; the first one is for an old encryption key. */
+static enum err
+place_to_wait(struct attempt *a, X509 *there)
+{
+	uint8_t first = 0;
+	enum err e = token_free_retired(a->d->to, NULL, &a->e.id[0]);
+
+	if (e == E_OK && a->e.role == ROLE_ENCRYPT)
+		e = token_free_retired(a->d->to, there, &first);
+	if (e == E_OK && first == a->e.id[0])
+		return err_set(E_NOSPACE,
+		    "token '%s': only one place of retired keys is free, and two are needed to renew an encryption key",
+		    token_label(a->d->to));
+	return e;
+}
+
 enum err
 place_choose(struct attempt *a)
 {
@@ -113,18 +129,25 @@ place_choose(struct attempt *a)
 		return e;
 	if (!ours)
 		return place_foreign(d, r);
-	if ((e = token_movable(d->to, a->e.id, 1, &movable)) != E_OK)
-		return e;
-	return movable ? token_free_retired(d->to, NULL, &a->e.id[0]) : place_in_place(d, a->e.role);
+	if (X509_up_ref(there) != 1)
+		return err_set(E_NOMEM, "out of memory");
+	e = token_movable(d->to, a->e.id, 1, &movable);
+	if (e == E_OK)
+		e = movable ? place_to_wait(a, there) : place_in_place(d, a->e.role);
+	X509_free(there);
+	return e;
 }
 
 enum err
 place_note(struct attempt *a)
 {
-	char detail[256];
+	char detail[512], objects[256];
+	enum err e = token_objects(a->d->to, objects, sizeof objects);
 
-	snprintf(detail, sizeof detail, "%s on token '%s': application %s, key under CKA_ID %02X",
-	    role_info(a->e.role)->name, a->e.token_label, token_application(a->d->to), a->e.id[0]);
+	if (e != E_OK)
+		return e;
+	snprintf(detail, sizeof detail, "%s on token '%s': application %s, key under CKA_ID %02X; %s",
+	    role_info(a->e.role)->name, a->e.token_label, token_application(a->d->to), a->e.id[0], objects);
 	return store_event(a->d->store, "application", detail);
 }
 

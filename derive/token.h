@@ -118,6 +118,8 @@ bool token_has_places(const struct token *t);
 enum err token_identify(struct token *t, bool *now) MUST_CHECK;
 /* The application identifier in use, for the record; NULL: not a PIV token. */
 const char *token_application(const struct token *t);
+/* What else is on it, in words: Discovery, Key History, Security Object (token_objects.c). */
+enum err token_objects(struct token *t, char *out, size_t cap) MUST_CHECK;
 /* The key in this place, made by an earlier process, is this one: it can be used from now on. Believed until it is
  * tried. Nothing when a key can be seen there. */
 enum err token_tell(struct token *t, const uint8_t *id, size_t id_len, EVP_PKEY *pub) MUST_CHECK;
@@ -167,8 +169,6 @@ struct token_place {
 };
 enum err
 token_import(struct token *t, EVP_PKEY *key, X509 *cert, const char *label, struct token_place *place) MUST_CHECK;
-/* Does the token take private keys of this kind? Tried with one that is forgotten at once. E_UNSUP. */
-enum err token_import_probe(struct token *t, enum token_alg alg) MUST_CHECK;
 /* Only looks: how would it end? */
 enum err token_import_look(struct token *t, X509 *cert, struct token_place *place) MUST_CHECK;
 

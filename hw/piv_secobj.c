@@ -23,8 +23,7 @@
 #define INTEGER	   0x02
 #define OCTETS	   0x04
 #define GROUPS_MAX 16
-#define OID_LDS	   "1.3.27.1.1.1"	  /* as PIV cards have it */
-#define OID_SIGNER "2.16.840.1.101.3.6.5" /* pivSigner-DN */
+#define OID_LDS	   "1.3.27.1.1.1" /* as PIV cards have it */
 
 /* Part 1, table 3: unsigned objects, and those that others sign. */
 static const struct {
@@ -233,47 +232,6 @@ put_lds(const struct lds *l, uint8_t group, struct span now, struct wbuf *w)
 	tlv_close(w, all);
 }
 
-static bool
-add_signer_name(CMS_SignerInfo *si, X509 *cert)
-{
-	ASN1_OBJECT *oid = OBJ_txt2obj(OID_SIGNER, 1);
-	const unsigned char *der = NULL;
-	size_t n = 0;
-	bool ok = oid != NULL && X509_NAME_get0_der(X509_get_subject_name(cert), &der, &n) == 1 &&
-	    CMS_signed_add1_attr_by_OBJ(si, oid, V_ASN1_SEQUENCE, der, (int)n) == 1;
-
-	ASN1_OBJECT_free(oid);
-	return ok;
-}
-
-/* SP 800-78-5, table 2: SHA-384 for P-384, SHA-256 for the others. */
-static enum err
-seal(const struct piv_sealer *by, struct span lds, struct wbuf *out)
-{
-	unsigned flags = CMS_BINARY | CMS_PARTIAL | CMS_NOSMIMECAP | (by->embed ? 0 : CMS_NOCERTS);
-	bool p384 = EVP_PKEY_is_a(by->key, "EC") && EVP_PKEY_get_bits(by->key) > 256;
-	EVP_MD *md = EVP_MD_fetch(hw_crypto(), p384 ? "SHA384" : "SHA256", NULL);
-	CMS_ContentInfo *cms = CMS_sign_ex(NULL, NULL, NULL, NULL, flags, hw_crypto(), NULL);
-	BIO *in = BIO_new_mem_buf(lds.p, (int)lds.n);
-	ASN1_OBJECT *oid = OBJ_txt2obj(OID_LDS, 1);
-	CMS_SignerInfo *si = NULL;
-	unsigned char *der = NULL;
-	int n = -1;
-
-	if (md != NULL && cms != NULL && in != NULL && oid != NULL && CMS_set1_eContentType(cms, oid) == 1)
-		si = CMS_add1_signer(cms, by->cert, by->key, md, flags);
-	if (si != NULL && add_signer_name(si, by->cert) && CMS_final(cms, in, NULL, flags) == 1)
-		n = i2d_CMS_ContentInfo(cms, &der);
-	if (n > 0)
-		wbuf_put(out, der, (size_t)n);
-	OPENSSL_free(der);
-	ASN1_OBJECT_free(oid);
-	BIO_free(in);
-	CMS_ContentInfo_free(cms);
-	EVP_MD_free(md);
-	return n > 0 ? E_OK : err_crypto(E_CRYPTO, "Security Object: cannot be signed");
-}
-
 /* BA with this container's group, or without it. */
 static enum err
 put_map(struct span map, uint16_t container, uint8_t *group, bool keep, struct wbuf *w)
@@ -300,6 +258,32 @@ put_map(struct span map, uint16_t container, uint8_t *group, bool keep, struct w
 	return E_OK;
 }
 
+/* An object that there is none of yet: no group, SHA-256 (SP 800-78-5, table 3). */
+static enum err
+lds_new(struct piv_secobj *so, struct lds *l)
+{
+	static const uint8_t version[] = { 0x00 };
+	static const uint8_t sha256[] = { 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01 };
+
+	*so = (struct piv_secobj){ SPAN_NONE, SPAN_NONE };
+	memset(l, 0, sizeof *l);
+	l->version = span_of(version, sizeof version);
+	l->alg = span_of(sha256, sizeof sha256);
+	l->md = EVP_MD_fetch(hw_crypto(), "SHA256", NULL);
+	return l->md != NULL ? E_OK : err_crypto(E_CRYPTO, "Security Object: hash");
+}
+
+/* Is a certificate in it? */
+static bool
+has_certificate(const struct lds *l)
+{
+	STACK_OF(X509) *certs = l->cms != NULL ? CMS_get1_certs(l->cms) : NULL;
+	bool has = sk_X509_num(certs) > 0;
+
+	sk_X509_pop_free(certs, X509_free);
+	return has;
+}
+
 enum err
 piv_secobj_update(struct span contents, uint32_t tag, struct span value, const struct piv_sealer *by, struct wbuf *out)
 {
@@ -307,6 +291,7 @@ piv_secobj_update(struct span contents, uint32_t tag, struct span value, const s
 	WBUF_AUTO map = { 0 };
 	WBUF_AUTO body = { 0 };
 	WBUF_AUTO cms = { 0 };
+	struct piv_sealer with = *by;
 	struct piv_secobj so;
 	struct lds l;
 	uint8_t group;
@@ -318,13 +303,19 @@ piv_secobj_update(struct span contents, uint32_t tag, struct span value, const s
 	wbuf_init(&cms, PIV_OBJ_MAX);
 	if (container_of(tag) == 0)
 		return err_set(E_ARG, "Security Object: no container with tag %X", (unsigned)tag);
-	if ((e = piv_secobj_parse(contents, &so)) != E_OK || (e = lds_open(so.cms, &l)) != E_OK)
+	if (contents.n == 0)
+		e = lds_new(&so, &l);
+	else if ((e = piv_secobj_parse(contents, &so)) == E_OK)
+		e = lds_open(so.cms, &l);
+	if (e != E_OK)
 		return e;
+	with.embed = by->embed || contents.n == 0 || has_certificate(&l);
 	if ((e = put_map(so.map, container_of(tag), &group, value.n > 0, &map)) == E_OK && value.n > 0)
 		e = digest(&l, value, &now);
 	if (e == E_OK) {
 		put_lds(&l, group, wbuf_view(&now), &body);
-		e = body.bad ? err_set(E_NOMEM, "Security Object: too long") : seal(by, wbuf_view(&body), &cms);
+		e = body.bad ? err_set(E_NOMEM, "Security Object: too long")
+			     : piv_seal(&with, OID_LDS, wbuf_view(&body), false, &cms);
 	}
 	lds_free(&l);
 	if (e != E_OK)

@@ -6,7 +6,8 @@
 
 #include "hw/piv.h"
 
-/* The Security Object, SP 800-73-5 part 1, 3.1.7: pure functions over contents as piv_object_get() gives them. */
+/* The Security Object, SP 800-73-5 part 1, 3.1.7, and the other things that a content signer signs: pure functions over
+ * contents as piv_object_get() gives them. */
 struct piv_secobj {
 	struct span map; /* BA: number and container, three bytes each */
 	struct span cms; /* BB */
@@ -16,7 +17,8 @@ enum err piv_secobj_parse(struct span contents, struct piv_secobj *out) MUST_CHE
  * at. */
 enum err piv_secobj_check(struct span contents, uint32_t tag, struct span value, bool *covered, bool *same) MUST_CHECK;
 /* The object that has the hash of these contents (of none: value empty), and the others' as they were, signed anew.
- * embed: with the signer's certificate, which a derived application has nowhere else. */
+ * contents empty: the first one. The signer's certificate is in it when embed says so, in the first one, and where it
+ * was: a derived token has it nowhere else (SP 800-157r1, B.1.2). */
 struct piv_sealer {
 	X509 *cert;
 	EVP_PKEY *key;
@@ -24,5 +26,11 @@ struct piv_sealer {
 };
 enum err piv_secobj_update(
     struct span contents, uint32_t tag, struct span value, const struct piv_sealer *by, struct wbuf *out) MUST_CHECK;
+
+/* The CHUID with its signature in place of the one, or the empty place for one, that it has. */
+enum err piv_chuid_seal(struct span contents, const struct piv_sealer *by, struct wbuf *out) MUST_CHECK;
+/* CMS SignedData over the content; type: its object identifier. */
+enum err piv_seal(
+    const struct piv_sealer *by, const char *type, struct span content, bool detached, struct wbuf *out) MUST_CHECK;
 
 #endif

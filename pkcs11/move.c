@@ -44,26 +44,29 @@ key_without_certificate(struct p11_slot *slot, struct p11_cred *c)
 
 /* --- can it? --- */
 
-/* Moving a key that is not there, to a place where none is, says whether the card knows the command. */
+/* Moving a key that is not there says whether the card knows the command: to another empty place, if there is one. */
 static enum err
 probe(struct p11_slot *slot)
 {
 	struct p11_token *t = slot->token;
-	const struct p11_cred *empty[2] = { NULL, NULL };
+	const struct p11_cred *from = NULL, *to = NULL;
 	enum piv_alg alg;
-	size_t found = 0;
 	enum err e = E_OK;
 
-	for (size_t i = P11_CREDS; i-- > PIV_FIRST_KEYS && found < 2;) {
+	for (size_t i = P11_CREDS; i-- > PIV_FIRST_KEYS && (from == NULL || to == NULL);) {
 		e = key_told(slot, &t->cred[i], &alg, NULL);
-		if (e == E_NOTFOUND)
-			empty[found++] = &t->cred[i];
+		if (e == E_NOTFOUND && from == NULL)
+			from = &t->cred[i];
+		else if (e == E_NOTFOUND)
+			to = &t->cred[i];
 		else if (e != E_OK)
 			return e;
 	}
-	if (found < 2)
-		return err_set(E_NOSPACE, "%s: no two retired places are empty", piv_name(t->card));
-	e = piv_key_move(t->card, empty[0]->row->ref, empty[1]->row->ref);
+	if (from == NULL)
+		return err_set(E_NOSPACE, "%s: no retired place is empty", piv_name(t->card));
+	if (to == NULL)
+		to = &t->cred[from->number == P11_CREDS ? P11_CREDS - 2 : P11_CREDS - 1];
+	e = piv_key_move(t->card, from->row->ref, to->row->ref);
 	return e == E_NOTFOUND ? E_OK : e;
 }
 

@@ -574,7 +574,9 @@ void cred_changed(struct p11_slot *slot, struct p11_cred *c);
 CK_RV write_certificate(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out);
 /* One of the card's data objects, with what depends on it; empty: emptied. */
 CK_RV data_put(struct p11_slot *slot, struct p11_data *d, struct span value);
-/* secobj.c: after that, the Security Object. */
+/* secobj.c: a CHUID without a signature, with one where there is a content signer. */
+CK_RV chuid_sealed(struct p11_slot *slot, struct span value, struct wbuf *out);
+/* After that, the Security Object. */
 CK_RV secobj_follow(struct p11_slot *slot, const struct p11_data *d, struct span value);
 CK_RV write_data(struct p11_session *s, const CK_ATTRIBUTE *t, CK_ULONG n, CK_OBJECT_HANDLE *out);
 /* Another value for a certificate or data object, which keeps its handle. */

@@ -205,12 +205,20 @@ data_changed(struct p11_token *t, const struct p11_data *d)
 }
 
 CK_RV
-data_put(struct p11_slot *slot, struct p11_data *d, struct span value)
+data_put(struct p11_slot *slot, struct p11_data *d, struct span given)
 {
-	enum err e = piv_object_put(slot->token->card, d->row->tag, value);
+	struct span value = given;
+	WBUF_AUTO sealed = { 0 };
+	enum err e;
 	CK_RV rv;
 
-	if (e != E_OK)
+	wbuf_init(&sealed, PIV_OBJ_MAX);
+	if (d->row->tag == PIV_OBJ_CHUID && given.n > 0) {
+		if ((rv = chuid_sealed(slot, given, &sealed)) != CKR_OK)
+			return rv;
+		value = wbuf_view(&sealed);
+	}
+	if ((e = piv_object_put(slot->token->card, d->row->tag, value)) != E_OK)
 		return token_result(slot, e);
 	if (value.n == 0)
 		objects_drop(slot->token, of_data, d);

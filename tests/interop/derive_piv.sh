@@ -183,13 +183,41 @@ p12() { # NAME: an old encryption key
 		openssl pkcs12 -export -inkey "$TMP/$1.key" -in "$TMP/$1.crt" -out "$TMP/$1.p12" -passout pass:x
 }
 echo x >"$TMP/password"
-p12 old1 0x1001 && p12 old2 0x1002
+p12 old1 0x1001 && p12 old2 0x1002 && p12 old3 0x1003
 import() { "$BUILD/dpiv" history import --to "$TO" --password-source "file:$TMP/password" --cafile "$1" "$TMP/old1.p12" "$TMP/old2.p12"; }
 cat "$AGENCY/root.pem" "$AGENCY/ca.pem" >"$TMP/old.pem"
 check "5.7: history import" import "$TMP/old.pem"
 cert 07
 check "5.7: the third and fourth retired keys" history_is c10104c20100fe00
 check "5.7: an imported key decrypts" decrypts 07
+recorded() { sqlite3 "$XDG_STATE_HOME/dpiv/state.db" 'SELECT detail FROM event' | grep -q "$1"; }
+check "5.7: a missing Security Object is in the record" recorded 'Security Object: missing'
+# the content signer of a laboratory
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$TMP/signer.key" -out "$TMP/signer.crt" -days 30 \
+	-subj "/CN=Content Signer" 2>/dev/null
+cat "$TMP/signer.key" "$TMP/signer.crt" >"$TMP/signer.pem"
+sed -i "/^management_key_file/a content_signer = $TMP/signer.pem" "$XDG_CONFIG_HOME/dpiv/dpiv.conf"
+import_third() { "$BUILD/dpiv" history import --to "$TO" --password-source "file:$TMP/password" --cafile "$TMP/old.pem" "$TMP/old3.p12"; }
+security_object() { # verified with the certificate that is in it; the hash of Key History is in the signed part
+	p11 --read-object --type data --label 'Security Object' -o "$TMP/so" && p11 --read-object --type data --label 'Key History Object' -o "$TMP/kh" &&
+		python3 - "$TMP/so" "$TMP/so.cms" <<-'PY' && openssl cms -verify -noverify -binary -inform DER -in "$TMP/so.cms" -out "$TMP/lds" &&
+		import sys
+		d, at = open(sys.argv[1], 'rb').read(), 0
+		while at < len(d):
+		    tag, n, at = d[at], d[at + 1], at + 2
+		    if n > 128:
+		        k = n - 128
+		        n, at = int.from_bytes(d[at:at + k], 'big'), at + k
+		    if tag == 0xBB:
+		        open(sys.argv[2], 'wb').write(d[at:at + n])
+		    at += n
+		PY
+		xxd -p "$TMP/lds" | tr -d '\n' | grep -q "$(sha256sum "$TMP/kh" | cut -d' ' -f1)"
+}
+check "5.7: another one, with a content signer" import_third
+check "5.7: the Security Object is there, with its signer" security_object
+check "5.7: a derivation sees it" derive --role sign
+check "5.7: and records it" recorded 'Key History: there; Security Object: there'
 
 # --- the derived AID ---
 fresh

@@ -57,6 +57,16 @@ signer_remove(void **state)
 	return 0;
 }
 
+static size_t
+data_count(CK_SESSION_HANDLE h, const char *label)
+{
+	CK_OBJECT_CLASS class = CKO_DATA;
+	CK_ATTRIBUTE t[] = { { CKA_CLASS, &class, sizeof class },
+		{ CKA_LABEL, (void *)(uintptr_t)label, strlen(label) } };
+
+	return p11_count(h, t, 2);
+}
+
 static CK_OBJECT_HANDLE
 data_find(CK_SESSION_HANDLE h, const char *label)
 {
@@ -103,24 +113,42 @@ check(struct span so, uint32_t tag, struct span value, bool covered, bool same)
 	assert_int_equal(s, same);
 }
 
-/* Signed by our signer? */
+/* Signed by our signer? inside: with the certificate that came along; content: when it is detached. */
+static bool
+signed_by_us(struct span der, struct span content, bool inside)
+{
+	const unsigned char *p = der.p;
+	CMS_ContentInfo *cms = d2i_CMS_ContentInfo(NULL, &p, (long)der.n);
+	STACK_OF(X509) *certs = sk_X509_new_null();
+	BIO *in = content.n > 0 ? BIO_new_mem_buf(content.p, (int)content.n) : NULL;
+	bool good;
+
+	assert_non_null(cms);
+	if (!inside)
+		sk_X509_push(certs, signer);
+	good = CMS_verify(cms, certs, NULL, in, NULL, CMS_NO_SIGNER_CERT_VERIFY | CMS_BINARY) == 1;
+	sk_X509_free(certs);
+	BIO_free(in);
+	CMS_ContentInfo_free(cms);
+	return good;
+}
+
 static bool
 is_ours(struct span contents)
 {
 	struct piv_secobj so;
-	const unsigned char *p;
-	CMS_ContentInfo *cms;
-	STACK_OF(X509) *certs = sk_X509_new_null();
-	bool good;
 
 	assert_ok(piv_secobj_parse(contents, &so));
-	p = so.cms.p;
-	assert_non_null(cms = d2i_CMS_ContentInfo(NULL, &p, (long)so.cms.n));
-	sk_X509_push(certs, signer);
-	good = CMS_verify(cms, certs, NULL, NULL, NULL, CMS_NO_SIGNER_CERT_VERIFY | CMS_BINARY) == 1;
-	sk_X509_free(certs);
-	CMS_ContentInfo_free(cms);
-	return good;
+	return signed_by_us(so.cms, SPAN_NONE, false);
+}
+
+static bool
+has_signer(struct span contents)
+{
+	struct piv_secobj so;
+
+	assert_ok(piv_secobj_parse(contents, &so));
+	return signed_by_us(so.cms, SPAN_NONE, true);
 }
 
 static CK_SESSION_HANDLE
@@ -195,6 +223,65 @@ certificate_makes_both_follow(void **state)
 	assert_true(is_ours(data_value(h, "Security Object", so)));
 }
 
+/* A token that has none: the first object that wants one makes it, with the signer's certificate inside. */
+static void
+first_one_is_made(void **state)
+{
+	static const char chuid[] = "\x34\x10"
+				    "0123456789abcdef"
+				    "\x35\x08"
+				    "20501231"
+				    "\x3E\x00\xFE\x00";
+	static const char chuid_tbs[] = "\x34\x10"
+					"0123456789abcdef"
+					"\x35\x08"
+					"20501231"
+					"\xFE\x00";
+	CK_BYTE so[4096], value[4096];
+	CK_SESSION_HANDLE h = start(conf_path);
+	struct piv_chuid parsed;
+	struct span now;
+
+	(void)state;
+	assert_rv_ok(C_DestroyObject(h, data_find(h, "Key History Object")));
+	assert_rv_ok(C_DestroyObject(h, data_find(h, "Security Object")));
+	data_write(h, "Card Holder Unique Identifier", chuid, sizeof chuid - 1);
+	now = data_value(h, "Card Holder Unique Identifier", value);
+	assert_ok(piv_chuid_parse(now, &parsed));
+	assert_true(signed_by_us(parsed.signature, span_of(chuid_tbs, sizeof chuid_tbs - 1), true));
+	data_write(h, "Key History Object", history, sizeof history - 1);
+	now = data_value(h, "Security Object", so);
+	check(now, PIV_OBJ_HISTORY, data_value(h, "Key History Object", value), true, true);
+	check(now, PIV_OBJ_CHUID, data_value(h, "Card Holder Unique Identifier", value), true, true);
+	check(now, PIV_OBJ_CCC, data_value(h, "Card Capability Container", value), true, true);
+	assert_true(is_ours(now));
+	assert_true(has_signer(now));
+	/* and is still there after the next one */
+	assert_rv_ok(C_DestroyObject(h, data_find(h, "Card Capability Container")));
+	now = data_value(h, "Security Object", so);
+	check(now, PIV_OBJ_CCC, SPAN_NONE, false, false);
+	assert_true(has_signer(now));
+}
+
+static void
+without_a_signer_none_is_made(void **state)
+{
+	static const char chuid[] = "\x34\x10"
+				    "0123456789abcdef"
+				    "\x35\x08"
+				    "20501231"
+				    "\x3E\x00\xFE\x00";
+	CK_BYTE value[4096];
+	CK_SESSION_HANDLE h = start("/dev/null");
+
+	(void)state;
+	assert_rv_ok(C_DestroyObject(h, data_find(h, "Security Object")));
+	data_write(h, "Card Holder Unique Identifier", chuid, sizeof chuid - 1);
+	assert_true(span_eq(data_value(h, "Card Holder Unique Identifier", value), span_of(chuid, sizeof chuid - 1)));
+	data_write(h, "Key History Object", history, sizeof history - 1);
+	assert_int_equal(data_count(h, "Security Object"), 0);
+}
+
 static void
 malformed_ones(void **state)
 {
@@ -216,6 +303,8 @@ main(void)
 		cmocka_unit_test_teardown(without_a_signer_it_stays, p11_teardown),
 		cmocka_unit_test_teardown(with_a_signer_it_follows, p11_teardown),
 		cmocka_unit_test_teardown(certificate_makes_both_follow, p11_teardown),
+		cmocka_unit_test_teardown(first_one_is_made, p11_teardown),
+		cmocka_unit_test_teardown(without_a_signer_none_is_made, p11_teardown),
 		cmocka_unit_test(malformed_ones),
 	};
 

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a PIV token has besides keys and certificates, as SP 800-157r1, B.1.2, wants it of a derived one: a Discovery
+ * object, where there is one, names the application in use and lets nothing but its own PIN in (40, 48 or 4C, then 00);
+ * a Key History object where there are retired keys; a Security Object where there is one of these. It is looked at and
+ * told, for the record: the module writes Key History, and the Security Object where it has a content signer; Discovery
+ * is optional and the token's own.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "derive/token_int.h"
+
+#define OID(a, b) 0x06, 0x0A, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x07, 0x02, a, b
+
+static const uint8_t discovery_oid[] = { OID(0x60, 0x50) }, history_oid[] = { OID(0x60, 0x60) };
+static const uint8_t security_oid[] = { 0x06, 0x0B, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x07, 0x02, 0x81, 0x10, 0x00 };
+
+/* The whole contents of a Discovery object, but for the two bytes of the policy. */
+static const uint8_t piv[] = { 0x4F, 0x0B, 0xA0, 0x00, 0x00, 0x03, 0x08, 0x00, 0x00, 0x10, 0x00, 0x01, 0x00, 0x5F, 0x2F,
+	0x02 };
+static const uint8_t derived[] = { 0x4F, 0x0B, 0xA0, 0x00, 0x00, 0x03, 0x08, 0x00, 0x00, 0x20, 0x00, 0x01, 0x00, 0x5F,
+	0x2F, 0x02 };
+
+/* Is there an object? Its value is appended. */
+static enum err
+object_read(struct token *t, struct span oid, struct wbuf *value, bool *there)
+{
+	static const CK_OBJECT_CLASS cls = CKO_DATA;
+	struct tmpl q = { .n = 0 };
+	CK_OBJECT_HANDLE *o = NULL;
+	size_t n = 0;
+	enum err e;
+
+	tmpl_add(&q, CKA_CLASS, &cls, sizeof cls);
+	tmpl_add(&q, CKA_OBJECT_ID, oid.p, oid.n);
+	e = raw_find(t, q.a, q.n, &o, &n);
+	*there = e == E_OK && n > 0;
+	if (*there)
+		e = raw_get(t, o[0], CKA_VALUE, value);
+	free(o);
+	return e == E_NOTFOUND ? E_OK : e;
+}
+
+static const char *
+discovery_judge(const struct token *t, struct span v, bool there)
+{
+	struct span want =
+	    strstr(t->label, "Derived") == t->label ? span_of(derived, sizeof derived) : span_of(piv, sizeof piv);
+	struct span head;
+	uint8_t policy, primary;
+
+	if (!there)
+		return "none";
+	if (!span_take(&v, want.n, &head) || !span_eq(head, want))
+		return "names another application";
+	if (!span_u8(&v, &policy) || !span_u8(&v, &primary) || v.n != 0 || primary != 0 ||
+	    (policy != 0x40 && policy != 0x48 && policy != 0x4C))
+		return "lets in more than the PIN of the application";
+	return "as it should be";
+}
+
+enum err
+token_objects(struct token *t, char *out, size_t cap)
+{
+	WBUF_AUTO discovery;
+	WBUF_AUTO other;
+	bool has_discovery, has_history, has_security;
+	enum err e;
+
+	wbuf_init(&discovery, 1024);
+	wbuf_init(&other, 64 * 1024);
+	e = object_read(t, span_of(discovery_oid, sizeof discovery_oid), &discovery, &has_discovery);
+	if (e == E_OK)
+		e = object_read(t, span_of(history_oid, sizeof history_oid), &other, &has_history);
+	if (e == E_OK)
+		e = object_read(t, span_of(security_oid, sizeof security_oid), &other, &has_security);
+	if (e != E_OK)
+		return e;
+	snprintf(out, cap, "Discovery: %s; Key History: %s; Security Object: %s",
+	    discovery_judge(t, wbuf_view(&discovery), has_discovery), has_history ? "there" : "none",
+	    has_security		       ? "there"
+		: has_discovery || has_history ? "missing, its content signer has to make one"
+					       : "none is needed");
+	return E_OK;
+}
