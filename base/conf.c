@@ -89,6 +89,9 @@ static const struct conf_key dpiv_table[] = {
 	{ "issuer *", "weak_algorithms", 'b', "no", "SCEP: SHA-1 and Triple DES where the issuer has nothing better" },
 	{ "issuer *", "cafile", 'p', NULL, "PEM file with the trust anchors for its TLS and its certificates" },
 	{ "issuer *", "label", 's', NULL, "EST label of a role: auth=LABEL,sign=LABEL,encrypt=LABEL" },
+	{ "issuer *", "encrypt", 's', "generate",
+	    "where the key of an encryption credential comes from: generate (on the token), serverkeygen (the issuer "
+	    "makes it and keeps it in escrow) or recover (the escrowed key that you have)" },
 	{ "issuer *", "tls", 's', "1.2+", "1.2 (only), 1.3 (only) or 1.2+" },
 	{ "issuer *", "test_policies", 'b', "no", "accept the FPKI test policy identifiers as well" },
 	{ "token *", "uri", 's', NULL, "RFC 7512 URI of a token that dpiv searches for keys" },
@@ -361,17 +364,26 @@ load_chosen(const char *path, struct conf **out)
 }
 
 enum err
+conf_user_path(char *out, size_t cap)
+{
+	const char *only = secure_getenv("DPIV_CONF");
+	char dir[3900];
+	enum err e = only == NULL ? file_xdg("XDG_CONFIG_HOME", ".config", dir, sizeof dir) : E_OK;
+
+	if (e == E_OK)
+		snprintf(out, cap, "%s%s", only != NULL ? only : dir, only != NULL ? "" : "/dpiv.conf");
+	return e;
+}
+
+enum err
 conf_load(struct conf **out)
 {
 	const char *only = secure_getenv("DPIV_CONF");
-	char dir[3900], user[4096];
+	char user[4096];
 
 	if (only != NULL)
 		return load_chosen(only, out);
-	if (file_xdg("XDG_CONFIG_HOME", ".config", dir, sizeof dir) != E_OK)
-		return conf_load_layers(NULL, CONF_SYSTEM_PATH, out);
-	snprintf(user, sizeof user, "%s/dpiv.conf", dir);
-	return conf_load_layers(user, CONF_SYSTEM_PATH, out);
+	return conf_load_layers(conf_user_path(user, sizeof user) == E_OK ? user : NULL, CONF_SYSTEM_PATH, out);
 }
 
 void

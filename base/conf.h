@@ -23,6 +23,8 @@ struct conf;
 enum err conf_load(struct conf **out) MUST_CHECK;
 /* One file alone, with its own diagnostics. */
 enum err conf_load_file(const char *path, struct conf **out) MUST_CHECK;
+/* The user's file: DPIV_CONF, or in XDG_CONFIG_HOME. */
+enum err conf_user_path(char *out, size_t cap) MUST_CHECK;
 /* These two in their places; NULL or a missing file: nothing. */
 enum err conf_load_layers(const char *user, const char *system, struct conf **out) MUST_CHECK;
 /* Another program's own file, checked against that program's table (dpiv-issuer). */

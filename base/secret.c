@@ -6,6 +6,8 @@
  */
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
@@ -89,4 +91,17 @@ bool
 secret_eq(const struct secret *a, const struct secret *b)
 {
 	return a != NULL && b != NULL && a->n == b->n && CRYPTO_memcmp(a->v, b->v, a->n) == 0;
+}
+
+void
+secret_keep_process(void)
+{
+	const struct rlimit none = { 0, 0 };
+	struct rlimit lock;
+
+	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	if (getrlimit(RLIMIT_MEMLOCK, &lock) == 0 && lock.rlim_cur == RLIM_INFINITY)
+		(void)mlockall(MCL_CURRENT | MCL_FUTURE);
+	(void)CRYPTO_secure_malloc_init(256 * 1024, 32);
 }

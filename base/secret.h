@@ -29,6 +29,10 @@ struct span secret_view(const struct secret *s); /* empty for NULL */
 /* Equal contents? Constant time in the contents; NULL equals nothing. */
 bool secret_eq(const struct secret *a, const struct secret *b);
 
+/* For a program of dpiv's own, never for the module in somebody else's: no core dumps, no look into it by others of the
+ * same user, nothing swapped where the limits allow it, and a secure heap for libcrypto. */
+void secret_keep_process(void);
+
 #define SECRET_AUTO __attribute__((cleanup(secret_free))) struct secret *
 
 #endif

@@ -131,6 +131,8 @@ derive_with(struct options *o)
 	if (e != E_OK)
 		return cli_fail(e);
 	o->req.code = code;
+	if (o->req.encrypt != KEY_GENERATE)
+		secret_keep_process();
 	run_begin(&o->req);
 	e = derive_run(&o->req, results, &n);
 	run_end();

@@ -11,40 +11,50 @@
 #include "cli/certs.h"
 #include "cli/history.h"
 
-const char help_history[] = "usage: dpiv history scan [--json] [--messages] [--token URI]... [--login] MAILBOX...\n"
-			    "       dpiv history list [--json] [--token URI]... [--login]\n"
-			    "       dpiv history import [--to URI] [--password-source SOURCE] [--address ADDR]...\n"
-			    "                           [--cafile FILE] [--dry-run] [--json] FILE.p12|DIR...\n"
-			    "\n"
-			    "Old mail stays readable as long as the keys it was encrypted for are held.\n"
-			    "\n"
-			    "scan   reads whom the messages of a mailbox (mbox, maildir, a directory of either,\n"
-			    "       one .eml or .p7m) are encrypted for, and tells which of them each key opens,\n"
-			    "       which keys are missing, and whose issuer has them. Nothing is decrypted.\n"
-			    "list   shows every decryption key on every token, with its dates and addresses.\n"
-			    "import brings the keys of PKCS#12 files to a token (or to a card's retired places),\n"
-			    "       each with its certificate, which must be for decrypting and for an address of\n"
-			    "       yours. What is there already is left alone.\n"
-			    "\n"
-			    "  --token URI   look on this token only (RFC 7512); may be given again\n"
-			    "  --login       log in to tokens that hide their keys, to see that they are there\n"
-			    "  --messages    a line for each encrypted message, too\n"
-			    "  --to URI      the token for the keys (default: [derive] to of dpiv.conf)\n"
-			    "  --password-source SOURCE   file:/PATH with the files' password; else it is asked for\n"
-			    "  --address ADDR   an address that was yours; may be given again\n"
-			    "  --cafile FILE    trust anchors that the certificates must lead to\n"
-			    "                   (default: [mail] cafile, if set)\n"
-			    "  --dry-run     only tell what would be imported\n"
-			    "  --json        the same for programs\n"
-			    "\n"
-			    "examples:\n"
-			    "  dpiv history scan ~/Mail\n"
-			    "  dpiv history scan --json archive.mbox | jq '.missing[].serial'\n"
-			    "  dpiv history list --login\n"
-			    "  dpiv history import --to 'pkcs11:token=laptop' backup.p12\n"
-			    "\n"
-			    "Exit status: 0 all encrypted messages can be opened, keys are held; 3 keys are\n"
-			    "missing, nothing found; 4 PIN or password wrong; 5 a key was left out.\n";
+const char help_history[] =
+    "usage: dpiv history scan [--json] [--messages] [--token URI]... [--login] MAILBOX...\n"
+    "       dpiv history list [--json] [--token URI]... [--login]\n"
+    "       dpiv history import [--to URI] [--password-source SOURCE] [--address ADDR]...\n"
+    "                           [--cafile FILE] [--dry-run] [--json] FILE.p12|DIR...\n"
+    "       dpiv history recover [--to URI] [--from URI] [--issuer NAME|URL] [--address ADDR]...\n"
+    "                           [--cafile FILE] [--timeout SECONDS] [--dry-run] [--json]\n"
+    "\n"
+    "Old mail stays readable as long as the keys it was encrypted for are held.\n"
+    "\n"
+    "scan   reads whom the messages of a mailbox (mbox, maildir, a directory of either,\n"
+    "       one .eml or .p7m) are encrypted for, and tells which of them each key opens,\n"
+    "       which keys are missing, and whose issuer has them. Nothing is decrypted.\n"
+    "list   shows every decryption key on every token, with its dates and addresses.\n"
+    "import brings the keys of PKCS#12 files to a token (or to a card's retired places),\n"
+    "       each with its certificate, which must be for decrypting and for an address of\n"
+    "       yours. What is there already is left alone.\n"
+    "recover brings the keys that the issuer has in escrow for you to a token, in the\n"
+    "       same way. Your PIV card shows who asks; every release is recorded there.\n"
+    "\n"
+    "  --token URI   look on this token only (RFC 7512); may be given again\n"
+    "  --login       log in to tokens that hide their keys, to see that they are there\n"
+    "  --messages    a line for each encrypted message, too\n"
+    "  --to URI      the token for the keys (default: [derive] to of dpiv.conf)\n"
+    "  --password-source SOURCE   file:/PATH with the files' password; else it is asked for\n"
+    "  --address ADDR   an address that was yours; may be given again\n"
+    "  --cafile FILE    trust anchors that the certificates must lead to\n"
+    "                   (default: [mail] cafile, if set)\n"
+    "                   recover: also for the issuer's TLS\n"
+    "  --from URI    the PIV card; needed only when there are several\n"
+    "  --issuer WHO  a section [issuer NAME] of dpiv.conf, or an https address\n"
+    "  --timeout SECONDS  how long one exchange with the issuer may take; default: 60\n"
+    "  --dry-run     only tell what would be imported\n"
+    "  --json        the same for programs\n"
+    "\n"
+    "examples:\n"
+    "  dpiv history scan ~/Mail\n"
+    "  dpiv history scan --json archive.mbox | jq '.missing[].serial'\n"
+    "  dpiv history list --login\n"
+    "  dpiv history recover --issuer agency --to 'pkcs11:token=laptop'\n"
+    "  dpiv history import --to 'pkcs11:token=laptop' backup.p12\n"
+    "\n"
+    "Exit status: 0 all encrypted messages can be opened, keys are held; 3 keys are\n"
+    "missing, nothing found; 4 PIN or password wrong; 5 a key was left out.\n";
 
 static const struct {
 	const char *name;
@@ -53,13 +63,14 @@ static const struct {
 	{ "scan", history_scan },
 	{ "list", history_list },
 	{ "import", history_import },
+	{ "recover", history_recover },
 };
 
 int
 cmd_history(int argc, char **argv)
 {
 	if (argc < 2)
-		return cli_usage("scan, list or import?");
+		return cli_usage("scan, list, import or recover?");
 	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
 		if (strcmp(argv[1], verbs[i].name) == 0)
 			return verbs[i].run(argc - 1, argv + 1);

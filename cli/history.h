@@ -12,6 +12,7 @@
 int history_scan(int argc, char **argv);
 int history_import(int argc, char **argv);
 int history_list(int argc, char **argv);
+int history_recover(int argc, char **argv);
 
 /* What every report says of a certificate: name, addresses, issuer, serial, not_before, not_after. */
 json_t *history_cert(X509 *cert);

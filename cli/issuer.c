@@ -72,7 +72,9 @@ issuer_section(const struct conf *conf, const char *name, struct derive_req *req
 	req->fingerprint = conf_str(conf, section, "fingerprint");
 	req->weak = conf_bool(conf, section, "weak_algorithms");
 	req->test_policies = conf_bool(conf, section, "test_policies");
-	e = parse_tls(conf_str(conf, section, "tls"), &req->tls);
+	e = key_source_parse(conf_str(conf, section, "encrypt"), &req->encrypt);
+	if (e == E_OK)
+		e = parse_tls(conf_str(conf, section, "tls"), &req->tls);
 	label = conf_str(conf, section, "label");
 	if (e == E_OK && label != NULL) {
 		*labels = strdup(label);

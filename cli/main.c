@@ -32,6 +32,7 @@ const struct cli_verb cli_verbs[] = {
 	{ "encrypt", "encrypt a message or file for recipients", cmd_encrypt, help_encrypt },
 	{ "decrypt", "decrypt a message or file with whichever token can", cmd_decrypt, help_decrypt },
 	{ "history", "keys for old mail: which are held, which a mailbox needs", cmd_history, help_history },
+	{ "policy", "check an administrator's policy, and see what it does to whom", cmd_policy, help_policy },
 	{ "doctor", "find out why something does not work, and what to do", cmd_doctor, help_doctor },
 	{ "replay", "play a recorded trace as a card, for a command", cmd_replay, help_replay },
 	{ "version", "print the version", cmd_version, help_version },

@@ -251,3 +251,20 @@ cert_read_file(const char *path, STACK_OF(X509) * *out)
 	sk_X509_free(list);
 	return err_set(E_CONF, "there is no PEM certificate in %.200s", path);
 }
+
+X509 *
+cert_leaf(STACK_OF(X509) * certs)
+{
+	X509 *leaf = NULL;
+
+	for (int i = 0; i < sk_X509_num(certs); i++) {
+		X509 *x = sk_X509_value(certs, i);
+
+		if (X509_check_ca(x) != 0)
+			continue;
+		if (leaf != NULL)
+			return NULL;
+		leaf = x;
+	}
+	return leaf;
+}

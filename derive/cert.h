@@ -23,6 +23,9 @@ struct cert_rules {
 /* Of several certificates the one for this key; E_POLICY when none is. Borrowed. */
 enum err cert_choose(STACK_OF(X509) * certs, EVP_PKEY *pub, X509 **out) MUST_CHECK;
 
+/* The one that is not a CA's; NULL when there is none, or more than one. Borrowed. */
+X509 *cert_leaf(STACK_OF(X509) * certs);
+
 /* E_POLICY or E_EXPIRED with the precise reason. */
 enum err cert_check(X509 *cert, const struct cert_rules *rules) MUST_CHECK;
 

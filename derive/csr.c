@@ -15,6 +15,7 @@
 
 #include "base/text.h"
 #include "derive/csr.h"
+#include "derive/keywrap.h"
 
 /* SHA-256, or the issuer's wish; SHA-384 where the key is P-384 (SP 800-78-5, table 2). */
 static const EVP_MD *
@@ -126,6 +127,14 @@ csr_password(const struct csr_in *in, X509_REQ *req)
 }
 
 static bool
+csr_decrypt_id(const struct csr_in *in, X509_REQ *req)
+{
+	return in->decrypt_id.n == 0 ||
+	    X509_REQ_add1_attr_by_txt(
+		req, KEYWRAP_ATTRIBUTE, V_ASN1_OCTET_STRING, in->decrypt_id.p, (int)in->decrypt_id.n) == 1;
+}
+
+static bool
 csr_fill(const struct csr_in *in, X509_REQ *req)
 {
 	union {
@@ -134,7 +143,8 @@ csr_fill(const struct csr_in *in, X509_REQ *req)
 	} name = { in->old != NULL ? X509_get_subject_name(in->old) : in->subject };
 
 	return X509_REQ_set_version(req, X509_REQ_VERSION_1) == 1 && X509_REQ_set_subject_name(req, name.m) == 1 &&
-	    X509_REQ_set_pubkey(req, in->pub) == 1 && csr_password(in, req) && csr_put_extensions(in, req);
+	    X509_REQ_set_pubkey(req, in->pub) == 1 && csr_password(in, req) && csr_decrypt_id(in, req) &&
+	    csr_put_extensions(in, req);
 }
 
 enum err

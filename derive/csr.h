@@ -19,6 +19,7 @@ struct csr_in {
 	struct span binding;		 /* channel binding, put in as challengePassword in base64; may be empty */
 	const struct proto_attrs *attrs; /* what the issuer wants; may be NULL */
 	struct span challenge;		 /* challengePassword where there is no binding; may be empty */
+	struct span decrypt_id;		 /* AsymmetricDecryptKeyIdentifier (RFC 7030, 4.4.1.2); may be empty */
 	const X509 *old;		 /* renewal: its subject and subjectAltName are repeated; may be NULL */
 };
 

@@ -257,14 +257,14 @@ blame(struct derive *d, enum err e)
 	return e;
 }
 
-static enum err
-by_card(struct derive *d)
+enum err
+derive_by_card(struct derive *d)
 {
 	enum err e;
 
 	derive_step(d, "looking at the PIV card");
 	e = open_card(d);
-	if (e == E_OK)
+	if (e == E_OK && d->recovery == NULL)
 		e = open_places(d);
 	derive_step(d, "authenticating to the issuer with the card");
 	if (e == E_OK && X509_up_ref(d->card.cert) == 1)
@@ -308,7 +308,7 @@ run(struct derive *d)
 		e = plan_roles(d, todo, &any);
 	if (e != E_OK || !any)
 		return e;
-	e = d->req->code != NULL ? by_code(d) : by_card(d);
+	e = d->req->code != NULL ? by_code(d) : derive_by_card(d);
 	for (size_t i = 0; e == E_OK && i < d->req->n_roles; i++)
 		if (todo[i])
 			e = derive_role(d, d->req->role[i]);

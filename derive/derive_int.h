@@ -27,7 +27,8 @@ struct derive {
 	struct policy *policy;	  /* what the administrator lets this person do; derive_judge() reads it */
 	const struct proto *proto;
 	struct proto_conn *conn;
-	bool lost; /* what was to be renewed is gone: a PIV token's place has room for one key */
+	const struct recovery *recovery; /* recover.c; else NULL */
+	bool lost;			 /* what was to be renewed is gone: a PIV token's place has room for one key */
 	struct derive_result *results;
 	size_t *n_results;
 };
@@ -41,6 +42,8 @@ char *derive_label(enum role role, X509 *cert, char out[64]);
 /* derive.c: what every kind of run has around it. The store is open and locked while run() runs. */
 enum err derive_around(struct derive *d, enum err (*run)(struct derive *)) MUST_CHECK;
 enum err derive_open_target(struct derive *d) MUST_CHECK;
+/* The card, its PIN, and a connection that it authenticates. */
+enum err derive_by_card(struct derive *d) MUST_CHECK;
 /* The request, and the target when it is open, by the policy: early, before anybody is asked for anything, and once
  * more in derive_role(), which nobody gets around. */
 enum err derive_judge(struct derive *d) MUST_CHECK;
@@ -56,6 +59,8 @@ enum err renew_connect(struct derive *d) MUST_CHECK;
 enum err derive_recover(struct derive *d) MUST_CHECK;
 /* Remove what an enrolment put on the token, and its row. Objects of somebody else under the same identifier stay. */
 enum err derive_undo(struct derive *d, struct enrolment *e, const char *why) MUST_CHECK;
+/* ENROL_OLD: the key that it names goes, and the row. */
+enum err derive_clear_old(struct derive *d, const struct enrolment *e) MUST_CHECK;
 /* The enrolment is a credential now. After a renewal the old key and certificate leave the token, but for those that
  * old mail was encrypted to; where that fails it is done by the next run. */
 enum err derive_record(struct derive *d, const struct enrolment *e, X509 *cert) MUST_CHECK;
@@ -74,8 +79,32 @@ struct attempt {
 	struct proto_attrs attrs;
 	EVP_PKEY *pub, *key;
 	struct proto_issued issued;
-	X509 *cert; /* of issued */
+	X509 *cert;		  /* of issued */
+	EVP_PKEY *imported;	  /* a key that is not made on the token: the private one, in this process; owned */
+	struct token_place place; /* where it is on the token */
 };
+
+/* The row of the journal, when the identifier and label are chosen. */
+enum err attempt_begin(struct attempt *a) MUST_CHECK;
+/* The certificates of the issuer's CAs into the store. */
+enum err attempt_keep_issuers(struct attempt *a) MUST_CHECK;
+
+/* derive_keygen.c: the steps of a role whose key comes from the issuer */
+enum err keygen_attrs(struct attempt *a) MUST_CHECK;
+enum err keygen_probe(struct attempt *a) MUST_CHECK;
+enum err keygen_place(struct attempt *a) MUST_CHECK;
+enum err keygen_generate(struct attempt *a) MUST_CHECK;
+enum err keygen_open(struct attempt *a) MUST_CHECK;
+enum err keygen_keep(struct attempt *a) MUST_CHECK;
+enum err keygen_import(struct attempt *a) MUST_CHECK;
+enum err keygen_record(struct attempt *a) MUST_CHECK;
+/* ENROL_CERT with a wrapped key, by a later run. */
+enum err keygen_finish(struct derive *d, struct enrolment *e) MUST_CHECK;
+/* What of it is on the token goes. */
+enum err keygen_undo(struct derive *d, const struct enrolment *e) MUST_CHECK;
+/* After a failure with e: a certificate that was issued for nothing is revoked, or the sentence says that it should be.
+ */
+enum err keygen_blame(struct attempt *a, enum err e) MUST_CHECK;
 
 /* derive_role.c: is this certificate the one that was wanted? arg is the attempt; more: what came with it. */
 enum err attempt_accept(void *arg, X509 *cert, STACK_OF(X509) * more) MUST_CHECK;

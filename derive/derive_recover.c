@@ -33,12 +33,14 @@ derive_undo(struct derive *d, struct enrolment *e, const char *why)
 	else if (err == E_OK && all > 0)
 		log_warn("derive.undo", "token=%s objects of another program under the same identifier are left alone",
 		    e->token_label);
+	if (err == E_OK)
+		err = keygen_undo(d, e);
 	return err == E_OK ? store_enrol_undone(d->store, e, why) : err;
 }
 
-/* The old key of a renewal that is recorded. */
-static enum err
-recover_old(struct derive *d, const struct enrolment *e)
+/* The old key of a renewal that is recorded, or the key that another one was wrapped for. */
+enum err
+derive_clear_old(struct derive *d, const struct enrolment *e)
 {
 	size_t all, labelled;
 	enum err err = token_count(d->to, e->id, e->id_len, e->label, &all, &labelled);
@@ -69,7 +71,7 @@ derive_record(struct derive *d, const struct enrolment *e, X509 *cert)
 
 	if (old_is_removed(d, e, &old)) {
 		err = store_enrol_renewed(d->store, &row, cert, &old, derive_label(old.role, old.cert, label));
-		if (err == E_OK && recover_old(d, &row) != E_OK)
+		if (err == E_OK && derive_clear_old(d, &row) != E_OK)
 			log_warn("derive.old_key", "token=%s %s", e->token_label, err_msg());
 	} else {
 		err = store_enrol_done(d->store, e, cert);
@@ -126,7 +128,9 @@ static enum err
 recover_one(struct derive *d, struct enrolment *e)
 {
 	if (e->step == ENROL_OLD)
-		return recover_old(d, e);
+		return derive_clear_old(d, e);
+	if (e->step == ENROL_CERT && e->cert != NULL && e->wrapped.n > 0)
+		return keygen_finish(d, e);
 	return e->step == ENROL_CERT && e->cert != NULL ? recover_finish(d, e)
 							: derive_undo(d, e, "a run was cut short");
 }

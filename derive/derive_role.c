@@ -63,16 +63,18 @@ step_judge(struct attempt *a)
 	return e == E_OK ? policy_judge_role(a->d->policy, a->d->req, a->e.role) : e;
 }
 
-/* The policy's choice that the issuer takes as well. */
+/* The policy's first choice that issuer and token take as well. */
 static enum err
 alg_by_policy(struct attempt *a, enum err why)
 {
 	enum token_alg alg;
 
 	for (size_t i = 0; policy_alg_at(a->d->policy, i, &alg); i++)
-		if (csr_algorithm(&a->attrs, true, alg, &a->alg) == E_OK)
+		if (csr_algorithm(&a->attrs, true, alg, &a->alg) == E_OK &&
+		    token_can(a->d->to, alg, role_info(a->e.role)->use) == E_OK)
 			return E_OK;
-	return err_set(why, "the issuer takes no kind of key that the policy allows (algorithms = %.200s)",
+	return err_set(why,
+	    "issuer and token have no kind of key in common that the policy allows (algorithms = %.200s)",
 	    policy_text(a->d->policy, POLICY_ALGORITHMS));
 }
 
@@ -116,29 +118,36 @@ place_id(struct attempt *a)
 	return RAND_bytes(a->e.id, ID_RANDOM) == 1 ? E_OK : err_crypto(E_CRYPTO, "no random numbers");
 }
 
-static enum err
-step_place(struct attempt *a)
+enum err
+attempt_begin(struct attempt *a)
 {
 	struct derive *d = a->d;
-	enum err e;
 
-	if (a->resumed)
-		return E_OK;
 	snprintf(a->e.issuer, sizeof a->e.issuer, "%s", d->req->issuer);
 	snprintf(a->e.token_uri, sizeof a->e.token_uri, "%s", token_uri(d->to));
 	snprintf(a->e.token_serial, sizeof a->e.token_serial, "%s", token_serial_number(d->to));
 	snprintf(a->e.token_label, sizeof a->e.token_label, "%s", token_label(d->to));
-	derive_label(a->e.role, d->card.cert, a->e.label);
 	a->e.renews = d->old.row;
 	if (X509_up_ref(d->card.cert) != 1)
 		return err_set(E_NOMEM, "out of memory");
 	a->e.card = d->card.cert;
-	e = token_writable(d->to);
+	return store_enrol_begin(d->store, &a->e);
+}
+
+static enum err
+step_place(struct attempt *a)
+{
+	enum err e;
+
+	if (a->resumed)
+		return E_OK;
+	derive_label(a->e.role, a->d->card.cert, a->e.label);
+	e = token_writable(a->d->to);
 	if (e == E_OK)
-		e = token_has_places(d->to) ? place_choose(a) : place_id(a);
+		e = token_has_places(a->d->to) ? place_choose(a) : place_id(a);
 	if (e == E_OK)
-		e = store_enrol_begin(d->store, &a->e);
-	return e == E_OK && token_has_places(d->to) ? place_note(a) : e;
+		e = attempt_begin(a);
+	return e == E_OK && token_has_places(a->d->to) ? place_note(a) : e;
 }
 
 static enum err
@@ -251,20 +260,28 @@ keep_issuers(struct attempt *a, STACK_OF(X509) * certs)
 	return e;
 }
 
-static enum err
-step_record(struct attempt *a)
+enum err
+attempt_keep_issuers(struct attempt *a)
 {
 	enum err e = keep_issuers(a, a->d->cacerts);
 
-	if (e == E_OK)
-		e = keep_issuers(a, a->issued.certs);
+	return e == E_OK ? keep_issuers(a, a->issued.certs) : e;
+}
+
+static enum err
+step_record(struct attempt *a)
+{
+	enum err e = attempt_keep_issuers(a);
+
 	return e != E_OK ? e : derive_record(a->d, &a->e, a->cert);
 }
 
-static const struct {
+struct step {
 	const char *text;
 	enum err (*run)(struct attempt *);
-} steps[] = {
+};
+
+static const struct step made_here[] = {
 	{ "looking at the policy", step_judge },
 	{ "looking for a request under way", wait_resume },
 	{ "asking what the issuer wants", step_attrs },
@@ -275,6 +292,23 @@ static const struct {
 	{ "noting the certificate", step_keep },
 	{ "installing the certificate", step_install },
 	{ "recording the credential", step_record },
+	{ NULL, NULL },
+};
+
+static const struct step made_there[] = {
+	{ "looking at the policy", step_judge },
+	{ "looking for a request under way", wait_resume },
+	{ "asking what the issuer wants", keygen_attrs },
+	{ "trying whether the token takes keys", keygen_probe },
+	{ "finding a place on the token", keygen_place },
+	{ "generating a key to receive the key with", keygen_generate },
+	{ "requesting key and certificate", wait_enrol },
+	{ "opening the key", keygen_open },
+	{ "checking the certificate", step_check },
+	{ "noting certificate and wrapped key", keygen_keep },
+	{ "bringing the key to the token", keygen_import },
+	{ "recording the credential", keygen_record },
+	{ NULL, NULL },
 };
 
 static void
@@ -282,6 +316,7 @@ attempt_clear(struct attempt *a)
 {
 	EVP_PKEY_free(a->key);
 	EVP_PKEY_free(a->pub);
+	EVP_PKEY_free(a->imported);
 	proto_issued_free(&a->issued);
 	proto_attrs_free(&a->attrs);
 	enrolment_clear(&a->e);
@@ -295,6 +330,7 @@ attempt_undo(struct attempt *a, enum err e)
 
 	if (a->e.row == 0 || wait_keeps(a, &e))
 		return e;
+	e = keygen_blame(a, e);
 	why = strdup(err_msg());
 	EVP_PKEY_free(a->key);
 	a->key = NULL;
@@ -316,15 +352,16 @@ attempt_undo(struct attempt *a, enum err e)
 enum err
 derive_role(struct derive *d, enum role role)
 {
+	const struct step *steps = role == ROLE_ENCRYPT && d->req->encrypt != KEY_GENERATE ? made_there : made_here;
 	struct attempt a = { .d = d, .e = { .role = role } };
 	enum err e = E_OK;
 
-	for (size_t i = 0; e == E_OK && i < sizeof steps / sizeof steps[0]; i++) {
-		derive_step(d, "%s: %s", role_info(role)->name, steps[i].text);
-		log_info("derive.step", "role=%s step=\"%s\"", role_info(role)->name, steps[i].text);
+	for (const struct step *s = steps; e == E_OK && s->run != NULL; s++) {
+		derive_step(d, "%s: %s", role_info(role)->name, s->text);
+		log_info("derive.step", "role=%s step=\"%s\"", role_info(role)->name, s->text);
 		e = derive_stopped(d);
 		if (e == E_OK)
-			e = steps[i].run(&a);
+			e = s->run(&a);
 	}
 	if (e == E_OK)
 		derive_result_add(d, &a.e, a.cert, false, false);

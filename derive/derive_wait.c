@@ -133,6 +133,7 @@ wait_once(struct attempt *a, bool asked)
 		.pub = a->pub,
 		.key = a->key,
 		.attrs = &a->attrs,
+		.source = a->e.role == ROLE_ENCRYPT ? d->req->encrypt : KEY_GENERATE,
 		.old = d->old.cert,
 		.asked = asked,
 		.accept = attempt_accept,
@@ -209,10 +210,11 @@ wait_is_passing(enum err e)
 bool
 wait_keeps(struct attempt *a, enum err *e)
 {
+	bool received = a->e.step == ENROL_CERT && a->e.wrapped.n > 0;
 	char when[32];
 	char *why;
 
-	if (a->e.step != ENROL_WAIT || !wait_is_passing(*e))
+	if ((a->e.step != ENROL_WAIT && !received) || !wait_is_passing(*e))
 		return false;
 	if (time(NULL) - a->e.created > GIVE_UP) {
 		*e = err_set(*e, "%s has wanted more time for 30 days; the request is given up, ask the issuer",

@@ -13,6 +13,7 @@
 #include "derive/bind.h"
 #include "derive/csr.h"
 #include "derive/est_reply.h"
+#include "derive/keywrap.h"
 #include "derive/proto.h"
 
 #define URL_MAX		 2048
@@ -210,7 +211,7 @@ est_card(struct proto_conn *c, X509 **out)
 }
 
 static enum err
-est_answer(struct proto_conn *c, const struct http_reply *r, const char *what, struct proto_issued *out)
+est_answer(struct proto_conn *c, const struct http_reply *r, const char *what, bool keys, struct proto_issued *out)
 {
 	enum err e;
 
@@ -222,6 +223,10 @@ est_answer(struct proto_conn *c, const struct http_reply *r, const char *what, s
 	}
 	if (r->status != 200)
 		return est_refused(c, r, what);
+	if (keys) {
+		e = keygen_read(r, &out->keys);
+		return e == E_OK ? E_OK : err_up(e, "%s: %s", what, http_server(c->http));
+	}
 	e = est_read_certs(wbuf_view(&r->body), &out->certs);
 	return e == E_OK
 	    ? E_OK
@@ -238,18 +243,37 @@ est_body(struct proto_conn *c, const struct proto_request *rq, struct wbuf *body
 		.key = rq->key,
 		.attrs = rq->attrs,
 		.old = rq->old };
+	uint8_t id[KEYWRAP_ID];
 	WBUF_AUTO csr;
-	enum err e;
+	enum err e = E_OK;
 
 	wbuf_init(&csr, 64 * 1024);
 	if (rq->attrs != NULL && rq->attrs->binding)
 		in.binding = http_binding(c->http);
-	e = csr_build(&in, &csr);
+	if (rq->source != KEY_GENERATE) {
+		e = keywrap_id(rq->pub, id);
+		in.decrypt_id = span_of(id, sizeof id);
+	}
+	if (e == E_OK)
+		e = csr_build(&in, &csr);
 	if (e != E_OK)
 		return e;
 	text_base64(wbuf_view(&csr), LINE, body);
 	wbuf_u8(body, '\n');
 	return body->bad ? err_set(E_NOMEM, "out of memory") : E_OK;
+}
+
+/* A recovery is not EST, but dpiv-issuer's (derive/issuer/escrow.h). */
+static enum err
+est_enrol_url(const struct proto_conn *c, const struct proto_request *rq, char *url)
+{
+	if (rq->source == KEY_RECOVER)
+		return bind_url(c->base, "recover", url, URL_MAX);
+	return est_url(c, c->label[rq->role],
+	    rq->source == KEY_SERVERKEYGEN ? "serverkeygen"
+		: rq->old != NULL	   ? "simplereenroll"
+					   : "simpleenroll",
+	    url);
 }
 
 static enum err
@@ -258,23 +282,25 @@ est_enrol_once(struct proto_conn *c, const struct proto_request *rq, struct prot
 	char url[URL_MAX], what[64];
 	struct http_reply r;
 	WBUF_AUTO body;
-	enum err e = est_url(c, c->label[rq->role], rq->old != NULL ? "simplereenroll" : "simpleenroll", url);
+	bool keys = rq->source != KEY_GENERATE;
+	enum err e = est_enrol_url(c, rq, url);
 
 	*stale = false;
-	snprintf(what, sizeof what, "the %s certificate", role_info(rq->role)->what);
+	snprintf(what, sizeof what, "the %s %s", role_info(rq->role)->what, keys ? "key" : "certificate");
 	wbuf_init(&body, HTTP_BODY_MAX);
 	http_reply_init(&r);
 	if (e == E_OK)
 		e = est_body(c, rq, &body);
 	if (e == E_OK) {
 		/* RFC 8951, 3.1: the transfer encoding means nothing in HTTP, but an older server wants to see it */
-		const struct http_content post = { "application/pkcs10", "application/pkcs7-mime",
-			"Content-Transfer-Encoding: base64", wbuf_view(&body) };
+		const struct http_content post = { "application/pkcs10",
+			keys ? "multipart/mixed" : "application/pkcs7-mime", "Content-Transfer-Encoding: base64",
+			wbuf_view(&body) };
 
 		e = http_post(c->http, url, &post, &r);
 	}
 	if (e == E_OK) {
-		e = est_answer(c, &r, what, out);
+		e = est_answer(c, &r, what, keys, out);
 		*stale = e == E_REMOTE && rq->attrs != NULL && rq->attrs->binding && !r.same_connection;
 	}
 	http_reply_free(&r);
@@ -315,6 +341,7 @@ est_asks(enum role role)
 
 const struct proto proto_est = {
 	.name = "est",
+	.keys = true,
 	.asks = est_asks,
 	.open = est_open,
 	.cacerts = est_cacerts,

@@ -37,8 +37,8 @@ strip_armour(struct span in, struct wbuf *out)
 }
 
 /* The body as DER. The first byte of DER here is 30, of its base64 always 'M'. */
-static enum err
-body_der(struct span body, struct wbuf *der)
+enum err
+est_read_der(struct span body, struct wbuf *der)
 {
 	WBUF_AUTO plain;
 
@@ -64,7 +64,7 @@ est_read_certs(struct span body, STACK_OF(X509) * *out)
 
 	*out = NULL;
 	wbuf_init(&der, DER_MAX);
-	e = body_der(body, &der);
+	e = est_read_der(body, &der);
 	if (e != E_OK)
 		return e;
 	p = der.p;
@@ -184,7 +184,7 @@ est_read_attrs(struct span body, struct proto_attrs *out)
 
 	memset(out, 0, sizeof *out);
 	wbuf_init(&der, DER_MAX);
-	e = body_der(body, &der);
+	e = est_read_der(body, &der);
 	if (e != E_OK || der.n == 0)
 		return e;
 	p = der.p;

@@ -284,6 +284,7 @@ reply_type(struct http_reply *r, const char *type)
 	text_safe(span_of(type, n), r->type, sizeof r->type);
 	for (char *p = r->type; *p != '\0'; p++)
 		*p = (char)tolower((unsigned char)*p);
+	multipart_param(span_str(type != NULL ? type : ""), "boundary", r->boundary, sizeof r->boundary);
 }
 
 static void

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "derive/multipart.h"
 
 /*
  * An HTTPS client for enrolment: TLS 1.2 and 1.3, client authentication with any EVP_PKEY (a token's), one server,
@@ -40,10 +41,11 @@ struct http_conf {
 
 struct http_reply {
 	long status;
-	char type[96];	      /* media type, lower case, without parameters; "" */
-	long retry_after;     /* seconds from now, -1 when the server did not say */
-	struct wbuf body;     /* http_reply_init() before, http_reply_free() after */
-	bool same_connection; /* the exchange went over the connection of the one before */
+	char type[96];			   /* media type, lower case, without parameters; "" */
+	char boundary[MULTIPART_BOUNDARY]; /* of a multipart reply; "" */
+	long retry_after;		   /* seconds from now, -1 when the server did not say */
+	struct wbuf body;		   /* http_reply_init() before, http_reply_free() after */
+	bool same_connection;		   /* the exchange went over the connection of the one before */
 };
 
 void http_reply_init(struct http_reply *r);

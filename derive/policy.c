@@ -98,6 +98,18 @@ values_find(struct policy *p, const char *user)
 	return e;
 }
 
+/* The user may have left out some of the roles that are derived when nobody says which. */
+static void
+roles_find(struct policy *p)
+{
+	char role[POLICY_ENTRY_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; policy_entry(p, POLICY_DEFAULT_ROLES, i, role, sizeof role); i++)
+		if (policy_allows(p, POLICY_ROLES, role) && n + strlen(role) + 2 < sizeof p->roles)
+			n += (size_t)snprintf(p->roles + n, sizeof p->roles - n, "%s%s", n > 0 ? "," : "", role);
+}
+
 enum err
 policy_read(const struct conf *conf, const char *user, struct policy **out)
 {
@@ -114,10 +126,24 @@ policy_read(const struct conf *conf, const char *user, struct policy **out)
 	if (e == E_OK && p->any)
 		e = policy_check_user(p);
 	if (e == E_OK)
+		roles_find(p);
+	if (e == E_OK)
 		*out = p;
 	else
 		policy_free(&p);
 	return e;
+}
+
+enum err
+policy_check_section(const struct conf *conf, const char *name)
+{
+	struct policy p = { .conf = conf };
+	char section[POLICY_SECTION_MAX];
+
+	snprintf(section, sizeof section, "policy %s", name);
+	section_take(&p, p.admin, CONF_SYSTEM, section);
+	section_take(&p, p.admin, CONF_SYSTEM, "policy");
+	return policy_check_values(&p);
 }
 
 enum err
@@ -224,9 +250,7 @@ policy_default_roles(const struct policy *p)
 	const char *said = conf_said(conf, CONF_USER, "derive", "roles");
 
 	if (said == NULL)
-		said = policy_text(p, POLICY_DEFAULT_ROLES);
-	if (said == NULL)
-		said = policy_text(p, POLICY_REQUIRED_ROLES);
+		said = p != NULL && p->roles[0] != '\0' ? p->roles : policy_text(p, POLICY_REQUIRED_ROLES);
 	return said != NULL ? said : conf_str(conf, "derive", "roles");
 }
 

@@ -47,13 +47,22 @@ enum err policy_load(struct policy **out) MUST_CHECK;
 enum err policy_read(const struct conf *conf, const char *user, struct policy **out) MUST_CHECK;
 void policy_free(struct policy **p);
 
+/* One [policy NAME] by itself, whoever it is for: E_CONF when a value is not right, or contradicts another. */
+enum err policy_check_section(const struct conf *conf, const char *name) MUST_CHECK;
+/* Is there a Unix group of this name? */
+bool policy_group_exists(const char *group);
+
 /* Is there anything in it? */
 bool policy_exists(const struct policy *p);
+const char *policy_key_name(enum policy_key key);
+/* The i-th entry of any text with commas, without blanks around it; false: there are no more. */
+bool policy_split(const char *text, size_t i, char *out, size_t cap);
 /* What holds, as it was written; NULL: no restriction. Of targets only the user's, when he has some: both hold. */
 const char *policy_text(const struct policy *p, enum policy_key key);
 /* "/etc/dpiv/dpiv.conf:12": who says so. Returns out; "" when nobody does. */
 char *policy_where(const struct policy *p, enum policy_key key, char *out, size_t cap);
 /* The i-th entry of a list; false: there are no more. Longer ones than cap are cut (policy_read() refuses them). */
+#define POLICY_ENTRY_MAX 512
 bool policy_entry(const struct policy *p, enum policy_key key, size_t i, char *out, size_t cap);
 /* Is it in the list? Also when there is no list. */
 bool policy_allows(const struct policy *p, enum policy_key key, const char *what);

@@ -5,10 +5,9 @@
 #include "base/bytes.h"
 #include "derive/policy.h"
 
-/* Inside of the policy*.c files; and `dpiv policy check` shows what they find. */
+/* Inside of the policy*.c files, and of their tests. */
 
 #define POLICY_SECTION_MAX 160
-#define POLICY_ENTRY_MAX   512
 #define POLICY_WHERE_MAX   4200
 
 /* A value and where it stands. text NULL: nowhere. */
@@ -22,6 +21,7 @@ struct policy {
 	struct conf *owned; /* conf, when policy_load() read it */
 	const struct conf *conf;
 	struct policy_value admin[POLICY_KEYS], user[POLICY_KEYS];
+	char roles[64]; /* default_roles, as far as the user's roles go */
 	bool any;
 };
 
@@ -40,7 +40,6 @@ enum policy_rule {
 };
 
 /* policy_rules.c */
-const char *policy_key_name(enum policy_key key);
 /* Does this loosen what the administrator said (NULL: nothing)? */
 bool policy_loosens(enum policy_rule rule, bool algorithms, const char *admin, const char *user);
 /* Each value by itself and all together; then the user's file against the administrator's. */
@@ -48,8 +47,6 @@ enum err policy_check_values(const struct policy *p) MUST_CHECK;
 enum err policy_check_user(const struct policy *p) MUST_CHECK;
 /* "1.2": a key of policy_value's, where it says so. */
 char *policy_value_where(const struct policy *p, const struct policy_value *v, const char *key, char *out, size_t cap);
-/* The i-th entry of a text with commas, without blanks around it; false: there are no more. */
-bool policy_split(const char *text, size_t i, char *out, size_t cap);
 /* Names as in SP 800-78-5, with or without blank and hyphen. E_USAGE. */
 enum err policy_alg(const char *name, enum token_alg *out) MUST_CHECK;
 /* Is there an [issuer NAME] of the administrator's? */
@@ -63,8 +60,6 @@ struct policy_person {
 enum err policy_person(const char *user, struct policy_person *out) MUST_CHECK;
 void policy_person_free(struct policy_person *p);
 bool policy_person_in(const struct policy_person *p, const char *group);
-/* Is there a group of this name at all? */
-bool policy_group_exists(const char *group);
 
 /* policy_target.c */
 struct policy_target {

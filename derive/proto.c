@@ -40,5 +40,6 @@ void
 proto_issued_free(struct proto_issued *i)
 {
 	sk_X509_pop_free(i->certs, X509_free);
+	keygen_free(&i->keys);
 	memset(i, 0, sizeof *i);
 }

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/secret.h"
 #include "derive/http.h"
+#include "derive/keygen_reply.h"
 #include "derive/role.h"
 
 /*
@@ -47,7 +48,8 @@ struct proto_request {
 	const X509_NAME *subject; /* what the card says; the issuer decides */
 	EVP_PKEY *pub, *key;	  /* the new key: public as read back from the token; and private, to sign with */
 	const struct proto_attrs *attrs;
-	X509 *old;  /* renews this one, whose key is the connection's identity; NULL: a first certificate */
+	enum key_source source; /* not KEY_GENERATE: the key above only receives another one (keywrap.h) */
+	X509 *old;		/* renews this one, whose key is the connection's identity; NULL: a first certificate */
 	bool asked; /* the issuer has had this request before, from this run or an earlier one, and wanted time */
 	/* Is the certificate the one that was wanted? Asked before the issuer is told that it is (CMP certConf). */
 	enum err (*accept)(void *arg, X509 *cert, STACK_OF(X509) * more);
@@ -56,8 +58,9 @@ struct proto_request {
 
 /* What the issuer answered. */
 struct proto_issued {
-	STACK_OF(X509) * certs; /* the certificate and whatever came with it, in any order */
-	long retry_after;	/* with E_PENDING: seconds, 0 when the issuer does not have the request */
+	STACK_OF(X509) * certs;	   /* the certificate and whatever came with it, in any order */
+	struct keygen_reply *keys; /* instead, where keys were asked for: wrapped, with their certificates */
+	long retry_after;	   /* with E_PENDING: seconds, 0 when the issuer does not have the request */
 };
 void proto_issued_free(struct proto_issued *i);
 
@@ -67,6 +70,8 @@ struct proto {
 	const char *name; /* as in dpiv.conf */
 	/* An RSA key must open the answer to its own request, so it is generated with the right to decrypt. */
 	bool opens_answers;
+	/* Can a key be asked for, which the issuer makes or has kept? */
+	bool keys;
 	/* Can the certificate of this role ask for its own renewal: by TLS, by a signature, by a decryption? */
 	bool (*asks)(enum role role);
 	enum err (*open)(const struct proto_conf *conf, struct proto_conn **out) MUST_CHECK;

@@ -63,6 +63,24 @@ role_parse(const char *name, size_t len, enum role *out)
 }
 
 enum err
+key_source_parse(const char *name, enum key_source *out)
+{
+	static const char *const names[] = {
+		[KEY_GENERATE] = "generate", [KEY_SERVERKEYGEN] = "serverkeygen", [KEY_RECOVER] = "recover"
+	};
+	char safe[40];
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (strcmp(names[i], name) == 0) {
+			*out = (enum key_source)i;
+			return E_OK;
+		}
+	}
+	return err_set(E_CONF, "encrypt in dpiv.conf must be generate, serverkeygen or recover, not '%s'",
+	    text_safe(span_str(name), safe, sizeof safe));
+}
+
+enum err
 alg_parse(const char *name, enum token_alg *out)
 {
 	char safe[40];

@@ -26,6 +26,14 @@ struct role_info {
 	const char *const *policies, *const *test_policies; /* one of them; NULL-terminated */
 };
 
+/* Where the key of an encryption credential comes from. The other roles' keys are always new and made on the token. */
+enum key_source {
+	KEY_GENERATE,	  /* on the token */
+	KEY_SERVERKEYGEN, /* the issuer makes it, keeps a copy in escrow, and sends it wrapped */
+	KEY_RECOVER,	  /* the one that the person has already, out of the issuer's escrow */
+};
+enum err key_source_parse(const char *name, enum key_source *out) MUST_CHECK;
+
 const struct role_info *role_info(enum role role);
 enum err role_parse(const char *name, size_t len, enum role *out) MUST_CHECK;
 

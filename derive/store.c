@@ -72,6 +72,7 @@ static const char *const steps[] = {
 	 " card TEXT NOT NULL,"
 	 " why TEXT NOT NULL);"),
 	"ALTER TABLE enrolment ADD COLUMN pub BLOB;",
+	"ALTER TABLE enrolment ADD COLUMN wrapped BLOB;",
 };
 
 const struct db_schema store_schema = {

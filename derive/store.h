@@ -36,9 +36,10 @@ struct enrolment {
 	char token_serial[17], token_label[33];
 	uint8_t id[STORE_ID_MAX]; /* CKA_ID */
 	size_t id_len;
-	char label[64]; /* CKA_LABEL of key and certificate */
-	X509 *cert;	/* ENROL_CERT; owned */
-	X509 *card;	/* PIV Authentication certificate; owned */
+	char label[64];	     /* CKA_LABEL of key and certificate */
+	X509 *cert;	     /* ENROL_CERT; owned */
+	struct wbuf wrapped; /* ENROL_CERT: its key, encrypted to the key of id (keywrap.h); empty: that is its key */
+	X509 *card;	     /* PIV Authentication certificate; owned */
 	time_t created;
 	time_t retry_at; /* ENROL_WAIT: not before */
 	int64_t renews;	 /* row of the credential that it renews, 0: none */
@@ -73,6 +74,8 @@ enum err store_enrol_begin(struct store *s, struct enrolment *e) MUST_CHECK; /* 
 enum err store_enrol_cert(struct store *s, const struct enrolment *e, X509 *cert) MUST_CHECK;
 /* The key has been moved to another place of its token. */
 enum err store_enrol_moved(struct store *s, struct enrolment *e, uint8_t place) MUST_CHECK;
+/* The same, with the key that came with it, still wrapped. */
+enum err store_enrol_key(struct store *s, const struct enrolment *e, X509 *cert, struct span wrapped) MUST_CHECK;
 /* The issuer wants to be asked again about this key (e->pub), not before retry_at. */
 enum err store_enrol_wait(struct store *s, struct enrolment *e, time_t retry_at) MUST_CHECK;
 /* The enrolment became a credential; an older one of the same role, issuer and token is no longer active. */

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "derive/cert.h"
+#include "derive/keywrap.h"
 #include "derive/store_int.h"
 
 void
@@ -16,6 +17,7 @@ enrolment_clear(struct enrolment *e)
 	X509_free(e->cert);
 	X509_free(e->card);
 	EVP_PKEY_free(e->pub);
+	wbuf_free(&e->wrapped);
 	memset(e, 0, sizeof *e);
 }
 
@@ -67,6 +69,12 @@ store_enrol_begin(struct store *s, struct enrolment *e)
 enum err
 store_enrol_cert(struct store *s, const struct enrolment *e, X509 *cert)
 {
+	return store_enrol_key(s, e, cert, SPAN_NONE);
+}
+
+enum err
+store_enrol_key(struct store *s, const struct enrolment *e, X509 *cert, struct span wrapped)
+{
 	char serial[64];
 	WBUF_AUTO der;
 	enum err err;
@@ -77,8 +85,9 @@ store_enrol_cert(struct store *s, const struct enrolment *e, X509 *cert)
 		err = db_begin(s->db);
 	if (err != E_OK)
 		return err;
-	err = db_run(s->db, "UPDATE enrolment SET step = ?, cert = ? WHERE id = ?",
-	    DB_ARGS(db_int(ENROL_CERT), db_blob(wbuf_view(&der)), db_int(e->row)));
+	err = db_run(s->db, "UPDATE enrolment SET step = ?, cert = ?, wrapped = ? WHERE id = ?",
+	    DB_ARGS(db_int(ENROL_CERT), db_blob(wbuf_view(&der)), wrapped.n > 0 ? db_blob(wrapped) : db_null(),
+		db_int(e->row)));
 	if (err == E_OK)
 		err = event_about(s, "issued", e, cert_serial(cert, serial, sizeof serial));
 	return db_end(s->db, err);
@@ -157,7 +166,8 @@ enrol_settle(struct store *s, const struct enrolment *e, const struct credential
 {
 	if (old == NULL)
 		return db_run(s->db, "DELETE FROM enrolment WHERE id = ?", DB_ARGS(db_int(e->row)));
-	return db_run(s->db, "UPDATE enrolment SET step = ?, key_id = ?, label = ?, cert = NULL WHERE id = ?",
+	return db_run(s->db,
+	    "UPDATE enrolment SET step = ?, key_id = ?, label = ?, cert = NULL, wrapped = NULL WHERE id = ?",
 	    DB_ARGS(db_int(ENROL_OLD), db_blob(span_of(old->id, old->id_len)), db_text(old_label), db_int(e->row)));
 }
 
@@ -231,7 +241,8 @@ store_enrol_cleared(struct store *s, const struct enrolment *e)
 		return err;
 	err = db_run(s->db, "DELETE FROM enrolment WHERE id = ?", DB_ARGS(db_int(e->row)));
 	if (err == E_OK)
-		err = event_about(s, "removed", e, "the old key, after its renewal");
+		err = event_about(s, "removed", e,
+		    e->renews != 0 ? "the old key, after its renewal" : "the key that the new one was wrapped for");
 	return db_end(s->db, err);
 }
 
@@ -288,6 +299,8 @@ enrol_read(struct db_rows *q, struct enrolment *out)
 	out->retry_at = (time_t)db_col_int(q, 12);
 	out->renews = db_col_int(q, 13);
 	out->pub = blob_pub(db_col_blob(q, 14));
+	wbuf_init(&out->wrapped, KEYWRAP_MAX);
+	wbuf_span(&out->wrapped, db_col_blob(q, 15));
 	if (out->id_len == 0 || out->card == NULL)
 		return err_set(E_STORE, "an enrolment in the state store is damaged");
 	return E_OK;
@@ -300,7 +313,7 @@ store_enrol_get(struct store *s, size_t i, struct enrolment *out)
 	bool row = false;
 	enum err e = db_query(s->db, &q,
 	    "SELECT id, role, step, issuer, token_uri, token_serial, token_label, key_id, label, card_cert, cert, "
-	    "created, retry_at, renews, pub"
+	    "created, retry_at, renews, pub, wrapped"
 	    " FROM enrolment ORDER BY id LIMIT 1 OFFSET ?",
 	    DB_ARGS(db_int((int64_t)i)));
 

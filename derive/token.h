@@ -169,6 +169,8 @@ struct token_place {
 };
 enum err
 token_import(struct token *t, EVP_PKEY *key, X509 *cert, const char *label, struct token_place *place) MUST_CHECK;
+/* Does the token take private keys of this kind? Tried with one that is forgotten at once. E_UNSUP. */
+enum err token_import_probe(struct token *t, enum token_alg alg) MUST_CHECK;
 /* Only looks: how would it end? */
 enum err token_import_look(struct token *t, X509 *cert, struct token_place *place) MUST_CHECK;
 

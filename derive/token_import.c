@@ -146,6 +146,37 @@ import_undo(struct token *t, struct import *im, enum err e)
 	return e;
 }
 
+static EVP_PKEY *
+probe_key(enum token_alg alg)
+{
+	switch (alg) {
+	case TOKEN_P256: return EVP_EC_gen("P-256");
+	case TOKEN_P384: return EVP_EC_gen("P-384");
+	case TOKEN_RSA3072: return EVP_RSA_gen(3072);
+	default: return EVP_RSA_gen(2048);
+	}
+}
+
+enum err
+token_import_probe(struct token *t, enum token_alg alg)
+{
+	static const uint8_t id[] = "dpiv probe";
+	struct private_key k = { .label = "dpiv probe", .id = id, .id_len = sizeof id - 1, .fleeting = true };
+	CK_OBJECT_HANDLE o;
+	enum err e = token_writable(t);
+
+	if (e == E_OK)
+		e = token_login(t);
+	if (e != E_OK)
+		return e;
+	if ((k.key = probe_key(alg)) == NULL)
+		return err_crypto(E_CRYPTO, "no key to try the token with");
+	if ((e = private_put(t, &k, &o)) == E_OK)
+		(void)t->m->f->C_DestroyObject(t->session, o); /* else it goes with the session */
+	EVP_PKEY_free(k.key);
+	return e;
+}
+
 enum err
 token_import_look(struct token *t, X509 *cert, struct token_place *place)
 {

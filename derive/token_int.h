@@ -125,6 +125,7 @@ struct private_key {
 	const char *label;
 	const uint8_t *id;
 	size_t id_len;
+	bool fleeting; /* not CKA_TOKEN: gone with the session */
 };
 enum err private_put(struct token *t, const struct private_key *k, CK_OBJECT_HANDLE *o) MUST_CHECK;
 enum err private_put_public(struct token *t, const struct private_key *k, CK_OBJECT_HANDLE *o) MUST_CHECK;

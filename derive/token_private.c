@@ -12,6 +12,7 @@
 #include <openssl/objects.h>
 #include <openssl/rand.h>
 
+#include "derive/keypack.h"
 #include "derive/token_int.h"
 
 #define PARTS_MAX 8192
@@ -47,7 +48,7 @@ object_begin(struct object *obj, CK_OBJECT_CLASS cls, const struct private_key *
 	obj->type = is_ec(k->key) ? CKK_EC : CKK_RSA;
 	tmpl_add(&obj->t, CKA_CLASS, &obj->cls, sizeof obj->cls);
 	tmpl_add(&obj->t, CKA_KEY_TYPE, &obj->type, sizeof obj->type);
-	tmpl_bool(&obj->t, CKA_TOKEN, true);
+	tmpl_bool(&obj->t, CKA_TOKEN, !k->fleeting);
 	tmpl_add(&obj->t, CKA_LABEL, k->label, strlen(k->label));
 	tmpl_add(&obj->t, CKA_ID, k->id, k->id_len);
 	return E_OK;
@@ -158,24 +159,6 @@ add_point(struct object *obj, EVP_PKEY *key)
 
 /* --- by wrapping -------------------------------------------------------------------------------------------------- */
 
-static enum err
-pkcs8(EVP_PKEY *key, struct secret **out)
-{
-	PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(key);
-	int n = info != NULL ? i2d_PKCS8_PRIV_KEY_INFO(info, NULL) : -1;
-	unsigned char *p;
-	enum err e = E_OK;
-
-	*out = n > 0 ? secret_new((size_t)n) : NULL;
-	if (*out != NULL) {
-		p = (*out)->v;
-		(*out)->n = (size_t)i2d_PKCS8_PRIV_KEY_INFO(info, &p);
-	} else
-		e = err_crypto(E_NOMEM, "the key cannot be written down");
-	PKCS8_PRIV_KEY_INFO_free(info);
-	return e;
-}
-
 /* RFC 5649 */
 static enum err
 wrap(const uint8_t kek[KEK_BYTES], const struct secret *plain, struct wbuf *out)
@@ -246,7 +229,7 @@ put_wrapped(struct token *t, const struct private_key *k, struct tmpl *use, CK_R
 	wbuf_init(&wrapped, PARTS_MAX * 2);
 	if (secret == NULL || RAND_bytes(secret->v, KEK_BYTES) != 1)
 		return err_crypto(E_CRYPTO, "no random numbers for a wrapping key");
-	if ((e = pkcs8(k->key, &plain)) != E_OK || (e = wrap(secret->v, plain, &wrapped)) != E_OK)
+	if ((e = keypack_pkcs8(k->key, &plain)) != E_OK || (e = wrap(secret->v, plain, &wrapped)) != E_OK)
 		return e;
 	rv = kek_put(t, secret->v, &kek);
 	if (rv == CKR_OK) {

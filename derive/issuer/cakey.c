@@ -53,7 +53,7 @@ parse(const char *where, struct wanted *w)
 	if (uri == NULL)
 		return err_set(E_NOMEM, "out of memory");
 	if (p11_kit_uri_parse(where, P11_KIT_URI_FOR_ANY, uri) != P11_KIT_URI_OK) {
-		e = err_set(E_ARG, "the CA key's PKCS#11 URI is malformed");
+		e = err_set(E_ARG, "the PKCS#11 URI is malformed");
 	} else {
 		take_attribute(uri, CKA_ID, w->id, sizeof w->id, &w->id_len);
 		take_attribute(uri, CKA_LABEL, w->label, sizeof w->label - 1, &n);
@@ -86,10 +86,9 @@ choose(struct token *t, struct wanted *w)
 			hits++;
 		}
 	if (hits == 0)
-		return err_set(E_NOTFOUND, "%s: no private key as the CA key's URI names it", token_label(t));
+		return err_set(E_NOTFOUND, "%s: no private key as the URI names it", token_label(t));
 	if (hits > 1)
-		return err_set(
-		    E_ARG, "%s: several private keys fit; add id= or object= to the CA key's URI", token_label(t));
+		return err_set(E_ARG, "%s: several private keys fit; add id= or object= to the URI", token_label(t));
 	memcpy(w->id, keys[hit].id, keys[hit].id_len);
 	w->id_len = keys[hit].id_len;
 	return E_OK;
@@ -135,17 +134,22 @@ open_key(const char *where, bool files, bool may_generate, EVP_PKEY *expect, str
 	if (cakey_is_uri(where))
 		e = from_token(where, may_generate, k);
 	else if (!files)
-		e = err_set(
-		    E_POLICY, "%s: the CA key must be a pkcs11: URI; key files are for demo agencies only", where);
+		e = err_set(E_POLICY, "%s: it must be a pkcs11: URI; key files are for demo agencies only", where);
 	else
 		e = x509io_read_key(where, &k->pkey);
 	if (e == E_OK && expect && EVP_PKEY_eq(k->pkey, expect) != 1)
-		e = err_crypto(E_CONF, "the CA key does not belong to the CA certificate");
+		e = err_crypto(E_CONF, "it does not belong to its certificate");
 	return e;
 }
 
 enum err
 cakey_open(const char *where, bool files, bool may_generate, EVP_PKEY *expect, struct cakey **out)
+{
+	return cakey_open_as("CA key", where, files, may_generate, expect, out);
+}
+
+enum err
+cakey_open_as(const char *what, const char *where, bool files, bool may_generate, EVP_PKEY *expect, struct cakey **out)
 {
 	struct cakey *k = calloc(1, sizeof *k);
 	enum err e;
@@ -155,7 +159,7 @@ cakey_open(const char *where, bool files, bool may_generate, EVP_PKEY *expect, s
 		return err_set(E_NOMEM, "out of memory");
 	if ((e = open_key(where, files, may_generate, expect, k)) != E_OK) {
 		cakey_close(&k);
-		return err_up(e, "CA key");
+		return err_up(e, "%s", what);
 	}
 	*out = k;
 	return E_OK;

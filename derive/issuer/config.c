@@ -50,6 +50,12 @@ static const struct conf_key table[] = {
 	    "wrong binding codes that are accepted, per code and per network address; at most 20" },
 	{ "bind", "roles", 'l', "auth,sign,encrypt",
 	    "for which roles binding codes are given: auth, sign, encrypt; none: for no role" },
+	{ "escrow", "cert", 'p', NULL,
+	    "certificate of the recovery key, for which encryption keys made here are wrapped and kept "
+	    "(DIR/recovery.pem). While there is no such file no keys are made" },
+	{ "escrow", "key", 's', NULL,
+	    "the recovery key: a pkcs11: URI, or with demo = yes a PEM file (DIR/private/recovery.key)" },
+	{ "escrow", "algorithm", 's', "rsa2048", "kind of the keys that are made: rsa2048, rsa3072, p256 or p384" },
 };
 
 const struct conf_key *
@@ -113,6 +119,8 @@ places(struct config *c)
 		{ c->anchors, "piv", "anchors", "root.pem" },
 		{ c->intermediates, "piv", "intermediates", "chain.pem" },
 		{ c->piv_crls, "piv", "crls", "crls.pem" },
+		{ c->recovery_cert, "escrow", "cert", "recovery.pem" },
+		{ c->recovery_key, "escrow", "key", "private/recovery.key" },
 	};
 	enum err e = E_OK;
 
@@ -167,6 +175,7 @@ check(struct config *c)
 	    (e = number(c, "bind", "tries", 1, 20, &c->bind_tries)) != E_OK ||
 	    (e = number(c, "ca", "crl_hours", 1, 24 * 30, &c->crl_hours)) != E_OK ||
 	    (e = word(c, "listen", "tls", "1.2,1.3,both", &c->tls)) != E_OK ||
+	    (e = word(c, "escrow", "algorithm", "rsa2048,rsa3072,p256,p384", &c->escrow_algorithm)) != E_OK ||
 	    (e = word(c, "accounts", "mode", "auto,listed", &mode)) != E_OK ||
 	    (e = word(c, "accounts", "email_from", "certificate,upn", &email)) != E_OK ||
 	    (e = plain(c, "base_url", "http://", url, &c->base_url)) != E_OK ||

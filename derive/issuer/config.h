@@ -38,6 +38,9 @@ struct config {
 	/* [bind] */
 	long bind_minutes, bind_tries;
 	const char *bind_roles;
+	/* [escrow] */
+	char recovery_cert[PATH_MAX], recovery_key[PATH_MAX];
+	const char *escrow_algorithm;
 };
 
 enum err config_load(const char *dir, struct config *out) MUST_CHECK;

@@ -13,6 +13,7 @@
 #include "derive/issuer/bind.h"
 #include "derive/issuer/binding.h"
 #include "derive/issuer/est.h"
+#include "derive/issuer/est_int.h"
 #include "derive/issuer/issue.h"
 #include "derive/issuer/ledger.h"
 #include "derive/issuer/note.h"
@@ -22,17 +23,6 @@
 #include "derive/issuer/x509io.h"
 
 #define WELL_KNOWN "/.well-known/est/"
-
-struct call {
-	struct issuer *i;
-	const struct est_request *rq;
-	const struct profile *profile; /* by the path's label */
-	time_t now;
-	struct pivid id; /* of the presented card, as far as it was read */
-	int64_t account; /* that a binding code named, or 0 */
-};
-
-typedef enum err est_op_fn(struct call *c, struct est_reply *out);
 
 static enum err
 put_base64(struct span der, struct est_reply *out, const char *type)
@@ -67,8 +57,8 @@ put_certs(X509 *first, X509 *second, bool base64, struct est_reply *out, const c
 	return out->body.bad ? err_set(E_NOMEM, "the answer is too large") : E_OK;
 }
 
-static enum err
-authenticate(struct call *c, struct est_reply *out)
+enum err
+est_authenticate(struct call *c, struct est_reply *out)
 {
 	enum err e =
 	    pkiauth_check(c->i->trust, c->i->config.piv_policies, c->rq->peer, c->rq->peer_chain, c->now, &c->id);
@@ -94,7 +84,7 @@ op_csrattrs(struct call *c, struct est_reply *out)
 	static const uint8_t attrs[] = { 0x30, 0x0b, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x07 };
 
 	if (c->rq->peer) { /* only so that a waiting client is recognised; the answer is the same for all */
-		enum err e = authenticate(c, out);
+		enum err e = est_authenticate(c, out);
 
 		if (e != E_OK && e != E_POLICY)
 			return e;
@@ -102,8 +92,8 @@ op_csrattrs(struct call *c, struct est_reply *out)
 	return put_base64(span_of(attrs, sizeof attrs), out, "application/csrattrs");
 }
 
-static bool
-media_is(const char *type, const char *want)
+bool
+est_media_is(const char *type, const char *want)
 {
 	size_t n = strlen(want);
 
@@ -111,8 +101,8 @@ media_is(const char *type, const char *want)
 }
 
 /* The card's holder on another machine, by a code. A connection that a certificate authenticates needs none. */
-static enum err
-authenticate_code(struct call *c, const char *role, struct bind_person *who, struct est_reply *out)
+enum err
+est_authenticate_code(struct call *c, const char *role, struct bind_person *who, struct est_reply *out)
 {
 	enum err e = bind_person(c->i, c->rq, role, c->now, who);
 
@@ -132,7 +122,7 @@ enroll(struct call *c, const struct bind_person *who, struct est_reply *out)
 
 	r.piv = who ? who->card : c->rq->peer;
 	r.code = who ? &who->code : NULL;
-	if (!media_is(c->rq->media_type, "application/pkcs10"))
+	if (!est_media_is(c->rq->media_type, "application/pkcs10"))
 		return refuse(REFUSE_MEDIA_TYPE, "simpleenroll takes application/pkcs10");
 	if ((e = csr_read(c->rq->body, &csr)) == E_OK &&
 	    (e = binding_check(c->rq->binding, csr.challenge, c->i->config.require_binding)) == E_OK) {
@@ -153,8 +143,8 @@ op_simpleenroll(struct call *c, struct est_reply *out)
 	enum err e;
 
 	if (c->rq->peer != NULL || c->rq->authorization == NULL)
-		return (e = authenticate(c, out)) == E_OK ? enroll(c, NULL, out) : e;
-	if ((e = authenticate_code(c, c->profile->name, &who, out)) == E_OK)
+		return (e = est_authenticate(c, out)) == E_OK ? enroll(c, NULL, out) : e;
+	if ((e = est_authenticate_code(c, c->profile->name, &who, out)) == E_OK)
 		e = enroll(c, &who, out);
 	bind_person_clear(&who);
 	return e;
@@ -170,7 +160,7 @@ op_simplereenroll(struct call *c, struct est_reply *out)
 	X509 *cert = NULL;
 	enum err e;
 
-	if (!media_is(c->rq->media_type, "application/pkcs10"))
+	if (!est_media_is(c->rq->media_type, "application/pkcs10"))
 		return refuse(REFUSE_MEDIA_TYPE, "simplereenroll takes application/pkcs10");
 	if ((e = csr_read(c->rq->body, &csr)) == E_OK &&
 	    (e = renewal_check(c->i, c->rq->peer, c->profile, &csr, c->now, &old)) == E_OK)
@@ -197,9 +187,9 @@ op_bind(struct call *c, struct est_reply *out)
 {
 	enum err e;
 
-	if ((e = authenticate(c, out)) != E_OK)
+	if ((e = est_authenticate(c, out)) != E_OK)
 		return e;
-	if (!media_is(c->rq->media_type, "application/json"))
+	if (!est_media_is(c->rq->media_type, "application/json"))
 		return refuse(REFUSE_MEDIA_TYPE, "a binding code is asked for with application/json");
 	out->status = 200;
 	out->type = "application/json";
@@ -214,7 +204,7 @@ op_card(struct call *c, struct est_reply *out)
 
 	if (c->rq->authorization == NULL)
 		return refuse(REFUSE_NO_CERTIFICATE, "a binding code must be sent, and none was");
-	e = authenticate_code(c, NULL, &who, out);
+	e = est_authenticate_code(c, NULL, &who, out);
 	if (e == E_OK)
 		e = x509io_cert_der(who.card, &out->body);
 	out->status = 200;
@@ -228,7 +218,8 @@ op_not_offered(struct call *c, struct est_reply *out)
 {
 	(void)c;
 	(void)out;
-	return refuse(REFUSE_NOT_OFFERED, "this issuer offers cacerts, csrattrs, simpleenroll and simplereenroll");
+	return refuse(
+	    REFUSE_NOT_OFFERED, "this issuer offers cacerts, csrattrs, simpleenroll, simplereenroll and serverkeygen");
 }
 
 static enum err
@@ -282,13 +273,14 @@ static const struct op {
 	{ "csrattrs", false, op_csrattrs },
 	{ "simpleenroll", true, op_simpleenroll },
 	{ "simplereenroll", true, op_simplereenroll },
-	{ "serverkeygen", true, op_not_offered },
+	{ "serverkeygen", true, est_serverkeygen },
 	{ "fullcmc", true, op_not_offered },
 };
 
 static const struct op file_ops[] = {
 	{ "/.well-known/dpiv/bind", true, op_bind },
 	{ "/.well-known/dpiv/card", false, op_card },
+	{ "/.well-known/dpiv/recover", true, est_recover },
 	{ "/pki/ca.crl", false, op_ca_crl },
 	{ "/pki/root.crl", false, op_root_crl },
 	{ "/pki/ca.p7c", false, op_ca_p7c },
@@ -336,7 +328,7 @@ dispatch(struct call *c, struct est_reply *out)
 
 	if (op == NULL)
 		return refuse(REFUSE_NOT_FOUND,
-		    "no such path; EST is at " WELL_KNOWN "{cacerts,csrattrs,simpleenroll,simplereenroll},"
+		    "no such path; EST is at " WELL_KNOWN "{cacerts,csrattrs,simpleenroll,simplereenroll,serverkeygen},"
 		    " with auth, sign or encrypt before the operation");
 	if (op->post != c->rq->post) {
 		out->allow = op->post ? "POST" : "GET";

@@ -74,13 +74,20 @@ static const struct ext ocsp_ext[] = {
 	{ 0, NULL },
 };
 
+static const struct ext recovery_ext[] = {
+	{ NID_key_usage, "critical,keyEncipherment" },
+	{ NID_subject_key_identifier, "hash" },
+	{ NID_authority_key_identifier, "keyid:always" },
+	{ 0, NULL },
+};
+
 /* The agency while it is being made. */
 struct agency {
 	const struct init_options *o;
-	EVP_PKEY *root_key, *tls_key, *ocsp_key;
+	EVP_PKEY *root_key, *tls_key, *ocsp_key, *recovery_key;
 	struct cakey *ca_key;
 	EVP_PKEY *ca_file_key; /* when the CA key is a file */
-	X509 *root, *ca, *tls, *ocsp;
+	X509 *root, *ca, *tls, *ocsp, *recovery;
 	time_t now;
 };
 
@@ -120,7 +127,7 @@ make_keys(struct agency *a)
 	enum err e = E_OK;
 
 	if ((a->root_key = EVP_RSA_gen(3072)) == NULL || (a->tls_key = EVP_EC_gen("P-256")) == NULL ||
-	    (a->ocsp_key = EVP_EC_gen("P-256")) == NULL)
+	    (a->ocsp_key = EVP_EC_gen("P-256")) == NULL || (a->recovery_key = EVP_RSA_gen(3072)) == NULL)
 		return err_crypto(E_CRYPTO, "cannot generate keys");
 	if (a->o->ca_key)
 		return cakey_open(a->o->ca_key, false, true, NULL, &a->ca_key);
@@ -158,6 +165,8 @@ make_certs(struct agency *a)
 		{ NID_organizationalUnitName, agency }, { NID_commonName, a->o->host }, { 0, NULL } };
 	const struct mkcert_rdn ocsp[] = { { NID_countryName, "US" }, { NID_organizationName, "Demo Government" },
 		{ NID_organizationalUnitName, agency }, { NID_commonName, "OCSP Signer" }, { 0, NULL } };
+	const struct mkcert_rdn recovery[] = { { NID_countryName, "US" }, { NID_organizationName, "Demo Government" },
+		{ NID_organizationalUnitName, agency }, { NID_commonName, "Key Recovery" }, { 0, NULL } };
 	enum err e;
 
 	(void)snprintf(cn, sizeof cn, "%.40s Issuing CA", agency);
@@ -165,6 +174,8 @@ make_certs(struct agency *a)
 	    san, sizeof san, "%s:%s,DNS:localhost,IP:127.0.0.1,IP:::1", is_ip(a->o->host) ? "IP" : "DNS", a->o->host);
 	if ((e = make_cert(a, root, a->root_key, NULL, a->root_key, 7300, root_ext, NULL, &a->root)) != E_OK ||
 	    (e = make_cert(a, ca, ca_pkey(a), a->root, a->root_key, 3650, ca_ext, NULL, &a->ca)) != E_OK ||
+	    (e = make_cert(a, recovery, a->recovery_key, a->ca, ca_pkey(a), 3649, recovery_ext, NULL, &a->recovery)) !=
+		E_OK ||
 	    (e = make_cert(a, tls, a->tls_key, a->ca, ca_pkey(a), 398, tls_ext, san, &a->tls)) != E_OK)
 		return e;
 	return make_cert(a, ocsp, a->ocsp_key, a->ca, ca_pkey(a), 120, ocsp_ext, NULL, &a->ocsp);
@@ -181,6 +192,7 @@ write_keys(const struct agency *a)
 		{ "private/ca.key", a->ca_file_key },
 		{ "private/tls.key", a->tls_key },
 		{ "private/ocsp.key", a->ocsp_key },
+		{ "private/recovery.key", a->recovery_key },
 	};
 	char path[PATH_MAX];
 	enum err e = E_OK;
@@ -203,6 +215,7 @@ write_certs(const struct agency *a)
 		{ "chain.pem", a->ca, a->root },
 		{ "tls.pem", a->tls, a->ca },
 		{ "ocsp.pem", a->ocsp, NULL },
+		{ "recovery.pem", a->recovery, NULL },
 	};
 	char path[PATH_MAX];
 	enum err e = E_OK;
@@ -309,9 +322,11 @@ init_demo(const struct init_options *o)
 	X509_free(a.ca);
 	X509_free(a.tls);
 	X509_free(a.ocsp);
+	X509_free(a.recovery);
 	EVP_PKEY_free(a.root_key);
 	EVP_PKEY_free(a.tls_key);
 	EVP_PKEY_free(a.ocsp_key);
+	EVP_PKEY_free(a.recovery_key);
 	EVP_PKEY_free(a.ca_file_key);
 	cakey_close(&a.ca_key); /* before first_crls() logs in to the same token */
 	return e != E_OK ? e : first_crls(o, a.now);
@@ -387,7 +402,7 @@ static enum err
 clear_old(const struct init_options *o)
 {
 	static const char *const files[] = { "issuer.db", "issuer.db-wal", "issuer.db-shm", "private/ca.key",
-		"private/root.key" };
+		"private/root.key", "private/recovery.key", "recovery.pem" };
 	char path[PATH_MAX];
 	enum err e;
 

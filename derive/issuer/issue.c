@@ -12,6 +12,7 @@
 #include <openssl/rand.h>
 
 #include "derive/issuer/account.h"
+#include "derive/issuer/escrow.h"
 #include "derive/issuer/issue.h"
 #include "derive/issuer/ledger.h"
 #include "derive/issuer/lint.h"
@@ -34,6 +35,13 @@ struct order {
 	time_t from, to;
 	struct profile_values values;
 };
+
+/* What is certified. */
+static EVP_PKEY *
+new_key(const struct issue_request *r)
+{
+	return r->key != NULL ? r->key : r->csr->key;
+}
 
 static enum err
 new_uuid(char out[TEXT_UUID_MAX])
@@ -74,11 +82,11 @@ key_is_new(struct issuer *i, const struct issue_request *r, struct order *o)
 	WBUF_AUTO spki = { 0 };
 	enum err e;
 
-	if (EVP_PKEY_eq(r->csr->key, X509_get0_pubkey(r->piv)) == 1)
+	if (EVP_PKEY_eq(new_key(r), X509_get0_pubkey(r->piv)) == 1)
 		return refuse(REFUSE_KEY_REUSED,
 		    "the request is for the card's own key; generate a new key pair on the target token");
 	wbuf_init(&spki, 65536);
-	if ((e = x509io_spki_der(r->csr->key, &spki)) != E_OK)
+	if ((e = x509io_spki_der(new_key(r), &spki)) != E_OK)
 		return e;
 	x509io_sha256_text(wbuf_view(&spki), o->spki_sha256);
 	e = ledger_key_free(i->db, o->spki_sha256, o->account.id, r->profile->name);
@@ -117,7 +125,7 @@ reserve(struct issuer *i, const struct issue_request *r, time_t now, struct orde
 	enum err e;
 
 	if ((e = account_for_card(i->db, &rules, r->piv, r->id, now, &o->account)) != E_OK ||
-	    (e = lifetime(i, r->csr->key, now, o)) != E_OK || (e = key_is_new(i, r, o)) != E_OK ||
+	    (e = lifetime(i, new_key(r), now, o)) != E_OK || (e = key_is_new(i, r, o)) != E_OK ||
 	    (e = make_values(i, r, o)) != E_OK)
 		return e;
 	row = (struct ledger_cert){
@@ -144,10 +152,10 @@ make(struct issuer *i, const struct issue_request *r, const struct order *o, X50
 
 	wbuf_init(&subject, 65536);
 	wbuf_init(&spki, 65536);
-	if ((e = mkcert_new(o->serial, name, i->ca, r->csr->key, o->from, o->to, out)) != E_OK ||
+	if ((e = mkcert_new(o->serial, name, i->ca, new_key(r), o->from, o->to, out)) != E_OK ||
 	    (e = profile_apply(r->profile, &o->values, *out, i->ca)) != E_OK ||
 	    (e = mkcert_sign(*out, cakey_pkey(i->key))) != E_OK || (e = x509io_cert_der(*out, der)) != E_OK ||
-	    (e = x509io_name_der(name, &subject)) != E_OK || (e = x509io_spki_der(r->csr->key, &spki)) != E_OK)
+	    (e = x509io_name_der(name, &subject)) != E_OK || (e = x509io_spki_der(new_key(r), &spki)) != E_OK)
 		return e;
 	want = (struct lint_expect){
 		.profile = r->profile,
@@ -177,9 +185,10 @@ record(struct issuer *i, const struct issue_request *r, const struct order *o, s
 	};
 	enum err e;
 
-	(void)snprintf(detail, sizeof detail, "%s for %s%s%s%s%s%s", r->profile->what, r->id->subject,
+	(void)snprintf(detail, sizeof detail, "%s for %s%s%s%s%s%s%s", r->profile->what, r->id->subject,
 	    r->code ? "; bound by a one-time code" : "", r->renews ? "; asked for by the credential " : "",
 	    r->renews ? r->renews : "", o->account.new_card ? "; first time with this card" : "",
+	    r->escrow.n > 0 ? "; key made here and kept in escrow" : "",
 	    r->csr->asks_extensions ? "; extensions asked for in the request were ignored" : "");
 	if ((e = ledger_issued(i->db, o->serial_text, der)) != E_OK)
 		return e;
@@ -187,6 +196,8 @@ record(struct issuer *i, const struct issue_request *r, const struct order *o, s
 		return err_set(E_INTERNAL, "a binding code of account %lld led to account %lld",
 		    (long long)r->code->account, (long long)o->account.id);
 	if (r->code && (e = bindstore_use(i->db, r->code, r->profile->name, o->serial_text, now)) != E_OK)
+		return e;
+	if (r->escrow.n > 0 && (e = escrow_put(i, o->serial_text, o->account.id, r->escrow, now)) != E_OK)
 		return e;
 	return ledger_event_add(i->db, &ev, now);
 }

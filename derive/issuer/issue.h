@@ -12,6 +12,8 @@ struct issue_request {
 	X509 *piv;		/* PKI-AUTH has succeeded with it, now or when it bound the credential that asks */
 	const struct pivid *id; /* what it says */
 	const struct csr *csr;	/* read and sound */
+	EVP_PKEY *key;		/* to certify instead of the request's: the issuer has made it; or NULL */
+	struct span escrow;	/* that key, wrapped for the recovery key; or empty */
 	const struct profile *profile;
 	const char *renews;		   /* serial number of the certificate that asked, or NULL: the card did */
 	const struct bindstore_code *code; /* used up with the certificate, or NULL */

@@ -9,6 +9,7 @@
 #include <openssl/x509v3.h>
 
 #include "derive/issuer/crl.h"
+#include "derive/issuer/escrow.h"
 #include "derive/issuer/issuer.h"
 #include "derive/issuer/ledger.h"
 #include "derive/issuer/x509io.h"
@@ -38,7 +39,7 @@ open_parts(const char *dir, unsigned parts, struct issuer *i)
 
 	if ((e = config_load(dir, c)) != E_OK || (e = x509io_read_cert(c->ca_cert, &i->ca)) != E_OK ||
 	    (e = x509io_read_cert(c->root_cert, &i->root)) != E_OK || (e = check_ca(i->ca, c->ca_cert)) != E_OK ||
-	    (e = ledger_open(c->db, &i->db)) != E_OK)
+	    (e = ledger_open(c->db, &i->db)) != E_OK || (e = escrow_open(i)) != E_OK)
 		return e;
 	if (parts & ISSUER_KEY)
 		if ((e = cakey_open(c->ca_key, c->demo, false, X509_get0_pubkey(i->ca), &i->key)) != E_OK)
@@ -66,6 +67,7 @@ issuer_close(struct issuer *i)
 	cakey_close(&i->key);
 	X509_free(i->ca);
 	X509_free(i->root);
+	X509_free(i->recovery);
 	db_close(&i->db);
 	config_clear(&i->config);
 	memset(i, 0, sizeof *i);

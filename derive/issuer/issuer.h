@@ -15,6 +15,7 @@ struct issuer {
 	struct config config;
 	struct db *db;
 	X509 *ca, *root;
+	X509 *recovery;	     /* of the recovery key; NULL: no escrow */
 	struct cakey *key;   /* NULL without ISSUER_KEY */
 	struct trust *trust; /* NULL without ISSUER_TRUST */
 };

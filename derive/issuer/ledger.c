@@ -88,7 +88,16 @@ static const char schema_2[] = "CREATE TABLE bind_code ("
 			       "CREATE TABLE bind_guess (peer TEXT NOT NULL, at INTEGER NOT NULL);"
 			       "CREATE INDEX bind_guess_peer ON bind_guess (peer, at);";
 
-static const char *const steps[] = { schema_1, schema_2 };
+/* Encryption keys in escrow: escrow.c. recovery: SHA-256 of the recovery key's certificate. */
+static const char schema_3[] = "CREATE TABLE escrow ("
+			       " serial TEXT PRIMARY KEY REFERENCES certificate,"
+			       " account INTEGER NOT NULL REFERENCES account,"
+			       " recovery TEXT NOT NULL,"
+			       " wrapped BLOB NOT NULL,"
+			       " created INTEGER NOT NULL);"
+			       "CREATE INDEX escrow_account ON escrow (account);";
+
+static const char *const steps[] = { schema_1, schema_2, schema_3 };
 static const struct db_schema schema = {
 	.name = "issuer ledger",
 	.app_id = 0x64706969,

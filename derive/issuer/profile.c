@@ -45,6 +45,7 @@ static const struct profile profiles[] = {
 	    .name = "encrypt",
 	    .what = "Key Management",
 	    .mail = true,
+	    .escrow = true,
 	    .usage_rsa = KU_KEY_ENCIPHERMENT,
 	    .usage_ec = KU_KEY_AGREEMENT,
 	    .usage_rsa_text = "critical,keyEncipherment",

@@ -13,6 +13,7 @@ struct profile {
 	const char *name;	      /* EST label and role */
 	const char *what;	      /* for people */
 	bool mail;		      /* policy_mail instead of policy_auth; rfc822Name in the SAN */
+	bool escrow;		      /* the key may be made and kept by the issuer */
 	bool uuid;		      /* a fresh UUID of its own in the SAN */
 	uint32_t usage_rsa, usage_ec; /* KU_* */
 	const char *usage_rsa_text, *usage_ec_text;

@@ -43,6 +43,9 @@
 	X(MEDIA_TYPE, "media-type", 415, "the request is not application/pkcs10")                                      \
 	X(METHOD, "method", 405, "wrong HTTP method")                                                                  \
 	X(NOT_FOUND, "not-found", 404, "no such path")                                                                 \
+	X(DECRYPT_KEY, "decrypt-key", 400, "the request does not say to which key of its own a key is sent")           \
+	X(KEYGEN_ROLE, "keygen-role", 403, "the issuer makes no keys for this purpose")                                \
+	X(NO_ESCROW, "no-escrow", 403, "no key of this person is kept")                                                \
 	X(NOT_OFFERED, "not-offered", 501, "an EST operation that this issuer does not offer")
 
 enum refuse {

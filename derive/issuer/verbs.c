@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/secret.h"
 #include "base/text.h"
 #include "derive/issuer/account.h"
 #include "derive/issuer/crl.h"
@@ -129,6 +130,7 @@ verb_serve(int argc, char **argv)
 	if (a.value['t'] && !config_list_has("1.2,1.3,both", a.value['t']))
 		return err_set(E_USAGE, "--tls takes 1.2, 1.3 or both");
 	note_on();
+	secret_keep_process(); /* keys of other people pass through */
 	if ((e = issuer_open(a.rest, ISSUER_KEY | ISSUER_TRUST, &i)) != E_OK)
 		return e;
 	if ((e = ledger_recover(i.db, time(NULL))) == E_OK)

@@ -168,7 +168,8 @@ refused key-policy 'Ed25519' ec
 says 'dpiv-issuer: bad-csr: ' 'refused: garbage' est ec /.well-known/est/simpleenroll -H 'Content-Type: application/pkcs10' -d hello
 says 'dpiv-issuer: media-type: ' 'refused: a form' est ec /.well-known/est/simpleenroll -d hello
 says 'dpiv-issuer: not-found: ' 'an unknown path' est ec /.well-known/est/nothing
-says 'dpiv-issuer: not-offered: ' 'serverkeygen' est ec /.well-known/est/serverkeygen -d x
+says 'dpiv-issuer: keygen-role: ' 'serverkeygen for another purpose than encryption' est ec /.well-known/est/serverkeygen -d x
+says 'dpiv-issuer: not-offered: ' 'fullcmc' est ec /.well-known/est/fullcmc -d x
 
 # --- channel binding -----------------------------------------------------------------------------------------------------
 check_stop 'stop'

@@ -4,6 +4,7 @@
 encrypted to oneself, filed, opened in the window, and its icons are read. Every PIN prompt is answered and counted.
 
 Used by thunderbird_card.sh inside tests/with-card; prints one "NAME: VALUE" a line and leaves the mail in DIR/mail.eml.
+With --box it opens every message of an mbox instead.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import email.utils
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -76,7 +78,7 @@ await Cc["@mozilla.org/security/pkcs11moduledb;1"].getService(Ci.nsIPKCS11Module
 
 LIST = """
 let db = Cc["@mozilla.org/security/x509certdb;1"].getService(Ci.nsIX509CertDB);
-return [...await db.getCerts()].filter(c => c.tokenName.startsWith("PIV ")).map(c => [c.displayName, c.emailAddress, c.serialNumber]);
+return [...await db.getCerts()].filter(c => c.tokenName.startsWith(A[0])).map(c => [c.displayName, c.emailAddress, c.serialNumber]);
 """
 
 WRITE = """
@@ -139,6 +141,41 @@ await sleep(200);
 return [view.getMessagePaneBrowser().contentDocument?.body?.textContent ?? "", icons()];
 """
 
+# Messages A[0] to A[1] of the folder, opened in the window one after the other until "this is it, NAME." is there to be read.
+BOX = """
+let {MailServices} = ChromeUtils.importESModule("resource:///modules/MailServices.sys.mjs");
+let folder = MailServices.accounts.localFoldersServer.rootFolder.getChildNamed("box");
+let win = Services.wm.getMostRecentWindow("mail:3pane"), sleep = ms => new Promise(r => win.setTimeout(r, ms));
+let pane = win.document.getElementById("tabmail").currentAbout3Pane;
+let out = {right: 0, locks: 0, wrong: []};
+for (let h of [...folder.messages].slice(A[0], A[1])) {
+  let name = h.messageId.replace(/@.*/, ""), plain = name.endsWith("9"), text = "", lock = false;
+  pane.selectMessage(h); let view = pane.messageBrowser.contentWindow;
+  for (let i = 0; i < 400; i++) {
+    if (view.msgLoaded && view.gMessage?.messageKey == h.messageKey) {
+      let icon = view.document.getElementById("encryptedHdrIcon");
+      text = view.getMessagePaneBrowser().contentDocument?.body?.textContent ?? "";
+      lock = !!icon && !icon.hidden && /message-encrypted-ok/.test(icon.src);
+      if (text.includes("this is it, " + name + ".") && (lock || plain)) break; }
+    await sleep(5); }
+  if (lock && !plain) out.locks++;
+  if (text.includes("this is it, " + name + ".")) out.right++; else out.wrong.push(name + ": " + text.slice(0, 60)); }
+return out;
+"""
+
+OPEN_BOX = """
+let {MailServices} = ChromeUtils.importESModule("resource:///modules/MailServices.sys.mjs");
+let root = MailServices.accounts.localFoldersServer.rootFolder;
+let win = Services.wm.getMostRecentWindow("mail:3pane"), sleep = ms => new Promise(r => win.setTimeout(r, ms));
+let pane = win.document.getElementById("tabmail").currentAbout3Pane;
+for (let i = 0; i < 100 && !root.containsChildNamed("box"); i++) await sleep(50);
+let folder = root.getChildNamed("box");
+pane.displayFolder(folder.URI);
+let n = -1;
+for (let i = 0; i < 200; i++) { let now = folder.getTotalMessages(false); if (now == n && n > 0) break; n = now; await sleep(200); }
+return n;
+"""
+
 LOGOUT = """
 Cc["@mozilla.org/security/sdr;1"].getService(Ci.nsISecretDecoderRing).logoutAndTeardown();
 """
@@ -147,10 +184,16 @@ Cc["@mozilla.org/security/sdr;1"].getService(Ci.nsISecretDecoderRing).logoutAndT
 class Thunderbird:
     """One running program and its Marionette connection; frames are LENGTH:JSON."""
 
-    def __init__(self, home):
+    def __init__(self, home, box=None):
         profile = home / "profile"
         profile.mkdir(parents=True)
-        lines = (f'user_pref("{k}", {json.dumps(v)});\n' for k, v in PREFS.items())
+        prefs = dict(PREFS)
+        if box is not None:
+            folders = profile / "Mail" / "Local Folders"
+            folders.mkdir(parents=True)
+            shutil.copy(box, folders / "box")
+            prefs["mail.server.server2.directory"] = str(folders)
+        lines = (f'user_pref("{k}", {json.dumps(v)});\n' for k, v in prefs.items())
         (profile / "user.js").write_text("".join(lines))
         runtime = home / "run"
         runtime.mkdir(mode=0o700)
@@ -288,28 +331,48 @@ def inbox(tb, args):
     say("prompts to decrypt", tb.prompts())
 
 
+def box(tb):
+    """A mailbox that came from elsewhere, in pieces, so that no script runs for too long."""
+    total, start = tb.run(OPEN_BOX), time.time()
+    right, locks, wrong = 0, 0, []
+    for n in range(0, total, 50):
+        part = tb.run(BOX, n, n + 50)
+        right, locks, wrong = right + part["right"], locks + part["locks"], wrong + part["wrong"]
+    say("box", f"{right} right, {len(wrong)} wrong")
+    say("box shown as encrypted", locks)
+    for line in wrong[:10]:
+        say("wrong", line)
+    say("prompts to decrypt", tb.prompts())
+    say("box took", f"{time.time() - start:.1f} s")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--module", required=True)
     parser.add_argument("--pin", default="123456")
     parser.add_argument("--root", type=pathlib.Path, required=True)
     parser.add_argument("--ca", type=pathlib.Path, required=True)
-    parser.add_argument("--signer", type=pathlib.Path, required=True)
-    parser.add_argument("--recipient", type=pathlib.Path, required=True)
+    parser.add_argument("--signer", type=pathlib.Path)
+    parser.add_argument("--recipient", type=pathlib.Path)
+    parser.add_argument("--token", default="PIV ", help="what the token's name begins with")
+    parser.add_argument("--box", type=pathlib.Path, help="an mbox; its messages' Message-IDs are their names")
     parser.add_argument("--dir", type=pathlib.Path, required=True, help="a fresh directory")
     parser.add_argument("inbox", type=pathlib.Path, nargs="*", help="encrypted mail; its Message-ID is its file's name")
     args = parser.parse_args()
     args.dir.mkdir(parents=True)
-    tb = Thunderbird(args.dir / "home")
+    tb = Thunderbird(args.dir / "home", args.box)
     try:
         tb.run(PROMPTER, args.pin)
         tb.run(TRUST, base64_of(args.root), base64_of(args.ca))
         tb.run(MODULE, args.module)
-        certs = tb.run(LIST)
+        certs = tb.run(LIST, args.token)
         say("certificates", len(certs))
         say("prompts to list", tb.prompts())
-        mail(tb, args)
-        inbox(tb, args)
+        if args.box is not None:
+            box(tb)
+        else:
+            mail(tb, args)
+            inbox(tb, args)
     finally:
         tb.close()
 

@@ -119,6 +119,9 @@ roles_are_only_left_out(void **state)
 	assert_ok(read_both("[policy]\nroles = auth, sign\n", "[policy]\nroles = sign\n", NULL, &c, &p));
 	assert_string_equal(policy_text(p, POLICY_ROLES), "sign");
 	both_free(&c, &p);
+	assert_ok(read_both("[policy]\ndefault_roles = auth, sign\n", "[policy]\nroles = sign\n", NULL, &c, &p));
+	assert_string_equal(policy_default_roles(p), "sign");
+	both_free(&c, &p);
 	/* a choice outside of what is left is a contradiction */
 	assert_err(read_both("[policy]\nroles = auth\n", "[policy]\ndefault_roles = sign\n", NULL, &c, &p), E_CONF);
 	assert_says(user);

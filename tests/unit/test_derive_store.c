@@ -342,6 +342,7 @@ test_older_file(void **state)
 	assert_ok(db_run(db, "ALTER TABLE enrolment DROP COLUMN retry_at", DB_NO_ARGS));
 	assert_ok(db_run(db, "ALTER TABLE enrolment DROP COLUMN renews", DB_NO_ARGS));
 	assert_ok(db_run(db, "ALTER TABLE enrolment DROP COLUMN pub", DB_NO_ARGS));
+	assert_ok(db_run(db, "ALTER TABLE enrolment DROP COLUMN wrapped", DB_NO_ARGS));
 	assert_ok(db_run(db, "DROP TABLE revocation", DB_NO_ARGS));
 	assert_ok(db_run(db, "DROP TABLE recheck", DB_NO_ARGS));
 	assert_ok(db_run(db, "PRAGMA user_version = 2", DB_NO_ARGS));

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DPIV_ISSUER_EST_INT_H
+#define DPIV_ISSUER_EST_INT_H
+
+#include "derive/issuer/bind.h"
+#include "derive/issuer/est.h"
+#include "derive/issuer/profile.h"
+
+/* Inside of est.c and the files of its operations. One request on its way. */
+struct call {
+	struct issuer *i;
+	const struct est_request *rq;
+	const struct profile *profile; /* by the path's label */
+	time_t now;
+	struct pivid id; /* of the presented card, as far as it was read */
+	int64_t account; /* that a binding code named, or 0 */
+};
+
+typedef enum err est_op_fn(struct call *c, struct est_reply *out);
+
+/* PKI-AUTH of the connection's certificate. E_POLICY. */
+enum err est_authenticate(struct call *c, struct est_reply *out) MUST_CHECK;
+/* The card's holder on another machine, by a code. who is for bind_person_clear(). */
+enum err
+est_authenticate_code(struct call *c, const char *role, struct bind_person *who, struct est_reply *out) MUST_CHECK;
+bool est_media_is(const char *type, const char *want);
+
+/* est_keygen.c */
+est_op_fn est_serverkeygen, est_recover;
+
+#endif
