@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cli/doctor.h"
+#include "derive/policy.h"
 
 /* --- p11-kit --- */
 
@@ -112,13 +113,18 @@ doctor_engine(struct doctor *d)
 void
 doctor_configuration(struct doctor *d)
 {
+	struct policy *policy = NULL;
 	struct conf *conf = NULL;
 
 	if (conf_load(&conf) != E_OK)
 		doctor_say(
 		    d, DOCTOR_PROBLEM, NULL, "%s; until that is corrected the module uses its defaults", err_msg());
+	else if (policy_read(conf, NULL, &policy) != E_OK)
+		doctor_say(d, DOCTOR_PROBLEM, "dpiv policy check " CONF_SYSTEM_PATH, "%s", err_msg());
 	else
-		doctor_say(d, DOCTOR_OK, NULL, "the configuration is valid");
+		doctor_say(d, DOCTOR_OK, NULL, "the configuration is valid%s",
+		    policy_exists(policy) ? ", and there is a policy" : "");
+	policy_free(&policy);
 	conf_free(&conf);
 }
 

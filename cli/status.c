@@ -17,6 +17,7 @@
 #include "cli/cli.h"
 #include "cli/status.h"
 #include "derive/cert.h"
+#include "derive/policy.h"
 #include "derive/store.h"
 #include "derive/token.h"
 
@@ -487,7 +488,7 @@ cmd_status(int argc, char **argv)
 		conf_free(&conf);
 		return cli_fail(e);
 	}
-	s.soon_days = conf_num(conf, "derive", "renew_days");
+	s.soon_days = policy_soon_days(conf);
 	e = gather(&s, conf);
 	status = e == E_OK ? status_show(&s, as_json) : cli_fail(e);
 	json_decref(s.tree);

@@ -134,6 +134,8 @@ keygen_open(struct attempt *a)
 	if (e != E_OK)
 		return err_up(e, "%s", d->proto->server(d->conn));
 	a->imported = key;
+	if (d->req->encrypt == KEY_SERVERKEYGEN && (e = policy_judge_key(d->policy, key)) != E_OK)
+		return e;
 	EVP_PKEY_free(a->pub);
 	a->pub = NULL;
 	return EVP_PKEY_up_ref(key) == 1 ? (a->pub = key, E_OK) : err_set(E_NOMEM, "out of memory");

@@ -237,6 +237,16 @@ policy_renew_days(const struct policy *p)
 	return text != NULL && conf_value_number(text, &least) && least > days ? least : days;
 }
 
+long
+policy_soon_days(const struct conf *conf)
+{
+	struct policy *p = NULL;
+	long days = policy_read(conf, NULL, &p) == E_OK ? policy_renew_days(p) : conf_num(conf, "derive", "renew_days");
+
+	policy_free(&p);
+	return days;
+}
+
 const char *
 policy_renew_to(const struct policy *p)
 {

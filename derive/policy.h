@@ -69,6 +69,8 @@ bool policy_allows(const struct policy *p, enum policy_key key, const char *what
 
 /* The days before expiry from which to renew: [derive] renew_days, but at least those of the policy. */
 long policy_renew_days(const struct policy *p);
+/* The same for who only wants to show it: where the policy is not right, what the user says. */
+long policy_soon_days(const struct conf *conf);
 /* The [issuer NAME] to which renewals go; NULL: back to where they came from. */
 const char *policy_renew_to(const struct policy *p);
 /* The roles that are derived when none are named. */
@@ -88,6 +90,8 @@ int policy_min_assurance(const struct policy *p);
 enum err policy_judge(const struct policy *p, const struct derive_req *req) MUST_CHECK;
 enum err policy_judge_role(const struct policy *p, const struct derive_req *req, enum role role) MUST_CHECK;
 enum err policy_judge_alg(const struct policy *p, enum token_alg alg) MUST_CHECK;
+/* The same of a key that the issuer has made. */
+enum err policy_judge_key(const struct policy *p, const EVP_PKEY *key) MUST_CHECK;
 enum err policy_judge_target(const struct policy *p, struct token *t) MUST_CHECK;
 /* The i-th kind of key that is allowed; false: there are no more. */
 bool policy_alg_at(const struct policy *p, size_t i, enum token_alg *out);

@@ -42,6 +42,8 @@ enum policy_rule {
 /* policy_rules.c */
 /* Does this loosen what the administrator said (NULL: nothing)? */
 bool policy_loosens(enum policy_rule rule, bool algorithms, const char *admin, const char *user);
+/* How a key of an [issuer NAME] of the administrator may differ; false: there is no such key. */
+bool policy_issuer_rule(const char *key, enum policy_rule *out);
 /* Each value by itself and all together; then the user's file against the administrator's. */
 enum err policy_check_values(const struct policy *p) MUST_CHECK;
 enum err policy_check_user(const struct policy *p) MUST_CHECK;

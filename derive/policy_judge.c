@@ -83,7 +83,10 @@ issuer_differs(const struct policy *p, const char *section, const struct derive_
 		{ "request", r->request },
 	};
 	const char *tls = conf_str(p->conf, section, "tls");
+	enum key_source source;
 
+	if (key_source_parse(conf_str(p->conf, section, "encrypt"), &source) == E_OK && r->encrypt != source)
+		return "encrypt";
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
 		if (!same(all[i].have, conf_str(p->conf, section, all[i].key)))
 			return all[i].key;
@@ -186,6 +189,23 @@ policy_judge_alg(const struct policy *p, enum token_alg alg)
 			return E_OK;
 	return err_set(E_POLICY, "%s: algorithms = %.200s: no %s key may be made",
 	    policy_where(p, POLICY_ALGORITHMS, where, sizeof where), policy_text(p, POLICY_ALGORITHMS), alg_name(alg));
+}
+
+enum err
+policy_judge_key(const struct policy *p, const EVP_PKEY *key)
+{
+	char where[POLICY_WHERE_MAX];
+	int bits = EVP_PKEY_get_bits(key);
+	bool rsa = EVP_PKEY_is_a(key, "RSA"), ec = EVP_PKEY_is_a(key, "EC");
+
+	if (rsa && (bits == 2048 || bits == 3072))
+		return policy_judge_alg(p, bits == 2048 ? TOKEN_RSA2048 : TOKEN_RSA3072);
+	if (ec && (bits == 256 || bits == 384))
+		return policy_judge_alg(p, bits == 256 ? TOKEN_P256 : TOKEN_P384);
+	if (policy_text(p, POLICY_ALGORITHMS) == NULL)
+		return E_OK;
+	return err_set(E_POLICY, "%s: algorithms = %.200s: the issuer's key of %d bits is none of them",
+	    policy_where(p, POLICY_ALGORITHMS, where, sizeof where), policy_text(p, POLICY_ALGORITHMS), bits);
 }
 
 enum err

@@ -336,12 +336,25 @@ static const struct {
 	{ "fingerprint", RULE_FIXED },
 	{ "request", RULE_FIXED },
 	{ "label", RULE_FIXED },
+	{ "encrypt", RULE_FIXED },
 	{ "secret", RULE_OWN },
 	{ "reference", RULE_OWN },
 	{ "tls", RULE_TLS },
 	{ "weak_algorithms", RULE_NO },
 	{ "test_policies", RULE_NO },
 };
+
+bool
+policy_issuer_rule(const char *key, enum policy_rule *out)
+{
+	for (size_t i = 0; i < sizeof issuer_rules / sizeof issuer_rules[0]; i++) {
+		if (strcmp(issuer_rules[i].key, key) == 0) {
+			*out = issuer_rules[i].rule;
+			return true;
+		}
+	}
+	return false;
+}
 
 static enum err
 issuer_check(const struct policy *p, const char *name)

@@ -149,6 +149,8 @@ an_issuer_of_the_administrator_is_his(void **state)
 		{ "protocol = scep", "fingerprint = 00", false },
 		{ "protocol = cmp", "request = ir", false },
 		{ "", "label = auth=weak", false },
+		{ "", "encrypt = recover", false },
+		{ "encrypt = recover", "encrypt = generate", false },
 		{ "protocol = cmp", "secret = /home/mine", true },
 		{ "protocol = cmp\nsecret = /s", "secret = /home/mine", false },
 		{ "protocol = cmp", "reference = me", true },
@@ -177,6 +179,85 @@ an_issuer_of_the_administrator_is_his(void **state)
 			assert_says(etc);
 		}
 	}
+}
+
+static void
+every_key_of_an_issuer_has_a_rule(void **state)
+{
+	enum policy_rule rule;
+	size_t n;
+	const struct conf_key *t = conf_table(&n);
+
+	(void)state;
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(t[i].section, "issuer *") == 0 && !policy_issuer_rule(t[i].key, &rule))
+			fail_msg("%s has no rule: a user could set it", t[i].key);
+}
+
+/* What is refused of a request that is right but for one thing, and by which key. */
+static void
+requests_are_judged(void **state)
+{
+	static const char etc_text[] = AGENCY "[policy]\nissuers = agency, partner\nroles = auth, encrypt\n"
+					      "encrypt = derived\nalgorithms = P-256\nprotocols = est, scep\n";
+	const struct derive_req good = { .issuer = "https://agency.example",
+		.cafile = "/etc/root.pem",
+		.role = { ROLE_AUTH, ROLE_ENCRYPT },
+		.n_roles = 2,
+		.alg_chosen = true,
+		.alg = TOKEN_P256 };
+	struct derive_req r;
+	struct conf *c;
+	struct policy *p;
+
+	(void)state;
+	assert_ok(read_both(etc_text, "[issuer own]\nurl = https://own.example\n", NULL, &c, &p));
+	assert_ok(policy_judge(p, &good));
+#define REFUSED(change, says)                                                                                          \
+	do {                                                                                                           \
+		r = good;                                                                                              \
+		change;                                                                                                \
+		assert_err(policy_judge(p, &r), E_POLICY);                                                             \
+		assert_says(etc);                                                                                      \
+		assert_says(says);                                                                                     \
+	} while (0)
+	REFUSED(r.issuer = "https://agency.example.evil", "issuers = ");
+	REFUSED(r.issuer = "https://own.example", "issuers = ");
+	REFUSED(r.cafile = NULL, "the cafile of this issuer");
+	REFUSED(r.cafile = "/home/pat/root.pem", "the cafile of this issuer");
+	REFUSED(r.protocol = "cmp", "the protocol of this issuer");
+	REFUSED(r.signer = "/home/pat/signer.pem", "the signer of this issuer");
+	REFUSED(r.fingerprint = "00", "the fingerprint of this issuer");
+	REFUSED(r.weak = true, "the weak_algorithms of this issuer");
+	REFUSED(r.test_policies = true, "the test_policies of this issuer");
+	REFUSED(r.encrypt = KEY_RECOVER, "the encrypt of this issuer");
+	REFUSED(r.role[1] = ROLE_SIGN, "roles = auth, encrypt: no digital signature");
+	REFUSED(r.alg = TOKEN_RSA2048, "algorithms = P-256");
+	REFUSED((r.issuer = "https://partner.example", r.protocol = "scep", r.cafile = NULL), "encrypt = derived");
+#undef REFUSED
+	both_free(&c, &p);
+	assert_ok(policy_judge(NULL, &good));
+}
+
+static void
+keys_of_the_issuer_are_judged(void **state)
+{
+	EVP_PKEY *p384 = EVP_EC_gen("P-384"), *p521 = EVP_EC_gen("P-521"), *rsa = EVP_RSA_gen(2048);
+	struct conf *c;
+	struct policy *p;
+
+	(void)state;
+	assert_ok(read_both("[policy]\nalgorithms = P-384, RSA-3072\n", "", NULL, &c, &p));
+	assert_ok(policy_judge_key(p, p384));
+	assert_err(policy_judge_key(p, rsa), E_POLICY);
+	assert_err(policy_judge_key(p, p521), E_POLICY);
+	both_free(&c, &p);
+	assert_ok(read_both("", "", NULL, &c, &p));
+	assert_ok(policy_judge_key(p, rsa));
+	both_free(&c, &p);
+	EVP_PKEY_free(p384);
+	EVP_PKEY_free(p521);
+	EVP_PKEY_free(rsa);
 }
 
 static void
@@ -354,6 +435,9 @@ main(void)
 		cmocka_unit_test(every_key_both_ways),
 		cmocka_unit_test(roles_are_only_left_out),
 		cmocka_unit_test(an_issuer_of_the_administrator_is_his),
+		cmocka_unit_test(every_key_of_an_issuer_has_a_rule),
+		cmocka_unit_test(requests_are_judged),
+		cmocka_unit_test(keys_of_the_issuer_are_judged),
 		cmocka_unit_test(without_a_policy_the_user_comes_first),
 		cmocka_unit_test(wrong_values_name_their_line),
 		cmocka_unit_test(groups_decide),
