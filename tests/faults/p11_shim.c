@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A PKCS#11 module between the program under test and a real one, for tests that break things at a chosen call. Built
- *by the test itself. The environment says what to do:
+ * by the test itself. The environment says what to do:
  *
  *	P11_SHIM_MODULE=PATH   the real module
  *	P11_SHIM_LOG=FILE      one line for each counted call
+ *	P11_SHIM_ALL=1         calls that only look are counted as well
  *	P11_SHIM_RULE=WHAT     kill-before:N   SIGKILL before the N-th counted call
  *	                       kill-after:N    SIGKILL after it
  *	                       fail:NAME:RV    calls of NAME return RV (hex) and are not made
@@ -14,6 +15,7 @@
  *	                       extractable     the template's CKA_EXTRACTABLE and CKA_SENSITIVE are turned round
  *	                       final-try, locked   the token says so of its PIN
  *	                       gone:N          from the N-th counted call on the token is not there
+ *	                       error:N         the N-th counted call fails (CKR_DEVICE_ERROR) and is not made
  */
 #include <dlfcn.h>
 #include <signal.h>
@@ -76,6 +78,10 @@ before(const char *name, CK_RV *rv)
 		*rv = CKR_DEVICE_REMOVED;
 		return 1;
 	}
+	if (rule_number("error") == calls) {
+		*rv = CKR_DEVICE_ERROR;
+		return 1;
+	}
 	return rule_call("fail", name, rv);
 }
 
@@ -102,6 +108,30 @@ CALL(C_DestroyObject, (CK_SESSION_HANDLE h, CK_OBJECT_HANDLE o), (h, o))
 CALL(C_SignInit, (CK_SESSION_HANDLE h, CK_MECHANISM *m, CK_OBJECT_HANDLE o), (h, m, o))
 CALL(C_Sign, (CK_SESSION_HANDLE h, unsigned char *d, CK_ULONG n, unsigned char *s, CK_ULONG *sn), (h, d, n, s, sn))
 CALL(C_FindObjectsInit, (CK_SESSION_HANDLE h, CK_ATTRIBUTE *a, CK_ULONG n), (h, a, n))
+
+CALL(C_UnwrapKey,
+    (CK_SESSION_HANDLE h, CK_MECHANISM *m, CK_OBJECT_HANDLE k, unsigned char *w, CK_ULONG wn, CK_ATTRIBUTE *a,
+	CK_ULONG n, CK_OBJECT_HANDLE *o),
+    (h, m, k, w, wn, a, n, o))
+
+/* Calls that only look. */
+#define LOOK(name, params, args)                                                                                       \
+	static CK_RV look_##name params                                                                                \
+	{                                                                                                              \
+		CK_RV rv = CKR_OK;                                                                                     \
+		if (getenv("P11_SHIM_ALL") == NULL)                                                                    \
+			return real->name args;                                                                        \
+		return before(#name, &rv) ? rv : after(#name, real->name args);                                        \
+	}
+
+LOOK(C_GetSlotList, (unsigned char p, CK_SLOT_ID *s, CK_ULONG *n), (p, s, n))
+LOOK(C_GetMechanismInfo, (CK_SLOT_ID s, CK_MECHANISM_TYPE t, CK_MECHANISM_INFO *i), (s, t, i))
+LOOK(C_CloseSession, (CK_SESSION_HANDLE h), (h))
+LOOK(C_CloseAllSessions, (CK_SLOT_ID s), (s))
+LOOK(C_Logout, (CK_SESSION_HANDLE h), (h))
+LOOK(C_FindObjects, (CK_SESSION_HANDLE h, CK_OBJECT_HANDLE *o, CK_ULONG n, CK_ULONG *found), (h, o, n, found))
+LOOK(C_FindObjectsFinal, (CK_SESSION_HANDLE h), (h))
+LOOK(C_GetAttributeValue, (CK_SESSION_HANDLE h, CK_OBJECT_HANDLE o, CK_ATTRIBUTE *a, CK_ULONG n), (h, o, a, n))
 
 static void
 turn_round(CK_ATTRIBUTE *a, CK_ULONG n)
@@ -173,6 +203,15 @@ C_GetFunctionList(CK_FUNCTION_LIST **out)
 	list.C_Sign = shim_C_Sign;
 	list.C_FindObjectsInit = shim_C_FindObjectsInit;
 	list.C_GenerateKeyPair = shim_C_GenerateKeyPair;
+	list.C_UnwrapKey = shim_C_UnwrapKey;
+	list.C_GetSlotList = look_C_GetSlotList;
+	list.C_GetMechanismInfo = look_C_GetMechanismInfo;
+	list.C_CloseSession = look_C_CloseSession;
+	list.C_CloseAllSessions = look_C_CloseAllSessions;
+	list.C_Logout = look_C_Logout;
+	list.C_FindObjects = look_C_FindObjects;
+	list.C_FindObjectsFinal = look_C_FindObjectsFinal;
+	list.C_GetAttributeValue = look_C_GetAttributeValue;
 	*out = &list;
 	return CKR_OK;
 }

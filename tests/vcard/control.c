@@ -3,13 +3,14 @@
  * The control socket of a running card: a Unix stream socket, one request line a connection, answered in text that
  * begins with "ok" or "error". It stands for the hand that pulls the card, and for the observer who counts.
  *
- *	status   remove   insert   reset   log   clear   fault RULE   other   faults
+ *	status   remove   insert   reset   log   clear   fault RULE   other   faults   kill N PID
  *
  * log prints the counters since start or `clear`, and the time that they would have taken on a contact reader (3 ms
  * an APDU and 11.5 bytes a ms). fault adds a rule in the grammar of fault.c; faults tells how many have not fired
- * yet.
+ * yet. kill: when the N-th APDU from now on arrives, process PID is killed (SIGKILL); the card goes on.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -144,6 +145,36 @@ do_other(struct request *r)
 	return CONTROL_NONE;
 }
 
+static struct victim {
+	long countdown;
+	int pid;
+} victim;
+
+static void
+kill_victim(void *arg, struct vcard *vc, const uint8_t *cmd, size_t n)
+{
+	struct victim *v = arg;
+
+	(void)vc;
+	(void)cmd;
+	(void)n;
+	if (v->countdown > 0 && --v->countdown == 0)
+		kill(v->pid, SIGKILL);
+}
+
+static enum vc_control
+do_kill(struct request *r)
+{
+	if (sscanf(r->arg, "%ld %d", &victim.countdown, &victim.pid) != 2 || victim.pid <= 1) {
+		victim.countdown = 0;
+		fputs("error kill N PID\n", r->out);
+		return CONTROL_NONE;
+	}
+	vcard_hook_set(r->vc, kill_victim, &victim);
+	fputs("ok\n", r->out);
+	return CONTROL_NONE;
+}
+
 static const struct {
 	const char *word;
 	enum vc_control (*run)(struct request *);
@@ -157,6 +188,7 @@ static const struct {
 	{ "fault", do_fault },
 	{ "faults", do_faults },
 	{ "other", do_other },
+	{ "kill", do_kill },
 };
 
 enum vc_control
