@@ -122,9 +122,9 @@ journal_read(struct store *s, const struct credential *c, struct journal *j)
 		struct enrolment r;
 
 		e = store_enrol_get(s, i, &r);
-		if (e == E_OK && r.step == ENROL_WAIT && r.renews == c->row)
+		if (e == E_OK && enrolment_pends(&r) && r.renews == c->row)
 			j->waits = true;
-		else if (e == E_OK && r.step != ENROL_WAIT && strcmp(r.token_serial, c->token_serial) == 0 &&
+		else if (e == E_OK && !enrolment_pends(&r) && strcmp(r.token_serial, c->token_serial) == 0 &&
 		    strcmp(r.token_label, c->token_label) == 0)
 			j->leftovers = true;
 		enrolment_clear(&r);

@@ -378,6 +378,12 @@ unfinished_text(const struct enrolment *r, char *out, size_t cap)
 	char when[32];
 	struct tm tm;
 
+	if (r->step == ENROL_ASK) {
+		snprintf(out, cap,
+		    "the issuer was asked for the %s credential on '%s', and its answer was not received",
+		    role_info(r->role)->name, r->token_label);
+		return;
+	}
 	if (r->step != ENROL_WAIT) {
 		snprintf(out, cap, "deriving the %s credential on '%s' was cut short", role_info(r->role)->name,
 		    r->token_label);

@@ -105,6 +105,8 @@ cmp_transfer(OSSL_CMP_CTX *ctx, const OSSL_CMP_MSG *req)
 	enum err e = n > 0 ? E_OK : err_set(E_NOMEM, "out of memory");
 
 	http_reply_init(&r);
+	if (e == E_OK && c->rq != NULL && c->rq->sending != NULL)
+		e = c->rq->sending(c->rq->arg);
 	if (e == E_OK) {
 		post.body = span_of(der, (size_t)n);
 		e = http_post(c->http, c->url, &post, &r);

@@ -30,7 +30,7 @@ enum err
 derive_stopped(const struct derive *d)
 {
 	if (d->req->stop != NULL && d->req->stop(d->req->ui_arg))
-		return err_set(E_CANCELED, "stopped as you asked; nothing unfinished was left behind");
+		return err_set(E_CANCELED, "stopped as you asked");
 	return E_OK;
 }
 

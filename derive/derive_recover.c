@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What earlier runs left behind. A row in the journal says that a key may be on the token under this CKA_ID and
- * CKA_LABEL. Without a certificate it is removed; with one (the issuer had answered) the installation is finished when
- * the key is there and fits. Nothing is removed that does not carry dpiv's own label: another program may have taken
- * the identifier since.
+ * CKA_LABEL. Without a certificate it is removed, unless the issuer may have certified it (derive_wait.c); with one
+ * (the issuer had answered) the installation is finished when the key is there and fits. Nothing is removed that does
+ * not carry dpiv's own label: another program may have taken the identifier since.
  */
 #include <string.h>
 
@@ -147,7 +147,7 @@ derive_recover(struct derive *d)
 		err = store_enrol_get(d->store, i, &e);
 		if (err != E_OK)
 			break;
-		if (!enrol_is_here(d, &e) || e.step == ENROL_WAIT) {
+		if (!enrol_is_here(d, &e) || enrolment_pends(&e)) {
 			i++; /* another token's, or the issuer's turn; rows that are dealt with vanish from the list */
 		} else {
 			derive_step(d, "clearing up after a run that was cut short");

@@ -221,9 +221,12 @@ step_keep(struct attempt *a)
 {
 	enum err e = store_enrol_cert(a->d->store, &a->e, a->cert);
 
-	if (e == E_OK && X509_up_ref(a->cert) == 1)
+	if (e != E_OK)
+		return e;
+	a->e.step = ENROL_CERT;
+	if (X509_up_ref(a->cert) == 1)
 		a->e.cert = a->cert;
-	return e;
+	return E_OK;
 }
 
 /* R18: what was written is read back. */
@@ -322,6 +325,22 @@ attempt_clear(struct attempt *a)
 	enrolment_clear(&a->e);
 }
 
+/* A certificate that is not wanted, or has no place: nobody shall have it. The failure is that of the caller. */
+static void
+attempt_take_back(struct attempt *a)
+{
+	const struct derive *d = a->d;
+	char serial[64];
+
+	if (a->cert == NULL || a->imported != NULL || d->proto->revoke == NULL) /* keygen_blame() */
+		return;
+	cert_serial(a->cert, serial, sizeof serial);
+	if (d->proto->revoke(d->conn, a->cert, CRL_REASON_CESSATION_OF_OPERATION) != E_OK)
+		log_warn("derive.not_revoked", "serial=%s %s", serial, err_msg());
+	else if (store_event(d->store, "revoked", serial) != E_OK)
+		log_warn("derive.event", "%s", err_msg());
+}
+
 /* The sentence stays that of the failure; when undoing fails too, it says what is left. */
 static enum err
 attempt_undo(struct attempt *a, enum err e)
@@ -332,6 +351,7 @@ attempt_undo(struct attempt *a, enum err e)
 		return e;
 	e = keygen_blame(a, e);
 	why = strdup(err_msg());
+	attempt_take_back(a);
 	EVP_PKEY_free(a->key);
 	a->key = NULL;
 	if (derive_undo(a->d, &a->e, why != NULL ? why : err_text(e)) == E_OK)

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An issuer that wants time (EST 202, CMP and SCEP "pending"): the key stays in the token and the request in the
- * journal, with the moment before which the issuer does not want to be asked. The next run of the same command goes on
- * with that key instead of making another. While --wait lasts, the waiting is done here. A request that the issuer has
- * is only given up when it says no, when its key is gone, when another person's card comes, or after thirty days.
+ * An issuer that has not answered yet: because it wants time (EST 202, CMP and SCEP "pending"), or because the
+ * answer was lost with the connection or with the process that waited for it. The key stays in the token and the
+ * request in the journal; for the first also the moment before which the issuer does not want to be asked. The next run
+ * of the same command asks about that key instead of making another, so that no certificate is out there that nobody
+ * knows. While --wait lasts, the waiting is done here. A request that the issuer has is only given up when it says no,
+ * when its key is gone, when another person's card comes, or after thirty days. A certificate that was received is not
+ * given up either when the token or the store fails: the next run installs it.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -23,7 +27,7 @@ wait_is_for(const struct derive *d, const struct enrolment *e)
 	return e->renews == d->old.row || (d->old.row == 0 && token_has_places(d->to));
 }
 
-/* The waiting row of this role, issuer, token and renewed credential; E_NOTFOUND. */
+/* The unanswered request of this role, issuer, token and renewed credential; E_NOTFOUND. */
 static enum err
 wait_find(struct derive *d, enum role role, struct enrolment *out)
 {
@@ -31,7 +35,7 @@ wait_find(struct derive *d, enum role role, struct enrolment *out)
 
 	for (size_t i = 0; e == E_OK; i++) {
 		e = store_enrol_get(d->store, i, out);
-		if (e == E_OK && out->step == ENROL_WAIT && out->role == role && wait_is_for(d, out) &&
+		if (e == E_OK && enrolment_pends(out) && out->role == role && wait_is_for(d, out) &&
 		    strcmp(out->issuer, d->req->issuer) == 0 &&
 		    strcmp(out->token_serial, token_serial_number(d->to)) == 0 &&
 		    strcmp(out->token_label, token_label(d->to)) == 0)
@@ -62,7 +66,7 @@ wait_planned(struct derive *d, enum role role, bool *waits)
 		return e == E_NOTFOUND ? E_OK : e;
 	left = (long)(row.retry_at - time(NULL));
 	wait_time(row.retry_at, when);
-	if (d->req->again) {
+	if (d->req->again && row.step == ENROL_WAIT) { /* else: it is the new one */
 		*waits = false;
 		e = derive_undo(d, &row, "a new one was asked for");
 	} else if (left > d->req->wait) {
@@ -124,6 +128,20 @@ wait_resume(struct attempt *a)
 	return E_OK;
 }
 
+/* From here on there may be a certificate. */
+static enum err
+wait_sending(void *arg)
+{
+	struct attempt *a = arg;
+
+	/* a key that the issuer makes is in its escrow, whatever becomes of the answer */
+	if (a->e.step != ENROL_KEY || (a->e.role == ROLE_ENCRYPT && a->d->req->encrypt != KEY_GENERATE))
+		return E_OK;
+	if (a->e.pub == NULL && EVP_PKEY_up_ref(a->pub) == 1)
+		a->e.pub = a->pub;
+	return store_enrol_ask(a->d->store, &a->e);
+}
+
 static enum err
 wait_once(struct attempt *a, bool asked)
 {
@@ -136,6 +154,7 @@ wait_once(struct attempt *a, bool asked)
 		.source = a->e.role == ROLE_ENCRYPT ? d->req->encrypt : KEY_GENERATE,
 		.old = d->old.cert,
 		.asked = asked,
+		.sending = wait_sending,
 		.accept = attempt_accept,
 		.arg = a };
 	enum err e;
@@ -170,7 +189,7 @@ enum err
 wait_enrol(struct attempt *a)
 {
 	long left = a->d->req->wait, pause = a->resumed ? (long)(a->e.retry_at - time(NULL)) : 0;
-	bool asked = a->resumed;
+	bool asked = a->resumed && a->e.step == ENROL_WAIT;
 	enum err e = E_OK;
 
 	for (;;) {
@@ -207,26 +226,34 @@ wait_is_passing(enum err e)
 	return false;
 }
 
+/* The request was not answered, or its answer could not be dealt with, for a reason that passes. */
+static bool
+wait_lives(const struct attempt *a, enum err e)
+{
+	if (a->e.step == ENROL_ASK && e == E_PENDING)
+		return false; /* "later", and the issuer does not have it */
+	return (enrolment_pends(&a->e) || a->e.step == ENROL_CERT) && wait_is_passing(e);
+}
+
 bool
 wait_keeps(struct attempt *a, enum err *e)
 {
-	bool received = a->e.step == ENROL_CERT && a->e.wrapped.n > 0;
-	char when[32];
+	char when[32], kept[80] = "certificate is kept";
 	char *why;
 
-	if ((a->e.step != ENROL_WAIT && !received) || !wait_is_passing(*e))
+	if (!wait_lives(a, *e))
 		return false;
-	if (time(NULL) - a->e.created > GIVE_UP) {
+	if (a->e.step == ENROL_WAIT && time(NULL) - a->e.created > GIVE_UP) {
 		*e = err_set(*e, "%s has wanted more time for 30 days; the request is given up, ask the issuer",
 		    a->d->req->issuer);
 		return false;
 	}
 	why = strdup(err_msg());
 	wait_time(a->e.retry_at, when);
-	*e = err_set(*e,
-	    "%s. The new key is kept on token '%s': run the same command again%s%s, and it goes on from here",
-	    why != NULL ? why : err_text(*e), a->e.token_label, *e == E_PENDING ? " after " : "",
-	    *e == E_PENDING ? when : "");
+	if (a->e.step != ENROL_CERT)
+		snprintf(kept, sizeof kept, "new key is kept on token '%s'", a->e.token_label);
+	*e = err_set(*e, "%s. The %s: run the same command again%s%s, and it goes on from here",
+	    why != NULL ? why : err_text(*e), kept, *e == E_PENDING ? " after " : "", *e == E_PENDING ? when : "");
 	free(why);
 	return true;
 }

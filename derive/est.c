@@ -291,6 +291,8 @@ est_enrol_once(struct proto_conn *c, const struct proto_request *rq, struct prot
 	http_reply_init(&r);
 	if (e == E_OK)
 		e = est_body(c, rq, &body);
+	if (e == E_OK && rq->sending != NULL)
+		e = rq->sending(rq->arg);
 	if (e == E_OK) {
 		/* RFC 8951, 3.1: the transfer encoding means nothing in HTTP, but an older server wants to see it */
 		const struct http_content post = { "application/pkcs10",

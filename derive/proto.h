@@ -51,6 +51,9 @@ struct proto_request {
 	enum key_source source; /* not KEY_GENERATE: the key above only receives another one (keywrap.h) */
 	X509 *old;		/* renews this one, whose key is the connection's identity; NULL: a first certificate */
 	bool asked; /* the issuer has had this request before, from this run or an earlier one, and wanted time */
+	/* The request is complete and leaves now: what has to be known of it in the next run is written down. May be
+	 * NULL; called again for each repetition. */
+	enum err (*sending)(void *arg);
 	/* Is the certificate the one that was wanted? Asked before the issuer is told that it is (CMP certConf). */
 	enum err (*accept)(void *arg, X509 *cert, STACK_OF(X509) * more);
 	void *arg;

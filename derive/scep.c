@@ -335,7 +335,8 @@ scep_named(struct proto_conn *c, enum err e)
 }
 
 static enum err
-scep_exchange(struct proto_conn *c, const struct scep_request *m, struct proto_issued *out)
+scep_exchange(
+    struct proto_conn *c, const struct proto_request *rq, const struct scep_request *m, struct proto_issued *out)
 {
 	const struct scep_expect want = {
 		.transaction = m->transaction, .nonce = m->nonce, .signers = c->ca, .open = m->from, .weak = c->weak
@@ -347,6 +348,8 @@ scep_exchange(struct proto_conn *c, const struct scep_request *m, struct proto_i
 	wbuf_init(&msg, HTTP_BODY_MAX);
 	http_reply_init(&r);
 	e = scep_build(m, &msg);
+	if (e == E_OK && rq->sending != NULL)
+		e = rq->sending(rq->arg);
 	if (e == E_OK)
 		e = scep_send(c, wbuf_view(&msg), &r);
 	if (e == E_OK)
@@ -401,7 +404,7 @@ scep_enrol(struct proto_conn *c, const struct proto_request *rq, struct proto_is
 	m.nonce = nonce;
 	m.data = wbuf_view(&data);
 	c->renewed = rq->old != NULL;
-	return scep_exchange(c, &m, out);
+	return scep_exchange(c, rq, &m, out);
 }
 
 /* --- the rest of the row ------------------------------------------------------------------------------------------ */

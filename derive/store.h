@@ -25,6 +25,7 @@ enum enrol_step {
 	ENROL_CERT, /* the certificate was received and is in the row; it may or may not be on the token */
 	ENROL_WAIT, /* the issuer has the request for this key and wants time: the key is kept */
 	ENROL_OLD, /* a renewal is done; the objects of this identifier are those of the old key, still to be removed */
+	ENROL_ASK, /* the request is on its way, and no answer was received: the issuer may have certified this key */
 };
 
 struct enrolment {
@@ -43,9 +44,16 @@ struct enrolment {
 	time_t created;
 	time_t retry_at; /* ENROL_WAIT: not before */
 	int64_t renews;	 /* row of the credential that it renews, 0: none */
-	EVP_PKEY *pub;	 /* ENROL_WAIT: the key, which a PIV token does not tell without a certificate; owned */
+	EVP_PKEY
+	*pub; /* ENROL_WAIT, ENROL_ASK: the key, which a PIV token does not tell without a certificate; owned */
 };
 void enrolment_clear(struct enrolment *e);
+/* The key is kept, and the issuer is asked again about it. */
+static inline bool
+enrolment_pends(const struct enrolment *e)
+{
+	return e->step == ENROL_WAIT || e->step == ENROL_ASK;
+}
 
 struct credential {
 	int64_t row;
@@ -76,6 +84,8 @@ enum err store_enrol_cert(struct store *s, const struct enrolment *e, X509 *cert
 enum err store_enrol_moved(struct store *s, struct enrolment *e, uint8_t place) MUST_CHECK;
 /* The same, with the key that came with it, still wrapped. */
 enum err store_enrol_key(struct store *s, const struct enrolment *e, X509 *cert, struct span wrapped) MUST_CHECK;
+/* From now on the issuer may know this key (e->pub). */
+enum err store_enrol_ask(struct store *s, struct enrolment *e) MUST_CHECK;
 /* The issuer wants to be asked again about this key (e->pub), not before retry_at. */
 enum err store_enrol_wait(struct store *s, struct enrolment *e, time_t retry_at) MUST_CHECK;
 /* The enrolment became a credential; an older one of the same role, issuer and token is no longer active. */

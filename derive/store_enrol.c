@@ -119,8 +119,8 @@ pub_blob(EVP_PKEY *pub, struct wbuf *out)
 	return n >= 0 && !out->bad ? E_OK : err_crypto(E_STORE, "the public key cannot be written down");
 }
 
-enum err
-store_enrol_wait(struct store *s, struct enrolment *e, time_t retry_at)
+static enum err
+enrol_pends(struct store *s, struct enrolment *e, enum enrol_step step, time_t retry_at)
 {
 	WBUF_AUTO pub;
 	enum err err;
@@ -132,15 +132,27 @@ store_enrol_wait(struct store *s, struct enrolment *e, time_t retry_at)
 	if (err != E_OK)
 		return err;
 	err = db_run(s->db, "UPDATE enrolment SET step = ?, retry_at = ?, pub = ? WHERE id = ?",
-	    DB_ARGS(db_int(ENROL_WAIT), db_int(retry_at), db_blob(wbuf_view(&pub)), db_int(e->row)));
-	if (err == E_OK && e->step != ENROL_WAIT)
+	    DB_ARGS(db_int(step), db_int(retry_at), db_blob(wbuf_view(&pub)), db_int(e->row)));
+	if (err == E_OK && step == ENROL_WAIT && e->step != ENROL_WAIT)
 		err = event_about(s, "waiting", e, "the issuer has the request and wants time");
 	err = db_end(s->db, err);
 	if (err == E_OK) {
-		e->step = ENROL_WAIT;
+		e->step = step;
 		e->retry_at = retry_at;
 	}
 	return err;
+}
+
+enum err
+store_enrol_ask(struct store *s, struct enrolment *e)
+{
+	return enrol_pends(s, e, ENROL_ASK, 0);
+}
+
+enum err
+store_enrol_wait(struct store *s, struct enrolment *e, time_t retry_at)
+{
+	return enrol_pends(s, e, ENROL_WAIT, retry_at);
 }
 
 static enum err
@@ -266,6 +278,7 @@ enrol_step_of(int64_t n)
 	case ENROL_CERT: return ENROL_CERT;
 	case ENROL_WAIT: return ENROL_WAIT;
 	case ENROL_OLD: return ENROL_OLD;
+	case ENROL_ASK: return ENROL_ASK;
 	default: return ENROL_KEY;
 	}
 }

@@ -3,6 +3,8 @@
  * Issuing, in three steps: decide and reserve (one transaction), sign and lint, record (one transaction). The serial
  * number is in the ledger before the signature exists and the DER before the caller sees it; what happens between is
  * either completed or abandoned. The subject is the card's, the names are the account's; the request gives the key.
+ * Whoever asks again about the same key within AGAIN has not received the answer, and gets the same certificate:
+ * otherwise one would be valid that nobody has.
  *
  * SP 800-157r1 2.2 (the credential is represented in the account), CP 3.1.1.2 (UUID unique per certificate), CP 6.3.2
  * and 6.1.5 (lifetime; RSA-2048 ends with 2030).
@@ -24,6 +26,7 @@
 #define DAY	    86400
 #define BACKDATE    60 /* clocks differ a little */
 #define END_OF_2030 1924991999
+#define AGAIN	    (31 * DAY) /* a client keeps an unanswered request for 30 */
 
 /* Everything that the certificate will be made of. */
 struct order {
@@ -117,8 +120,38 @@ make_values(struct issuer *i, const struct issue_request *r, struct order *o)
 	return E_OK;
 }
 
+/* *out: the certificate that was issued for this request before, or NULL. */
 static enum err
-reserve(struct issuer *i, const struct issue_request *r, time_t now, struct order *o)
+issued_before(struct issuer *i, const struct issue_request *r, time_t now, struct order *o, X509 **out)
+{
+	const struct ledger_cert row = { .spki_sha256 = o->spki_sha256,
+		.account = o->account.id,
+		.profile = r->profile->name,
+		.card_sha256 = r->id->sha256 };
+	const struct ledger_event ev = { .what = "repeated",
+		.account = o->account.id,
+		.serial = o->serial_text,
+		.card = r->id->sha256,
+		.peer = r->peer,
+		.detail = "the same key was sent again and got the same certificate" };
+	const unsigned char *p;
+	WBUF_AUTO der = { 0 };
+	enum err e;
+
+	wbuf_init(&der, 1u << 20);
+	if ((e = ledger_again(i->db, &row, now - AGAIN, now, &der)) != E_OK)
+		return e == E_NOTFOUND ? E_OK : e;
+	p = der.p;
+	if ((*out = d2i_X509(NULL, &p, (long)der.n)) == NULL)
+		return err_crypto(E_STORE, "a certificate in the ledger is damaged");
+	x509io_serial_text(X509_get0_serialNumber(*out), o->serial_text, sizeof o->serial_text);
+	if (r->code && (e = bindstore_use(i->db, r->code, r->profile->name, o->serial_text, now)) != E_OK)
+		return e;
+	return ledger_event_add(i->db, &ev, now);
+}
+
+static enum err
+reserve(struct issuer *i, const struct issue_request *r, time_t now, struct order *o, X509 **out)
 {
 	const struct account_rules rules = { i->config.listed, i->config.email_from_upn };
 	struct ledger_cert row;
@@ -126,7 +159,7 @@ reserve(struct issuer *i, const struct issue_request *r, time_t now, struct orde
 
 	if ((e = account_for_card(i->db, &rules, r->piv, r->id, now, &o->account)) != E_OK ||
 	    (e = lifetime(i, new_key(r), now, o)) != E_OK || (e = key_is_new(i, r, o)) != E_OK ||
-	    (e = make_values(i, r, o)) != E_OK)
+	    (e = issued_before(i, r, now, o, out)) != E_OK || *out != NULL || (e = make_values(i, r, o)) != E_OK)
 		return e;
 	row = (struct ledger_cert){
 		.serial = o->serial_text,
@@ -226,8 +259,18 @@ issue_certificate(struct issuer *i, const struct issue_request *r, time_t now, X
 
 	*out = NULL;
 	wbuf_init(&der, 1u << 20);
-	if ((e = db_begin(i->db)) != E_OK || (e = db_end(i->db, reserve(i, r, now, &o))) != E_OK)
+	if ((e = db_begin(i->db)) == E_OK)
+		e = db_end(i->db, reserve(i, r, now, &o, out));
+	if (e != E_OK) {
+		X509_free(*out);
+		*out = NULL;
 		return e;
+	}
+	if (*out != NULL) {
+		note("repeated", "serial=%s profile=%s account=%lld peer=%s", o.serial_text, r->profile->name,
+		    (long long)o.account.id, r->peer ? r->peer : "-");
+		return E_OK;
+	}
 	if ((e = make(i, r, &o, out, &der)) != E_OK)
 		return give_up(i, &o, e, out);
 	if ((e = db_begin(i->db)) != E_OK || (e = db_end(i->db, record(i, r, &o, wbuf_view(&der), now))) != E_OK)

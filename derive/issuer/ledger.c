@@ -226,6 +226,17 @@ ledger_newest(struct db *db, int64_t account, const char *profile, time_t now, s
 }
 
 enum err
+ledger_again(struct db *db, const struct ledger_cert *c, time_t since, time_t now, struct wbuf *der)
+{
+	return first_blob(db, der,
+	    "SELECT der FROM certificate WHERE spki_sha256 = ? AND account = ? AND profile = ? AND card_sha256 = ?"
+	    " AND state = 'issued' AND created >= ? AND not_after >= ?"
+	    " AND serial NOT IN (SELECT serial FROM revocation) ORDER BY created DESC, rowid DESC LIMIT 1",
+	    DB_ARGS(db_text(c->spki_sha256), db_int(c->account), db_text(c->profile), db_text(c->card_sha256),
+		db_int(since), db_int(now)));
+}
+
+enum err
 ledger_card(struct db *db, int64_t account, struct wbuf *der)
 {
 	return first_blob(db, der, "SELECT der FROM card WHERE account = ? ORDER BY last_seen DESC, id DESC LIMIT 1",

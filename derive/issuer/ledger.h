@@ -43,6 +43,10 @@ enum err ledger_newest(struct db *db, int64_t account, const char *profile, time
 enum err ledger_card_by_hash(struct db *db, int64_t account, const char *sha256, struct wbuf *der) MUST_CHECK;
 /* The account's card that was seen last. */
 enum err ledger_card(struct db *db, int64_t account, struct wbuf *der) MUST_CHECK;
+/* The certificate that was issued for this key, account, profile and card since then, if it is still good. E_NOTFOUND.
+ */
+enum err
+ledger_again(struct db *db, const struct ledger_cert *c, time_t since, time_t now, struct wbuf *der) MUST_CHECK;
 /* E_EXISTS: this key is certified for another account or another profile. */
 enum err ledger_key_free(struct db *db, const char *spki_sha256, int64_t account, const char *profile) MUST_CHECK;
 
