@@ -109,11 +109,24 @@ hostile empty 1 6 "$SERVER" 'something else than a certificate'
 hostile endless 1 6 "$SERVER" 'far more than an enrolment reply'
 hostile huge 1 6 "$SERVER" 'far more than an enrolment reply'
 hostile endless_header 1 6 "$SERVER" 'far more than an enrolment reply'
-hostile drip 1 8 "$SERVER" 'did not answer within 3 seconds'
-hostile silent 1 8 "$SERVER" 'did not answer within 3 seconds'
-hostile nothing 1 6 "$SERVER" 'without a word'
 hostile not_http 1 6 "$SERVER" 'does not answer in HTTP'
-hostile cut 1 6 "$SERVER"
+
+# The request is out, and nobody knows what has become of it: the key is kept, and the issuer is asked again about it.
+unanswered() { # MODE SECONDS TEXT
+	local start=$SECONDS
+	server_start "$1"
+	status 1 "$1: exit status 1" derive --alg p256 --timeout 3
+	if grep -qF -- "$3" <<<"$_out" && grep -qF "$SERVER" <<<"$_out"; then pass "$1: says what"; else fail "$1: says what" "$_out"; fi
+	if grep -qF 'The new key is kept' <<<"$_out"; then pass "$1: the key is kept"; else fail "$1: the key" "$_out"; fi
+	check "$1: in bounded time" test $((SECONDS - start)) -le "$2"
+	says 'its answer was not received' "$1: the journal knows" "$BUILD/dpiv" status
+	server_stop
+	hostile 403 5 6 'because it is 403 today' # a no is an answer
+}
+unanswered drip 8 'did not answer within 3 seconds'
+unanswered silent 8 'did not answer within 3 seconds'
+unanswered nothing 6 'without a word'
+unanswered cut 6 'could not be talked to'
 
 # --- what it issues ----------------------------------------------------------------------------------------------------
 hostile wrong_key 5 6 "$SERVER" 'another key'

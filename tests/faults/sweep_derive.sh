@@ -7,4 +7,4 @@ derive_inside "--alg p256"
 . tests/lib/shell.sh
 . tests/lib/sweep.sh
 sweep_start
-sweep derive ${KINDS:-call-kill call-killed call-error call-gone write-kill write-full line-cut line-half line-kill card-kill card-pull}
+sweep derive call-kill call-killed write-kill write-full line-cut line-half line-kill

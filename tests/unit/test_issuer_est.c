@@ -228,12 +228,25 @@ static void
 keys_for_one_purpose(void **state)
 {
 	EVP_PKEY *key = minipki_key("P-256");
+	X509 *first;
+	char serial[64];
 
 	(void)state;
 	enroll("auth", key, NULL, p.card);
 	assert_int_equal(p.status, 200);
-	enroll("auth", key, NULL, p.card); /* once more, after a lost answer: another certificate */
+	first = p.got;
+	p.got = NULL;
+	enroll("auth", key, NULL, p.card); /* once more, after a lost answer: the same certificate */
 	assert_int_equal(p.status, 200);
+	assert_int_equal(X509_cmp(p.got, first), 0);
+	assert_int_equal(number("SELECT count(*) FROM certificate"), 1);
+	assert_int_equal(number("SELECT count(*) FROM event WHERE what = 'repeated'"), 1);
+	x509io_serial_text(X509_get0_serialNumber(first), serial, sizeof serial);
+	assert_int_equal(ledger_revoke(p.i.db, serial, 4, false, time(NULL)), E_OK);
+	enroll("auth", key, NULL, p.card); /* that one is no good any more */
+	assert_int_equal(p.status, 200);
+	assert_int_not_equal(X509_cmp(p.got, first), 0);
+	X509_free(first);
 	enroll("sign", key, NULL, p.card);
 	assert_refused(403, "key-reused");
 	enroll("auth", p.card_key, NULL, p.card);
