@@ -90,6 +90,28 @@ says 'can also decrypt' 'EC: cannot be renewed, and that is said' call renew aut
 check 'EC: the credential stays' test "$(keys)" -eq 1
 scepd_stop
 
+# --- an issuer that wants time ------------------------------------------------------------------------------------------
+polls() { # NUMBER: so many polls were seen since the server started
+	[ "$(grep -c 'message type 20' "$TMP/scepd.log")" -eq "$1" ] || { cat "$TMP/scepd.log"; return 1; }
+}
+scepd_start -wait 2 || fail 'a SCEP server that wants time'
+token_fresh laptop
+issuer_conf 'protocol = scep' "${GOOD[@]}"
+status 6 'PENDING: the run ends, and may be repeated' derive_conf --alg rsa2048
+check 'PENDING: the key is kept' test "$(keys)" -eq 1
+check 'PENDING: the next run polls and gets the certificate' derive_conf --alg rsa2048 --wait 9
+check 'PENDING: by the second poll' polls 2
+check 'PENDING: for that key' there 01
+check 'PENDING: and no other' test "$(keys)" -eq 1
+WAIT=9 check 'PENDING: renewed, polling' call renew auth
+check 'PENDING: by two polls more' polls 4
+check 'PENDING: only the new key is there' test "$(keys)" -eq 1
+token_fresh laptop
+issuer_conf 'protocol = scep' "${GOOD[@]}"
+check 'PENDING: EC, in one run' derive_conf --alg p256 --wait 9
+check 'PENDING: EC, by two polls more' polls 6
+scepd_stop
+
 # --- an RA --------------------------------------------------------------------------------------------------------------
 scepd_start -ra "$TMP/ra.pem" -rakey "$TMP/ra.key" || fail 'a SCEP server with an RA'
 token_fresh laptop

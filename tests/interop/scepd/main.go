@@ -2,10 +2,12 @@
 //
 // scepd: a SCEP server for tests, made of Debian's golang-github-micromdm-scep-dev, which is not ours. What it adds to that
 // library: answers in AES-256-CBC (the library's own choice is single DES), and certificates that look like those of a
-// derived PIV credential, so that dpiv installs them. Its signatures use SHA-1, which the library does not let one change.
+// derived PIV credential, so that dpiv installs them; with -wait, PENDING and CertPoll (RFC 8894, 3.3.2 and 3.3.3), which the
+// library names but does not do. Its signatures use SHA-1, which the library does not let one change.
 package main
 
 import (
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -91,6 +93,82 @@ func (i *issuer) SignCSR(m *scep.CSRReqMessage) (*x509.Certificate, error) {
 	return x509.ParseCertificate(der)
 }
 
+// patient answers a request with PENDING, and the first polls too, before the library's answer.
+type patient struct {
+	scepserver.Service
+	cert   *x509.Certificate
+	key    *rsa.PrivateKey
+	wait   int
+	kept   map[string][]byte
+	polls  map[string]int
+	signer scepserver.CSRSigner
+}
+
+func attribute(n int) asn1.ObjectIdentifier {
+	return asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, n} // 2 messageType, 3 pkiStatus, 5, 6 nonces, 7 transactionID
+}
+
+func (p *patient) pending(id string, nonce []byte) ([]byte, error) {
+	answer, err := pkcs7.NewSignedData(nil)
+	if err != nil {
+		return nil, err
+	}
+	err = answer.AddSigner(p.cert, p.key, pkcs7.SignerInfoConfig{ExtraSignedAttributes: []pkcs7.Attribute{
+		{Type: attribute(2), Value: "3"}, {Type: attribute(3), Value: "3"}, {Type: attribute(7), Value: id},
+		{Type: attribute(5), Value: nonce}, {Type: attribute(6), Value: nonce}}})
+	if err != nil {
+		return nil, err
+	}
+	return answer.Finish()
+}
+
+// PKIOperation keeps a request; the poll that is answered gets the certificate under its own nonce.
+func (p *patient) PKIOperation(ctx context.Context, data []byte) ([]byte, error) {
+	message, err := pkcs7.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	if err = message.Verify(); err != nil {
+		return nil, err
+	}
+	var id, kind string
+	var nonce []byte
+	for n, value := range map[int]interface{}{2: &kind, 5: &nonce, 7: &id} {
+		if err = message.UnmarshalSignedAttribute(attribute(n), value); err != nil {
+			return nil, err
+		}
+	}
+	log.Print("message type ", kind)
+	if kind != "20" {
+		p.kept[id], p.polls[id] = data, 0
+		return p.pending(id, nonce)
+	}
+	p.polls[id]++
+	if p.kept[id] == nil {
+		return nil, errors.New("a poll for nothing")
+	}
+	if p.polls[id] < p.wait {
+		return p.pending(id, nonce)
+	}
+	request, err := scep.ParsePKIMessage(p.kept[id])
+	if err != nil {
+		return nil, err
+	}
+	if err = request.DecryptPKIEnvelope(p.cert, p.key); err != nil {
+		return nil, err
+	}
+	cert, err := p.signer.SignCSR(request.CSRReqMessage)
+	if err != nil {
+		return nil, err
+	}
+	request.SenderNonce = nonce
+	answer, err := request.Success(p.cert, p.key, cert)
+	if err != nil {
+		return nil, err
+	}
+	return answer.Raw, nil
+}
+
 func format(b []byte) string {
 	const hex = "0123456789abcdef"
 	s := ""
@@ -110,6 +188,7 @@ func main() {
 	raFile := flag.String("ra", "", "PEM certificate of an RA")
 	raKeyFile := flag.String("rakey", "", "its RSA key, PKCS #8 PEM")
 	challenge := flag.String("challenge", "", "the challengePassword to demand")
+	wait := flag.Int("wait", 0, "answer PENDING, and the certificate at this poll")
 	flag.Parse()
 
 	pkcs7.ContentEncryptionAlgorithm = pkcs7.EncryptionAlgorithmAES256CBC
@@ -128,7 +207,17 @@ func main() {
 	}
 	service, err := scepserver.NewService(front, frontKey, signer, options...)
 	check(err)
+	if *wait > 0 {
+		service = &patient{service, front, frontKey, *wait, map[string][]byte{}, map[string]int{}, signer}
+	}
 	handler := scepserver.MakeHTTPHandler(scepserver.MakeServerEndpoints(service), service, logger)
+	if *wait > 0 {
+		inner := handler
+		handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Retry-After", "1")
+			inner.ServeHTTP(w, r)
+		})
+	}
 	log.Print("ready")
 	check(http.ListenAndServe(*address, handler))
 }
