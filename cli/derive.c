@@ -17,7 +17,7 @@
 const char help_derive[] = "usage: dpiv derive [--to URI] [--from URI] [--issuer NAME|URL] [--cafile FILE]\n"
 			   "                   [--role auth,sign,encrypt] [--alg rsa2048|rsa3072|p256|p384]\n"
 			   "                   [--again] [--wait SECONDS] [--timeout SECONDS]\n"
-			   "                   [--code-file FILE]\n"
+			   "                   [--code-file FILE] [--assurance aal2|aal3]\n"
 			   "\n"
 			   "Derives credentials from the PIV card in the reader (NIST SP 800-157): the card\n"
 			   "proves to the issuer who you are, a new key is generated inside the target\n"
@@ -42,6 +42,8 @@ const char help_derive[] = "usage: dpiv derive [--to URI] [--from URI] [--issuer
 			   "  --code-file F   for a machine without a card reader: the one-time code that\n"
 			   "                  'dpiv bind' gave on the machine with the card; - reads it\n"
 			   "                  from standard input\n"
+			   "  --assurance L   aal3: refuse, before anything is made, a token for which nothing\n"
+			   "                  shows that its keys are made and kept in validated hardware\n"
 			   "\n"
 			   "PINs are asked for on the terminal. For scripts, name a file with the PIN in the\n"
 			   "URI (pin-source).\n"
@@ -71,7 +73,19 @@ struct options {
 	char *labels; /* storage of req.label */
 };
 
-enum { OPT_TO, OPT_FROM, OPT_ISSUER, OPT_CAFILE, OPT_ROLE, OPT_ALG, OPT_AGAIN, OPT_WAIT, OPT_TIMEOUT, OPT_CODE };
+enum {
+	OPT_TO,
+	OPT_FROM,
+	OPT_ISSUER,
+	OPT_CAFILE,
+	OPT_ROLE,
+	OPT_ALG,
+	OPT_AGAIN,
+	OPT_WAIT,
+	OPT_TIMEOUT,
+	OPT_CODE,
+	OPT_ASSURANCE
+};
 
 static const struct option longopts[] = {
 	{ "to", required_argument, NULL, OPT_TO },
@@ -84,6 +98,7 @@ static const struct option longopts[] = {
 	{ "wait", required_argument, NULL, OPT_WAIT },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "code-file", required_argument, NULL, OPT_CODE },
+	{ "assurance", required_argument, NULL, OPT_ASSURANCE },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -91,6 +106,7 @@ static enum err
 option_take(struct options *o, int opt, const char *value)
 {
 	switch (opt) {
+	case OPT_ASSURANCE: return assure_parse(value, &o->req.assurance);
 	case OPT_CODE: o->code_file = value; return E_OK;
 	case OPT_TO: o->req.to = value; return E_OK;
 	case OPT_FROM: o->req.from = value; return E_OK;
@@ -115,6 +131,8 @@ options_complete(const struct conf *conf, struct options *o)
 	if (o->req.to == NULL)
 		return err_set(
 		    E_USAGE, "say which token gets the credential: --to 'pkcs11:token=NAME?module-path=/PATH'");
+	if (o->req.assurance == 0 && assure_parse(conf_str(conf, "derive", "assurance"), &o->req.assurance) != E_OK)
+		return err_up(E_CONF, "assurance in dpiv.conf");
 	return issuer_and_roles(conf, &o->issuer, o->roles, &o->req, &o->labels);
 }
 
@@ -134,6 +152,7 @@ derive_with(struct options *o)
 	if (o->req.encrypt != KEY_GENERATE)
 		secret_keep_process();
 	run_begin(&o->req);
+	o->req.assured = run_assured;
 	e = derive_run(&o->req, results, &n);
 	run_end();
 	for (size_t i = 0; i < n; i++)

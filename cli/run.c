@@ -68,6 +68,16 @@ ask_person(void *arg, const struct token_prompt *q, struct secret **pin)
 }
 
 void
+run_assured(void *arg, const char *token, const struct assure *a)
+{
+	const char *why = assure_why(a);
+
+	(void)arg;
+	cli_note("token '%s' can carry %s (%s)%s%s", token, assure_name(a->level), assure_policy(a->level),
+	    why[0] != '\0' ? "; " : "", why);
+}
+
+void
 run_begin(struct derive_req *req)
 {
 	struct sigaction sa = { .sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND }, al = { .sa_handler = on_alarm };
@@ -103,14 +113,20 @@ void
 run_result(const struct derive_result *r)
 {
 	char date[32];
+	const char *why;
 	struct tm tm;
 
 	strftime(date, sizeof date, "%Y-%m-%d", gmtime_r(&r->not_after, &tm));
-	printf("%-8s %s, valid until %s, serial %s%s\n", role_info(r->role)->name, r->name, date, r->serial,
+	printf("%-8s %s, valid until %s, serial %s%s%s%s\n", role_info(r->role)->name, r->name, date, r->serial,
+	    r->certified != ASSURE_NONE ? ", " : "", r->certified != ASSURE_NONE ? assure_name(r->certified) : "",
 	    r->existed	      ? " (was there already; --again derives a new one)"
 		: r->finished ? " (begun by an earlier run, finished now)"
 			      : "");
 	printf("         %s\n", r->uri);
+	why = assure_why(&r->evidence);
+	if (r->evidence.n > 0)
+		printf("         the key carries %s%s%s\n", assure_name(r->evidence.level), why[0] != '\0' ? "; " : "",
+		    why);
 }
 
 enum err

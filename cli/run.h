@@ -12,7 +12,9 @@ void run_end(void);
 enum err run_seconds(const char *text, long *out) MUST_CHECK;
 /* "auth,sign", each once, into the request; E_USAGE. */
 enum err run_roles(const char *text, struct derive_req *req) MUST_CHECK;
-/* Two lines about a credential that is there now. */
+/* derive_req's assured: one line, before anything is made. */
+void run_assured(void *arg, const char *token, const struct assure *a);
+/* A few lines about a credential that is there now. */
 void run_result(const struct derive_result *r);
 
 #endif

@@ -329,6 +329,26 @@ cred_check(struct status *s, struct store *store, const struct credential *c, js
 	check_attention(s, c, &k);
 }
 
+/* What the certificate asserts and what was known of the key when it was made. */
+static void
+cred_assurance(const struct credential *c, json_t *o)
+{
+	enum assure_level level = cert_assurance(c->cert, c->role);
+	json_t *list = json_array();
+	struct assure a;
+
+	if (c->evidence != NULL && assure_read(c->evidence, &a)) {
+		json_object_set_new(o, "carries", json_string(assure_name(a.level)));
+		for (size_t i = 0; i < a.n; i++)
+			json_array_append_new(
+			    list, json_pack("{s:s, s:b}", "fact", a.line[i].text, "good", a.line[i].good ? 1 : 0));
+		json_object_set(o, "evidence", list);
+	}
+	if (level != ASSURE_NONE)
+		json_object_set_new(o, "assurance", json_string(assure_name(level)));
+	json_decref(list);
+}
+
 static void
 cred_add(struct status *s, struct store *store, const struct credential *c)
 {
@@ -348,6 +368,7 @@ cred_add(struct status *s, struct store *store, const struct credential *c)
 	    cert_name(c->cert, name, sizeof name), "issuer", c->issuer, "token", c->token_label, "token_uri",
 	    c->token_uri, "id", json_hex(c->id, c->id_len), "serial", cert_serial(c->cert, serial, sizeof serial),
 	    "uuid", uuid, "not_after", json_time(cert_not_after(c->cert)), "state", state);
+	cred_assurance(c, o);
 	cred_check(s, store, c, o);
 	json_array_append_new(s->credentials, o);
 	cred_attention(s, c, state);

@@ -268,3 +268,16 @@ cert_leaf(STACK_OF(X509) * certs)
 	}
 	return leaf;
 }
+
+enum assure_level
+cert_assurance(X509 *cert, enum role role)
+{
+	const struct role_info *r = role_info(role);
+
+	if (role != ROLE_AUTH)
+		return ASSURE_NONE;
+	if (cert_has_policy(cert, r->hard, NULL) || cert_has_policy(cert, r->test_hard, NULL))
+		return ASSURE_AAL3;
+	return cert_has_policy(cert, r->policies, NULL) || cert_has_policy(cert, r->test_policies, NULL) ? ASSURE_AAL2
+													 : ASSURE_NONE;
+}

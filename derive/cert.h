@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "derive/assure.h"
 #include "derive/role.h"
 
 /* What an issued certificate has to satisfy before it goes onto the token. */
@@ -17,6 +18,9 @@ struct cert_rules {
 	X509 *card;			   /* PIV Authentication certificate that it was derived from */
 	STACK_OF(X509) * anchors, *others; /* trusted; and untrusted, for the path. anchors NULL: the system's */
 	bool test_policies;		   /* the test arc counts as well */
+	enum assure_level carries;	   /* what the key can carry, so that a policy may assert; 0: not known */
+	const char *carries_why;	   /* not more */
+	enum assure_level demands;	   /* ASSURE_AAL3: the policy must assert it */
 	time_t now;
 };
 
@@ -42,6 +46,8 @@ time_t cert_not_after(X509 *cert);
 time_t cert_not_before(X509 *cert);
 /* From when on it is renewed: so many days before it expires, and not before half of its life is over. */
 time_t cert_renew_from(X509 *cert, long days);
+/* The assurance that a derived authentication certificate's policy asserts, 2 or 3; 0: none. Test policies count. */
+enum assure_level cert_assurance(X509 *cert, enum role role);
 /* Is it a PIV Authentication certificate (policy 3.13, or 48.11 of the test arc; not a derived one)? */
 bool cert_is_piv_auth(X509 *cert);
 /* PEM file -> certificates; E_CONF when it has none. */

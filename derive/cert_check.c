@@ -119,6 +119,25 @@ check_names(X509 *c, const struct cert_rules *r)
 	return E_OK;
 }
 
+/* SP 800-157r1, 3.1.2: a policy for keys in validated hardware is for those. */
+static enum err
+check_assurance(X509 *c, const struct cert_rules *r)
+{
+	const struct role_info *role = role_info(r->role);
+	const char *found = NULL;
+	bool hard = cert_has_policy(c, role->hard, &found) || cert_has_policy(c, role->test_hard, &found);
+
+	if (hard && r->carries != ASSURE_NONE && r->carries < ASSURE_AAL3)
+		return err_set(E_POLICY,
+		    "it asserts %s, a policy for keys in validated hardware, which nothing shows: %s", found,
+		    r->carries_why != NULL ? r->carries_why : "");
+	if (!hard && r->demands >= ASSURE_AAL3 && r->role == ROLE_AUTH)
+		return err_set(E_POLICY,
+		    "it is issued for AAL2, and AAL3 is demanded; ask the issuer for a certificate of policy %s",
+		    role->hard[0]);
+	return E_OK;
+}
+
 static enum err
 check_policy(X509 *c, const struct cert_rules *r)
 {
@@ -184,7 +203,7 @@ enum err
 cert_check(X509 *cert, const struct cert_rules *rules)
 {
 	static enum err (*const checks[])(X509 *, const struct cert_rules *) = { check_key, check_form, check_subject,
-		check_dates, check_usage, check_purpose, check_names, check_policy, check_path };
+		check_dates, check_usage, check_purpose, check_names, check_policy, check_assurance, check_path };
 
 	for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
 		enum err e = checks[i](cert, rules);

@@ -65,6 +65,9 @@ derive_result_add(struct derive *d, const struct enrolment *e, X509 *cert, bool 
 	cert_serial(cert, r->serial, sizeof r->serial);
 	cert_uuids(cert, r->uuid);
 	result_uri(d, e, r->uri, sizeof r->uri);
+	r->certified = cert_assurance(cert, e->role);
+	if (e->evidence == NULL || !assure_read(e->evidence, &r->evidence))
+		memset(&r->evidence, 0, sizeof r->evidence);
 }
 
 char *
@@ -306,6 +309,8 @@ run(struct derive *d)
 		e = judge_required(d);
 	if (e == E_OK)
 		e = plan_roles(d, todo, &any);
+	if (e == E_OK && any)
+		e = assure_target(d);
 	if (e != E_OK || !any)
 		return e;
 	e = d->req->code != NULL ? by_code(d) : derive_by_card(d);
@@ -332,6 +337,7 @@ derive_around(struct derive *d, enum err (*run_fn)(struct derive *))
 	X509_free(d->id_cert);
 	card_close(&d->card);
 	credential_clear(&d->old);
+	assure_clear(d);
 	token_close(&d->to);
 	sk_X509_pop_free(d->anchors, X509_free);
 	sk_X509_pop_free(d->cacerts, X509_free);

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "derive/assure.h"
 #include "derive/http.h"
 #include "derive/role.h"
 
@@ -44,6 +45,9 @@ struct derive_req {
 	const char *store; /* path of the state store, NULL: default */
 	token_ask_fn *ask;
 	void *ask_arg;
+	enum assure_level assurance; /* what a key has to carry; 0: whatever the token can */
+	/* before a key is made: what one on this token could carry, and why; may be NULL */
+	void (*assured)(void *arg, const char *token, const struct assure *a);
 	void (*step)(void *arg, const char *text); /* what happens now; may be NULL */
 	bool (*stop)(void *arg);		   /* true: stop and undo (E_CANCELED); may be NULL */
 	void *ui_arg;
@@ -56,6 +60,8 @@ struct derive_result {
 	char name[64], serial[64], uuid[TEXT_UUID_MAX];
 	char uri[640]; /* of the key: token, id, module-path */
 	time_t not_after;
+	enum assure_level certified; /* by the certificate's policy; 0: says nothing of it */
+	struct assure evidence;	     /* of the key; no lines: none was kept */
 };
 
 /* results has room for 2 * ROLE_COUNT; *n are filled in even when an error is returned: they stand. */

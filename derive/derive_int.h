@@ -2,6 +2,7 @@
 #ifndef DPIV_DERIVE_DERIVE_INT_H
 #define DPIV_DERIVE_DERIVE_INT_H
 
+#include "derive/assure.h"
 #include "derive/card.h"
 #include "derive/cert.h"
 #include "derive/derive.h"
@@ -29,6 +30,10 @@ struct derive {
 	struct proto_conn *conn;
 	const struct recovery *recovery; /* recover.c; else NULL */
 	bool lost;			 /* what was to be renewed is gone: a PIV token's place has room for one key */
+	bool looked;			 /* at the evidence: */
+	struct assure_rules rules;
+	struct token_facts facts; /* of the target */
+	struct assure assure;	  /* what a key on it could carry */
 	struct derive_result *results;
 	size_t *n_results;
 };
@@ -82,6 +87,7 @@ struct attempt {
 	X509 *cert;		  /* of issued */
 	EVP_PKEY *imported;	  /* a key that is not made on the token: the private one, in this process; owned */
 	struct token_place place; /* where it is on the token */
+	struct assure assure;	  /* of the key */
 };
 
 /* The row of the journal, when the identifier and label are chosen. */
@@ -126,6 +132,14 @@ enum err place_fits(struct derive *d, struct enrolment *e, bool *fits) MUST_CHEC
 enum err place_undo(struct derive *d, const struct enrolment *e) MUST_CHECK;
 /* Zeroize, also when the certificate is gone already. */
 enum err place_destroy(struct derive *d, const struct credential *c) MUST_CHECK;
+
+/* derive_assure.c: what is known of the token, told and kept; E_POLICY when it is not enough. Of the key: a->assure,
+ * and text for the store in a->e. */
+enum err assure_target(struct derive *d) MUST_CHECK;
+enum err assure_key(struct attempt *a) MUST_CHECK;
+/* No certificate may assert more. */
+void assure_rules_of_cert(const struct attempt *a, struct cert_rules *r);
+void assure_clear(struct derive *d);
 
 /* derive_wait.c: an issuer that wants time */
 /* Before anybody is asked for a PIN: E_PENDING when the issuer does not want to be asked again yet and --wait does not

@@ -185,7 +185,7 @@ cred_is_ours(const struct derive *d, const struct credential *c, enum role role)
 static void
 cred_result(struct derive *d, const struct credential *c)
 {
-	struct enrolment e = { .role = c->role, .id_len = c->id_len };
+	struct enrolment e = { .role = c->role, .id_len = c->id_len, .evidence = c->evidence };
 
 	memcpy(e.id, c->id, sizeof e.id);
 	derive_result_add(d, &e, c->cert, true, false);
@@ -206,7 +206,8 @@ derive_existing(struct derive *d, enum role role, bool *exists)
 			err = cred_is_there(d, &c, &there);
 			if (err == E_OK && !there)
 				err = store_cred_lost(d->store, &c, "it is no longer on the token");
-			*exists = there && cert_not_after(c.cert) > time(NULL);
+			*exists = there && cert_not_after(c.cert) > time(NULL) &&
+			    (role != ROLE_AUTH || cert_assurance(c.cert, role) >= d->req->assurance);
 			if (*exists)
 				cred_result(d, &c);
 			if (err == E_OK && !there)

@@ -194,6 +194,7 @@ attempt_accept(void *arg, X509 *cert, STACK_OF(X509) * more)
 	enum err e;
 
 	rules.others = path_pool(a, more);
+	assure_rules_of_cert(a, &rules);
 	e = rules.others != NULL ? cert_check(cert, &rules) : err_set(E_NOMEM, "out of memory");
 	sk_X509_pop_free(rules.others, X509_free);
 	if (e != E_OK)
@@ -290,6 +291,7 @@ static const struct step made_here[] = {
 	{ "asking what the issuer wants", step_attrs },
 	{ "finding a place on the token", step_place },
 	{ "generating the key in the token", step_generate },
+	{ "looking at what is known of the key", assure_key },
 	{ "requesting the certificate", wait_enrol },
 	{ "checking the certificate", step_check },
 	{ "noting the certificate", step_keep },
@@ -310,6 +312,7 @@ static const struct step made_there[] = {
 	{ "checking the certificate", step_check },
 	{ "noting certificate and wrapped key", keygen_keep },
 	{ "bringing the key to the token", keygen_import },
+	{ "looking at what is known of the key", assure_key },
 	{ "recording the credential", keygen_record },
 	{ NULL, NULL },
 };

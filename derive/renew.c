@@ -133,6 +133,8 @@ renew_run(struct derive *d)
 	if (e == E_OK)
 		e = derive_judge(d);
 	if (e == E_OK)
+		e = assure_target(d);
+	if (e == E_OK)
 		e = wait_planned(d, d->old.role, &waits);
 	if (e == E_OK)
 		e = renew_connect(d);

@@ -18,17 +18,21 @@
 
 static const char *const auth_policies[] = { ARC "40", ARC "41", NULL };
 static const char *const auth_tests[] = { TEST "109", TEST "110", NULL };
+static const char *const auth_hard[] = { ARC "41", NULL };
+static const char *const auth_test_hard[] = { TEST "110", NULL };
 static const char *const mail_policies[] = { ARC "6", ARC "7", ARC "16", NULL };
 static const char *const mail_tests[] = { TEST "8", TEST "9", TEST "12", NULL };
+static const char *const mail_hard[] = { ARC "7", ARC "16", NULL };
+static const char *const mail_test_hard[] = { TEST "9", TEST "12", NULL };
 
 static const struct role_info roles[ROLE_COUNT] = {
 	[ROLE_AUTH] = { "auth", "authentication", NULL, 0x01, TOKEN_USE_SIGN, KU_DIGITAL_SIGNATURE,
-	    KU_DIGITAL_SIGNATURE, NID_client_auth, true, auth_policies, auth_tests },
+	    KU_DIGITAL_SIGNATURE, NID_client_auth, true, auth_policies, auth_tests, auth_hard, auth_test_hard },
 	[ROLE_SIGN] = { "sign", "digital signature", "sign", 0x02, TOKEN_USE_SIGN,
 	    KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION, KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION, NID_email_protect,
-	    false, mail_policies, mail_tests },
+	    false, mail_policies, mail_tests, mail_hard, mail_test_hard },
 	[ROLE_ENCRYPT] = { "encrypt", "encryption", "encrypt", 0x03, TOKEN_USE_DECRYPT, KU_KEY_ENCIPHERMENT,
-	    KU_KEY_AGREEMENT, NID_email_protect, false, mail_policies, mail_tests },
+	    KU_KEY_AGREEMENT, NID_email_protect, false, mail_policies, mail_tests, mail_hard, mail_test_hard },
 };
 
 static const struct {

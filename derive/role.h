@@ -24,6 +24,7 @@ struct role_info {
 	int eku;					    /* NID that must be there */
 	bool needs_uuid;				    /* a UUID of its own in the subjectAltName */
 	const char *const *policies, *const *test_policies; /* one of them; NULL-terminated */
+	const char *const *hard, *const *test_hard;	    /* those of them that are for keys in validated hardware */
 };
 
 /* Where the key of an encryption credential comes from. The other roles' keys are always new and made on the token. */

@@ -73,6 +73,8 @@ static const char *const steps[] = {
 	 " why TEXT NOT NULL);"),
 	"ALTER TABLE enrolment ADD COLUMN pub BLOB;",
 	"ALTER TABLE enrolment ADD COLUMN wrapped BLOB;",
+	("ALTER TABLE enrolment ADD COLUMN evidence TEXT;"
+	 "ALTER TABLE credential ADD COLUMN evidence TEXT;"),
 };
 
 const struct db_schema store_schema = {
@@ -204,6 +206,12 @@ store_copy_text(const char *from, char *to, size_t cap)
 	snprintf(to, cap, "%s", from);
 }
 
+char *
+store_dup_text(const char *from)
+{
+	return from != NULL && from[0] != '\0' ? strdup(from) : NULL;
+}
+
 size_t
 store_copy_id(struct span from, uint8_t to[STORE_ID_MAX])
 {
@@ -219,6 +227,7 @@ credential_clear(struct credential *c)
 {
 	X509_free(c->cert);
 	X509_free(c->card);
+	free(c->evidence);
 	memset(c, 0, sizeof *c);
 }
 
@@ -302,13 +311,15 @@ cred_read(struct db_rows *q, struct credential *out)
 	out->active = db_col_int(q, 8) != 0;
 	out->created = (time_t)db_col_int(q, 9);
 	out->card = store_blob_cert(db_col_blob(q, 10));
+	out->evidence = store_dup_text(db_col_text(q, 11));
 	if (out->cert == NULL)
 		return err_set(E_STORE, "a credential in the state store is damaged");
 	return E_OK;
 }
 
 #define CRED_SELECT                                                                                                    \
-	"SELECT id, role, issuer, token_uri, token_serial, token_label, key_id, cert, active, created, card_cert"      \
+	"SELECT id, role, issuer, token_uri, token_serial, token_label, key_id, cert, active, created, card_cert, "    \
+	"evidence"                                                                                                     \
 	" FROM credential "
 
 /* The one row of a query. */

@@ -44,6 +44,7 @@ struct enrolment {
 	time_t created;
 	time_t retry_at; /* ENROL_WAIT: not before */
 	int64_t renews;	 /* row of the credential that it renews, 0: none */
+	char *evidence;	 /* ENROL_CERT: of the key (assure.h), or NULL; owned */
 	EVP_PKEY
 	*pub; /* ENROL_WAIT, ENROL_ASK: the key, which a PIV token does not tell without a certificate; owned */
 };
@@ -66,7 +67,8 @@ struct credential {
 	X509 *cert; /* owned */
 	X509 *card; /* PIV Authentication certificate that it was derived from; owned, NULL when damaged */
 	time_t created;
-	bool active; /* false: replaced or gone from its token */
+	char *evidence; /* what was known of the key (assure.h), or NULL; owned */
+	bool active;	/* false: replaced or gone from its token */
 };
 void credential_clear(struct credential *c);
 

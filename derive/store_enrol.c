@@ -4,6 +4,7 @@
  * into a credential or deleted, each in one transaction with its event, so that at no moment both or neither are there.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -18,6 +19,7 @@ enrolment_clear(struct enrolment *e)
 	X509_free(e->card);
 	EVP_PKEY_free(e->pub);
 	wbuf_free(&e->wrapped);
+	free(e->evidence);
 	memset(e, 0, sizeof *e);
 }
 
@@ -85,9 +87,9 @@ store_enrol_key(struct store *s, const struct enrolment *e, X509 *cert, struct s
 		err = db_begin(s->db);
 	if (err != E_OK)
 		return err;
-	err = db_run(s->db, "UPDATE enrolment SET step = ?, cert = ?, wrapped = ? WHERE id = ?",
+	err = db_run(s->db, "UPDATE enrolment SET step = ?, cert = ?, wrapped = ?, evidence = ? WHERE id = ?",
 	    DB_ARGS(db_int(ENROL_CERT), db_blob(wbuf_view(&der)), wrapped.n > 0 ? db_blob(wrapped) : db_null(),
-		db_int(e->row)));
+		db_text(e->evidence), db_int(e->row)));
 	if (err == E_OK)
 		err = event_about(s, "issued", e, cert_serial(cert, serial, sizeof serial));
 	return db_end(s->db, err);
@@ -164,12 +166,12 @@ cred_insert(struct store *s, const struct enrolment *e, X509 *cert, struct span 
 	return db_run(s->db,
 	    "INSERT INTO credential (role, issuer, token_uri, token_serial, token_label, key_id, cert, serial, "
 	    "subject, uuid,"
-	    " not_after, card_cert, active, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)",
+	    " not_after, card_cert, active, created, evidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)",
 	    DB_ARGS(db_text(role_info(e->role)->name), db_text(e->issuer), db_text(e->token_uri),
 		db_text(e->token_serial), db_text(e->token_label), db_blob(span_of(e->id, e->id_len)), db_blob(der),
 		db_text(cert_serial(cert, serial, sizeof serial)), db_text(cert_name(cert, subject, sizeof subject)),
-		db_text(uuid[0] != '\0' ? uuid : NULL), db_int(cert_not_after(cert)), db_blob(card),
-		db_int(time(NULL))));
+		db_text(uuid[0] != '\0' ? uuid : NULL), db_int(cert_not_after(cert)), db_blob(card), db_int(time(NULL)),
+		db_text(e->evidence)));
 }
 
 /* The row goes, or stays for the old key that a renewal leaves behind. */
@@ -314,6 +316,7 @@ enrol_read(struct db_rows *q, struct enrolment *out)
 	out->pub = blob_pub(db_col_blob(q, 14));
 	wbuf_init(&out->wrapped, KEYWRAP_MAX);
 	wbuf_span(&out->wrapped, db_col_blob(q, 15));
+	out->evidence = store_dup_text(db_col_text(q, 16));
 	if (out->id_len == 0 || out->card == NULL)
 		return err_set(E_STORE, "an enrolment in the state store is damaged");
 	return E_OK;
@@ -326,7 +329,7 @@ store_enrol_get(struct store *s, size_t i, struct enrolment *out)
 	bool row = false;
 	enum err e = db_query(s->db, &q,
 	    "SELECT id, role, step, issuer, token_uri, token_serial, token_label, key_id, label, card_cert, cert, "
-	    "created, retry_at, renews, pub, wrapped"
+	    "created, retry_at, renews, pub, wrapped, evidence"
 	    " FROM enrolment ORDER BY id LIMIT 1 OFFSET ?",
 	    DB_ARGS(db_int((int64_t)i)));
 

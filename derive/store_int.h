@@ -19,6 +19,7 @@ struct store {
 enum err store_cert_blob(X509 *cert, struct wbuf *out) MUST_CHECK;
 X509 *store_blob_cert(struct span der); /* NULL for what does not parse */
 void store_copy_text(const char *from, char *to, size_t cap);
+char *store_dup_text(const char *from); /* NULL for none; the caller's */
 size_t store_copy_id(struct span from, uint8_t to[STORE_ID_MAX]);
 
 #endif

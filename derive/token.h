@@ -136,6 +136,28 @@ enum err token_discard(struct token *t, const uint8_t *id, size_t id_len) MUST_C
 /* Key and certificate are gone afterwards, or a throw-away key of this kind is there. was: the key, or NULL. */
 enum err token_zeroize(struct token *t, const uint8_t *id, size_t id_len, enum token_alg alg, EVP_PKEY *was) MUST_CHECK;
 
+/* --- what a token and a key show of themselves (token_facts.c); strings are safe to show --- */
+struct token_facts {
+	char manufacturer[33], model[17], serial[17];
+	char firmware[8]; /* "25.35" */
+	bool own;	  /* a card's, by dpiv's own module */
+	bool login;	  /* CKF_LOGIN_REQUIRED */
+	bool hw_slot;	  /* CKF_HW_SLOT: says that it is hardware */
+	X509 *attester;	  /* the certificate of the key that attests its others, or NULL; owned */
+};
+/* CKA_..., what is not known counts against it */
+struct token_key_facts {
+	bool sensitive, extractable, local, always_sensitive, never_extractable;
+	bool decrypts_too; /* a key that was made to sign */
+	X509 *attestation; /* of this key, or NULL; owned */
+};
+enum err token_facts(struct token *t, struct token_facts *out) MUST_CHECK;
+void token_facts_clear(struct token_facts *f);
+/* E_NOTFOUND: there is no private key of this CKA_ID. */
+enum err token_key_facts(
+    struct token *t, const uint8_t *id, size_t id_len, enum token_use use, struct token_key_facts *out) MUST_CHECK;
+void token_key_facts_clear(struct token_key_facts *f);
+
 /* --- PINs (token_pin.c) --- */
 struct token_pin_facts {
 	int tries, puk_tries; /* left; 0 blocked, -1 unknown */

@@ -89,7 +89,7 @@ cat "$TMP/auth.pem" "$AGENCY/ca.pem" >"$TMP/auth-chain.pem"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$TMP/srv.key" -subj /CN=localhost -addext subjectAltName=DNS:localhost \
 	-days 1 -out "$TMP/srv.pem" 2>/dev/null
 login() { # VERSION
-	local port=44330 pid done=1
+	local port=4433 pid done=1
 	openssl s_server -accept 127.0.0.1:$port "-$1" -Verify 3 -verify_return_error -CAfile "$AGENCY/root.pem" -cert "$TMP/srv.pem" \
 		-key "$TMP/srv.key" -www >"$TMP/server.log" 2>&1 &
 	pid=$!

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Every check of an issued certificate, by a certificate that is good but for one thing. */
+#include <string.h>
 #include <time.h>
 
 #include "derive/cert.h"
@@ -141,6 +142,53 @@ static const struct {
 	{ "basicConstraints=critical,CA:TRUE\n" GOOD, "CA certificate" },
 };
 
+/* A policy for hardware on a key that is not known to be in any; and one without where it is demanded. */
+static enum err
+judge_assured(const char *ext, enum role role, enum assure_level carries, enum assure_level demands)
+{
+	struct minipki_cert c = like(ext);
+	struct cert_rules rules = { .role = role,
+		.pub = new_key,
+		.card = card,
+		.anchors = anchors,
+		.others = others,
+		.carries = carries,
+		.carries_why = "hardware: no",
+		.demands = demands,
+		.now = time(NULL) };
+	X509 *x = minipki_cert(&c);
+	enum err e = cert_check(x, &rules);
+
+	X509_free(x);
+	return e;
+}
+
+#define HARD(policies)                                                                                                 \
+	MINIPKI_KU_AUTH "extendedKeyUsage=clientAuth\ncertificatePolicies=" policies "\n" MINIPKI_AKI SAN(OWN)
+#define OID "2.16.840.1.101.3.2.1."
+#define SIGN(policy)                                                                                                   \
+	"keyUsage=critical,digitalSignature,nonRepudiation\nextendedKeyUsage="                                         \
+	"emailProtection\ncertificatePolicies=" policy "\n" MINIPKI_AKI MAIL_SAN
+
+static void
+test_assurance(void **state)
+{
+	(void)state;
+	assert_ok(judge_assured(HARD(OID "3.41"), ROLE_AUTH, ASSURE_AAL3, ASSURE_AAL3));
+	assert_ok(judge_assured(HARD(OID "3.40"), ROLE_AUTH, ASSURE_AAL3, ASSURE_NONE));
+	assert_ok(judge_assured(HARD(OID "3.40"), ROLE_AUTH, ASSURE_AAL2, ASSURE_AAL2));
+	assert_err(judge_assured(HARD(OID "3.41"), ROLE_AUTH, ASSURE_AAL2, ASSURE_NONE), E_POLICY);
+	assert_non_null(strstr(err_msg(), "hardware: no"));
+	assert_err(judge_assured(HARD(OID "3.40," OID "3.41"), ROLE_AUTH, ASSURE_AAL2, ASSURE_NONE), E_POLICY);
+	assert_err(judge_assured(HARD(OID "3.40," OID "48.110"), ROLE_AUTH, ASSURE_AAL2, ASSURE_NONE), E_POLICY);
+	assert_err(judge_assured(HARD(OID "3.40"), ROLE_AUTH, ASSURE_AAL3, ASSURE_AAL3), E_POLICY);
+	assert_non_null(strstr(err_msg(), "AAL3 is demanded"));
+	assert_ok(judge_assured(SIGN(OID "3.6"), ROLE_SIGN, ASSURE_AAL2, ASSURE_NONE));
+	assert_ok(judge_assured(SIGN(OID "3.7"), ROLE_SIGN, ASSURE_AAL3, ASSURE_NONE));
+	assert_err(judge_assured(SIGN(OID "3.7"), ROLE_SIGN, ASSURE_AAL2, ASSURE_NONE), E_POLICY);
+	assert_err(judge_assured(SIGN(OID "3.16"), ROLE_SIGN, ASSURE_AAL2, ASSURE_NONE), E_POLICY);
+}
+
 static void
 test_each_fault(void **state)
 {
@@ -261,8 +309,8 @@ test_facts(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_good), cmocka_unit_test(test_each_fault),
-		cmocka_unit_test(test_key_name_dates), cmocka_unit_test(test_path),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_good), cmocka_unit_test(test_assurance),
+		cmocka_unit_test(test_each_fault), cmocka_unit_test(test_key_name_dates), cmocka_unit_test(test_path),
 		cmocka_unit_test(test_test_policies), cmocka_unit_test(test_mail_roles), cmocka_unit_test(test_facts) };
 
 	return cmocka_run_group_tests_name("derive_cert", tests, set_up, tear_down);

@@ -343,6 +343,8 @@ test_older_file(void **state)
 	assert_ok(db_run(db, "ALTER TABLE enrolment DROP COLUMN renews", DB_NO_ARGS));
 	assert_ok(db_run(db, "ALTER TABLE enrolment DROP COLUMN pub", DB_NO_ARGS));
 	assert_ok(db_run(db, "ALTER TABLE enrolment DROP COLUMN wrapped", DB_NO_ARGS));
+	assert_ok(db_run(db, "ALTER TABLE enrolment DROP COLUMN evidence", DB_NO_ARGS));
+	assert_ok(db_run(db, "ALTER TABLE credential DROP COLUMN evidence", DB_NO_ARGS));
 	assert_ok(db_run(db, "DROP TABLE revocation", DB_NO_ARGS));
 	assert_ok(db_run(db, "DROP TABLE recheck", DB_NO_ARGS));
 	assert_ok(db_run(db, "PRAGMA user_version = 2", DB_NO_ARGS));
@@ -353,6 +355,27 @@ test_older_file(void **state)
 	assert_int_equal(r.retry_at, 0);
 	enrolment_clear(&r);
 	enrolment_clear(&e);
+}
+
+/* What was known of a key goes with it, from the enrolment that was cut short to the credential. */
+static void
+test_evidence(void **state)
+{
+	struct fixture *f = *state;
+	struct enrolment a = enrolment(f, ROLE_AUTH, 1), r;
+	struct credential c;
+
+	a.evidence = strdup("AAL2\n- hardware: no\n");
+	assert_ok(store_enrol_begin(f->s, &a));
+	assert_ok(store_enrol_cert(f->s, &a, f->cert));
+	assert_ok(store_enrol_get(f->s, 0, &r));
+	assert_string_equal(r.evidence, a.evidence);
+	assert_ok(store_enrol_done(f->s, &r, f->cert));
+	assert_ok(store_cred_get(f->s, 0, &c));
+	assert_string_equal(c.evidence, a.evidence);
+	credential_clear(&c);
+	enrolment_clear(&r);
+	enrolment_clear(&a);
 }
 
 /* A revocation goes one way: asked is not forgotten by a second begin, and its end is the credential's. */
@@ -402,7 +425,7 @@ main(void)
 	const struct CMUnitTest tests[] = { T(test_journal_comes_back), T(test_place_is_taken_once),
 		T(test_done_replaces), T(test_lost), T(test_events_stay), T(test_one_at_a_time),
 		T(test_only_its_owner_reads), T(test_damaged_rows), T(test_waiting_survives), T(test_renewal),
-		T(test_older_file), T(test_revocation) };
+		T(test_older_file), T(test_evidence), T(test_revocation) };
 
 	return cmocka_run_group_tests_name("derive_store", tests, NULL, NULL);
 }
