@@ -84,9 +84,10 @@ section_for(struct policy *p, const char *name, const struct policy_person *pers
 static enum err
 values_find(struct policy *p, const char *user)
 {
-	struct policy_person person;
+	struct policy_person person = { .n = 0 };
 	const char *name;
-	enum err e = policy_person(user, &person);
+	/* a directory may be slow to answer: it is asked only when it matters */
+	enum err e = user != NULL || conf_named(p->conf, "policy", 0) != NULL ? policy_person(user, &person) : E_OK;
 
 	for (size_t i = 0; e == E_OK && (name = conf_named(p->conf, "policy", i)) != NULL; i++)
 		e = section_for(p, name, &person);
