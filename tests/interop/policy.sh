@@ -76,6 +76,8 @@ policy '[policy]' 'required_roles = auth, encrypt'
 refused required_roles 'a role that is missing' go --issuer agency --role sign
 policy '[policy]' 'protocols = cmp'
 refused protocols 'a protocol that is not allowed' go --issuer agency
+policy '[policy]' 'min_assurance = aal3'
+refused min_assurance 'a token that cannot carry what is wanted' go --issuer agency --role auth --again
 policy '[policy]' 'encrypt = pkcs12'
 refused encrypt 'an encryption key from a wrong source' go --issuer agency --role encrypt
 
