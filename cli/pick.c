@@ -14,15 +14,40 @@
 #define PICK_MAX 1024
 
 static bool
-pick_fits(const struct credential *c, const char *word)
+pick_is_serial(const struct credential *c, const char *word)
 {
-	char name[128], serial[64], uuid[TEXT_UUID_MAX];
+	char serial[64];
+
+	return strcasecmp(word, cert_serial(c->cert, serial, sizeof serial)) == 0;
+}
+
+static bool
+pick_is(const struct credential *c, const char *word)
+{
+	char name[128], uuid[TEXT_UUID_MAX];
 
 	cert_uuids(c->cert, uuid);
-	return word == NULL || strcmp(word, role_info(c->role)->name) == 0 || strcmp(word, c->token_label) == 0 ||
-	    strcasecmp(word, cert_name(c->cert, name, sizeof name)) == 0 ||
-	    strcasecmp(word, cert_serial(c->cert, serial, sizeof serial)) == 0 ||
-	    (uuid[0] != '\0' && strcasecmp(word, uuid) == 0);
+	return strcmp(word, role_info(c->role)->name) == 0 || strcmp(word, c->token_label) == 0 ||
+	    strcmp(word, c->issuer) == 0 || strcasecmp(word, cert_name(c->cert, name, sizeof name)) == 0 ||
+	    pick_is_serial(c, word) || (uuid[0] != '\0' && strcasecmp(word, uuid) == 0);
+}
+
+/* "auth,laptop": every part has to fit. */
+static bool
+pick_fits(const struct credential *c, const char *word)
+{
+	char *parts, *save = NULL;
+	bool fits = true;
+
+	if (word == NULL || pick_is(c, word))
+		return true;
+	parts = strchr(word, ',') != NULL ? strdup(word) : NULL;
+	if (parts == NULL)
+		return false;
+	for (char *part = strtok_r(parts, ",", &save); part != NULL; part = strtok_r(NULL, ",", &save))
+		fits = fits && pick_is(c, part);
+	free(parts);
+	return fits;
 }
 
 /* Moves c into the list. */
@@ -55,7 +80,7 @@ pick_all(struct store *s, const char *word, struct picked *out)
 	return e == E_NOTFOUND ? E_OK : e;
 }
 
-/* "auth 01AB, sign 02CD" */
+/* "auth 01AB on 'laptop' by https://ca.example, sign 02CD on …" */
 static void
 pick_list(const struct picked *p, char *out, size_t cap)
 {
@@ -64,15 +89,16 @@ pick_list(const struct picked *p, char *out, size_t cap)
 
 	out[0] = '\0';
 	for (size_t i = 0; i < p->n && used < cap; i++)
-		used += (size_t)snprintf(out + used, cap - used, "%s%s %s", i > 0 ? ", " : "",
-		    role_info(p->c[i].role)->name, cert_serial(p->c[i].cert, serial, sizeof serial));
+		used += (size_t)snprintf(out + used, cap - used, "%s%s %s on '%s' by %s", i > 0 ? ", " : "",
+		    role_info(p->c[i].role)->name, cert_serial(p->c[i].cert, serial, sizeof serial),
+		    p->c[i].token_label, p->c[i].issuer);
 }
 
 static enum err
 pick_none(struct store *s, const char *word)
 {
 	struct picked all = { .n = 0 };
-	char list[512];
+	char list[2048];
 	enum err e = pick_all(s, NULL, &all);
 
 	pick_list(&all, list, sizeof list);
@@ -101,14 +127,43 @@ pick(struct store *s, const char *word, struct picked *out)
 enum err
 pick_one(struct store *s, const char *word, struct picked *out)
 {
-	char list[512];
+	char list[2048];
 	enum err e = pick(s, word, out);
 
 	if (e != E_OK || out->n == 1)
 		return e;
 	pick_list(out, list, sizeof list);
 	pick_free(out);
-	return err_set(E_USAGE, "say which credential, by its serial number: %s", list);
+	return err_set(E_USAGE,
+	    "say which credential, by its serial number, or by several of its facts with commas between them: %s",
+	    list);
+}
+
+enum err
+pick_revocable(struct store *s, const char *word, struct picked *out)
+{
+	enum err e = pick_one(s, word, out);
+	char *why = e == E_NOTFOUND && word != NULL ? strdup(err_msg()) : NULL;
+
+	if (why == NULL)
+		return e;
+	e = E_OK;
+	for (size_t i = 0; e == E_OK; i++) {
+		struct credential c;
+
+		e = store_cred_get(s, i, &c);
+		if (e == E_OK && !c.active && pick_is_serial(&c, word))
+			e = pick_add(out, &c);
+		credential_clear(&c);
+	}
+	if (out->n != 1) {
+		pick_free(out);
+		e = err_set(e == E_NOTFOUND ? E_NOTFOUND : e, "%s", why);
+	} else {
+		e = E_OK;
+	}
+	free(why);
+	return e;
 }
 
 void

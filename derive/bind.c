@@ -12,8 +12,7 @@
 #include "base/text.h"
 #include "derive/bind.h"
 #include "derive/bindcode.h"
-#include "derive/card.h"
-#include "derive/cert.h"
+#include "derive/card_http.h"
 #include "derive/policy.h"
 
 #define WELL	    "/.well-known/"
@@ -100,49 +99,18 @@ bind_read_answer(struct span body, struct bind_answer *out)
 
 /* --- the exchange ------------------------------------------------------------------------------------------------- */
 
-struct bind {
-	const struct derive_req *req;
-	struct card card;
-	EVP_PKEY *key;
-	STACK_OF(X509) * anchors, *chain;
-	struct http *http;
-};
-
 static enum err
-bind_open(struct bind *b)
-{
-	const struct derive_req *r = b->req;
-	struct http_conf conf = {
-		.cafile = r->cafile, .tls = r->tls, .timeout = r->timeout, .stop = r->stop, .stop_arg = r->ui_arg
-	};
-	enum err e = r->cafile != NULL ? cert_read_file(r->cafile, &b->anchors) : E_OK;
-
-	if (e == E_OK)
-		e = card_open(r->from, r->ask, r->ask_arg, &b->card);
-	if (e == E_OK)
-		e = token_login(b->card.token);
-	if (e == E_OK)
-		e = token_pkey(b->card.token, b->card.id, b->card.id_len, &b->key);
-	if (e == E_OK)
-		e = card_chain(b->card.cert, b->anchors, &b->chain);
-	conf.cert = b->card.cert;
-	conf.key = b->key;
-	conf.chain = b->chain;
-	return e == E_OK ? http_open(&conf, &b->http) : e;
-}
-
-static enum err
-bind_refused(const struct bind *b, const struct http_reply *r)
+bind_refused(struct http *h, const struct http_reply *r)
 {
 	char said[240];
 
 	http_said(r, said, sizeof said);
 	if (said[0] != '\0')
-		return err_set(E_REMOTE, "%s refused (HTTP %ld): %s", http_server(b->http), r->status, said);
+		return err_set(E_REMOTE, "%s refused (HTTP %ld): %s", http_server(h), r->status, said);
 	if (r->status == 404 || r->status == 405 || r->status == 501)
 		return err_set(E_REMOTE, "%s gives no binding codes: it is not a dpiv-issuer (HTTP %ld)",
-		    http_server(b->http), r->status);
-	return err_set(E_REMOTE, "%s refused (HTTP %ld); ask the issuer", http_server(b->http), r->status);
+		    http_server(h), r->status);
+	return err_set(E_REMOTE, "%s refused (HTTP %ld); ask the issuer", http_server(h), r->status);
 }
 
 static void
@@ -157,27 +125,27 @@ bind_request(const struct derive_req *r, char out[REQUEST_MAX])
 }
 
 static enum err
-bind_exchange(struct bind *b, struct bind_answer *out)
+bind_exchange(struct card_http *c, const struct derive_req *req, struct bind_answer *out)
 {
 	struct http_content post = { .type = "application/json", .accept = "application/json" };
 	char url[URL_MAX], body[REQUEST_MAX];
 	struct http_reply r;
-	enum err e = bind_url(b->req->issuer, "bind", url, sizeof url);
+	enum err e = bind_url(req->issuer, "bind", url, sizeof url);
 
-	bind_request(b->req, body);
+	bind_request(req, body);
 	post.body = span_str(body);
 	http_reply_init(&r);
 	if (e == E_OK)
-		e = http_post(b->http, url, &post, &r);
+		e = http_post(c->http, url, &post, &r);
 	if (e == E_CRYPTO)
-		e = token_failed(b->card.token, e, "cannot authenticate with the card");
+		e = token_failed(c->card.token, e, "cannot authenticate with the card");
 	if (e == E_OK && r.status != 200)
-		e = bind_refused(b, &r);
-	else if (e == E_OK && !http_cert_asked(b->http))
+		e = bind_refused(c->http, &r);
+	else if (e == E_OK && !http_cert_asked(c->http))
 		e = err_set(E_POLICY, "%s gave a code without asking for the card; it cannot know for whom",
-		    http_server(b->http));
+		    http_server(c->http));
 	else if (e == E_OK && (e = bind_read_answer(wbuf_view(&r.body), out)) != E_OK)
-		e = err_up(e, "%s", http_server(b->http));
+		e = err_up(e, "%s", http_server(c->http));
 	if (r.body.p != NULL)
 		OPENSSL_cleanse(r.body.p, r.body.n);
 	http_reply_free(&r);
@@ -187,7 +155,7 @@ bind_exchange(struct bind *b, struct bind_answer *out)
 enum err
 bind_ask(const struct derive_req *req, struct bind_answer *out)
 {
-	struct bind b = { .req = req };
+	struct card_http c = { .key = NULL };
 	struct policy *policy = NULL;
 	enum err e = policy_load(&policy);
 
@@ -197,18 +165,10 @@ bind_ask(const struct derive_req *req, struct bind_answer *out)
 	policy_free(&policy);
 	if (e == E_OK && req->protocol != NULL && strcmp(req->protocol, "est") != 0)
 		e = err_set(E_UNSUP, "binding codes are for dpiv-issuer, with protocol = est, not %s", req->protocol);
-	if (e == E_OK && req->step != NULL)
-		req->step(req->ui_arg, "looking at the PIV card");
 	if (e == E_OK)
-		e = bind_open(&b);
-	if (e == E_OK && req->step != NULL)
-		req->step(req->ui_arg, "authenticating to the issuer with the card");
+		e = card_http_open(req, &c);
 	if (e == E_OK)
-		e = bind_exchange(&b, out);
-	http_close(&b.http);
-	EVP_PKEY_free(b.key);
-	sk_X509_pop_free(b.chain, X509_free);
-	sk_X509_pop_free(b.anchors, X509_free);
-	card_close(&b.card);
+		e = bind_exchange(&c, req, out);
+	card_http_close(&c);
 	return e;
 }

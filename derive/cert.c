@@ -13,8 +13,10 @@
 #include <openssl/x509v3.h>
 
 #include "derive/cert.h"
+#include "derive/fascn.h"
 
 #define FASCN_OID "2.16.840.1.101.3.6.6"
+#define UPN_OID	  "1.3.6.1.4.1.311.20.2.3"
 #define URN	  "urn:uuid:"
 #define URN_LEN	  9
 
@@ -24,6 +26,19 @@ oid_is(const ASN1_OBJECT *o, const char *oid)
 	char text[128];
 
 	return OBJ_obj2txt(text, sizeof text, o, 1) > 0 && strcmp(text, oid) == 0;
+}
+
+static char *
+string_safe(const ASN1_STRING *s, char *out, size_t cap)
+{
+	unsigned char *utf8 = NULL;
+	int n = s != NULL ? ASN1_STRING_to_UTF8(&utf8, s) : -1;
+
+	out[0] = '\0';
+	if (n >= 0)
+		text_safe(span_of(utf8, (size_t)n), out, cap);
+	OPENSSL_free(utf8);
+	return out;
 }
 
 bool
@@ -81,21 +96,59 @@ cert_uuids(X509 *cert, char first[TEXT_UUID_MAX])
 	return n;
 }
 
-bool
-cert_has_fascn(X509 *cert)
+/* The value of the first otherName of this type; NULL when there is none. *names is the storage. */
+static const ASN1_TYPE *
+other_name(X509 *cert, const char *type, GENERAL_NAMES **names)
 {
-	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-	bool found = false;
-
-	for (int i = 0; i < sk_GENERAL_NAME_num(names) && !found; i++) {
+	*names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	for (int i = 0; i < sk_GENERAL_NAME_num(*names); i++) {
 		ASN1_OBJECT *oid = NULL;
 		ASN1_TYPE *value = NULL;
 
-		found = GENERAL_NAME_get0_otherName(sk_GENERAL_NAME_value(names, i), &oid, &value) == 1 &&
-		    oid != NULL && oid_is(oid, FASCN_OID);
+		if (GENERAL_NAME_get0_otherName(sk_GENERAL_NAME_value(*names, i), &oid, &value) == 1 && oid != NULL &&
+		    value != NULL && oid_is(oid, type))
+			return value;
 	}
+	return NULL;
+}
+
+bool
+cert_has_fascn(X509 *cert)
+{
+	GENERAL_NAMES *names;
+	bool found = other_name(cert, FASCN_OID, &names) != NULL;
+
 	GENERAL_NAMES_free(names);
 	return found;
+}
+
+bool
+cert_person(X509 *cert, char out[16])
+{
+	GENERAL_NAMES *names;
+	const ASN1_TYPE *v = other_name(cert, FASCN_OID, &names);
+	bool found = false;
+
+	out[0] = '\0';
+	if (v != NULL && v->type == V_ASN1_OCTET_STRING)
+		found = fascn_person(span_of(ASN1_STRING_get0_data(v->value.octet_string),
+					 (size_t)ASN1_STRING_length(v->value.octet_string)),
+		    out);
+	GENERAL_NAMES_free(names);
+	return found;
+}
+
+char *
+cert_upn(X509 *cert, char *out, size_t cap)
+{
+	GENERAL_NAMES *names;
+	const ASN1_TYPE *v = other_name(cert, UPN_OID, &names);
+
+	out[0] = '\0';
+	if (v != NULL && v->type == V_ASN1_UTF8STRING)
+		string_safe(v->value.utf8string, out, cap);
+	GENERAL_NAMES_free(names);
+	return out;
 }
 
 bool
@@ -108,19 +161,6 @@ cert_has_eku(X509 *cert, int nid)
 		found = OBJ_obj2nid(sk_ASN1_OBJECT_value(eku, i)) == nid;
 	EXTENDED_KEY_USAGE_free(eku);
 	return found;
-}
-
-static char *
-string_safe(const ASN1_STRING *s, char *out, size_t cap)
-{
-	unsigned char *utf8 = NULL;
-	int n = s != NULL ? ASN1_STRING_to_UTF8(&utf8, s) : -1;
-
-	out[0] = '\0';
-	if (n >= 0)
-		text_safe(span_of(utf8, (size_t)n), out, cap);
-	OPENSSL_free(utf8);
-	return out;
 }
 
 char *

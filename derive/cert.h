@@ -37,6 +37,8 @@ enum err cert_check(X509 *cert, const struct cert_rules *rules) MUST_CHECK;
 bool cert_has_policy(X509 *cert, const char *const *oids, const char **found); /* found may be NULL */
 unsigned cert_uuids(X509 *cert, char first[TEXT_UUID_MAX]); /* urn:uuid names in the subjectAltName; "" when none */
 bool cert_has_fascn(X509 *cert);
+bool cert_person(X509 *cert, char out[16]);	   /* by the FASC-N: fascn_person() */
+char *cert_upn(X509 *cert, char *out, size_t cap); /* user principal name, "" when none */
 bool cert_has_eku(X509 *cert, int nid);
 /* The common name, safe to show; the whole subject when there is none. */
 char *cert_name(X509 *cert, char *out, size_t cap);

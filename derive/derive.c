@@ -166,7 +166,7 @@ open_card(struct derive *d)
 
 	if (e != E_OK)
 		return e;
-	if (strcmp(token_serial_number(d->card.token), token_serial_number(d->to)) == 0 &&
+	if (d->to != NULL && strcmp(token_serial_number(d->card.token), token_serial_number(d->to)) == 0 &&
 	    strcmp(token_label(d->card.token), token_label(d->to)) == 0)
 		return err_set(E_ARG, "the PIV card itself cannot be the target; name another token with --to");
 	e = token_login(d->card.token);
@@ -267,7 +267,7 @@ derive_by_card(struct derive *d)
 
 	derive_step(d, "looking at the PIV card");
 	e = open_card(d);
-	if (e == E_OK && d->recovery == NULL)
+	if (e == E_OK && d->recovery == NULL && d->to != NULL)
 		e = open_places(d);
 	derive_step(d, "authenticating to the issuer with the card");
 	if (e == E_OK && X509_up_ref(d->card.cert) == 1)

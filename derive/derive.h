@@ -78,11 +78,23 @@ enum err
 derive_renew(const struct derive_req *req, int64_t credential, struct derive_result *results, size_t *n) MUST_CHECK;
 /* Only what earlier runs left on this token: finished or removed. */
 enum err derive_clear(const struct derive_req *req, struct derive_result *results, size_t *n) MUST_CHECK;
+/* A new credential by the card (req->from), at req->issuer, in the place of one that may be another issuer's, may have
+ * expired, or says what is no longer true of its holder. It has to be the same person's card (person.h). When it is
+ * recorded, the revocation of the old one is begun, for derive_revoke() to go on with. Only a PIV card binds a derived
+ * credential to another issuer (SP 800-157r1, 2.2.3). */
+enum err
+derive_move(const struct derive_req *req, int64_t credential, struct derive_result *results, size_t *n) MUST_CHECK;
+
 /* The issuer is asked to revoke (reason: RFC 5280, 5.3.1), then the key is destroyed on the token, and the credential
- * is no longer active. unasked: the issuer is not asked, only the key is destroyed. A call that was cut short is taken
- * up by the next. E_UNSUP: not in this protocol, with what to do instead; nothing was done. */
-enum err derive_revoke(const struct derive_req *req, int64_t credential, int reason, bool unasked) MUST_CHECK;
-/* Can the issuer be asked in this protocol (NULL: est)? */
+ * is no longer active. The credential asks, or another one of the same person on the token, or the card (req->from).
+ * A call that was cut short is taken up by the next. E_UNSUP: the issuer cannot be asked, with what to do instead;
+ * nothing was done. */
+enum {
+	DERIVE_UNASKED = 1, /* the issuer is not asked, only the key is destroyed */
+	DERIVE_LOST = 2 /* the token is gone: the card asks, and the key is destroyed where the token turns up again */
+};
+enum err derive_revoke(const struct derive_req *req, int64_t credential, int reason, unsigned how) MUST_CHECK;
+/* Is there a way to ask in this protocol (NULL: est)? Whether the issuer has it is found by asking. */
 bool derive_can_revoke(const char *protocol);
 
 #endif

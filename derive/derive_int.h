@@ -20,7 +20,9 @@ struct derive {
 	struct credential old; /* a renewal or revocation: of this one; else all zero */
 	int64_t credential;    /* its row */
 	int reason;	       /* of a revocation */
-	bool unasked;	       /* of a revocation: without the issuer */
+	unsigned how;	       /* of a revocation: DERIVE_* */
+	bool revokes;	       /* the present credential asks for a revocation, or the card where it cannot */
+	bool moves;	       /* the card asks, for what takes the place of old */
 	X509 *id_cert;	       /* who asks: the card, or the credential that is renewed; owned */
 	EVP_PKEY *id_key;
 	STACK_OF(X509) * anchors; /* what the cafile has; NULL: the system's anchors and the issuer's own roots */
@@ -54,6 +56,12 @@ enum err derive_by_card(struct derive *d) MUST_CHECK;
 enum err derive_judge(struct derive *d) MUST_CHECK;
 /* With id_cert and id_key; the issuer's certificates are fetched. */
 enum err derive_open_conn(struct derive *d) MUST_CHECK;
+
+/* With the card, whose PIN is asked for; the target, where there is one, is logged in to before the network. */
+enum err derive_by_card(struct derive *d) MUST_CHECK;
+
+/* revoke.c: keys of credentials whose token was lost, if this is it. */
+enum err revoke_lost_keys(struct derive *d) MUST_CHECK;
 
 /* renew.c: the target is open, what is left on it dealt with, and the credential read into old. */
 enum err renew_open(struct derive *d) MUST_CHECK;

@@ -65,11 +65,15 @@ enum err
 derive_record(struct derive *d, const struct enrolment *e, X509 *cert)
 {
 	struct enrolment row = *e; /* not owned */
-	struct credential old;
+	struct credential old = { .row = 0 };
 	char label[64];
 	enum err err;
 
-	if (old_is_removed(d, e, &old)) {
+	if (e->moves) {
+		err = store_cred_find(d->store, e->renews, &old);
+		if (err == E_OK)
+			err = store_enrol_superseded(d->store, e, cert, &old);
+	} else if (old_is_removed(d, e, &old)) {
 		err = store_enrol_renewed(d->store, &row, cert, &old, derive_label(old.role, old.cert, label));
 		if (err == E_OK && derive_clear_old(d, &row) != E_OK)
 			log_warn("derive.old_key", "token=%s %s", e->token_label, err_msg());
@@ -155,7 +159,7 @@ derive_recover(struct derive *d)
 		}
 		enrolment_clear(&e);
 	}
-	return err == E_NOTFOUND ? E_OK : err;
+	return err == E_NOTFOUND ? revoke_lost_keys(d) : err;
 }
 
 /* Does the token still hold this credential's certificate and key? */

@@ -128,6 +128,7 @@ attempt_begin(struct attempt *a)
 	snprintf(a->e.token_serial, sizeof a->e.token_serial, "%s", token_serial_number(d->to));
 	snprintf(a->e.token_label, sizeof a->e.token_label, "%s", token_label(d->to));
 	a->e.renews = d->old.row;
+	a->e.moves = d->moves;
 	if (X509_up_ref(d->card.cert) != 1)
 		return err_set(E_NOMEM, "out of memory");
 	a->e.card = d->card.cert;
@@ -212,7 +213,7 @@ step_check(struct attempt *a)
 		return err_set(E_POLICY,
 		    "%s issued a certificate without asking for the %s; such an issuer cannot know whom it "
 		    "certifies, nothing was installed",
-		    d->proto->server(d->conn), d->old.cert != NULL ? "old one" : "card's");
+		    d->proto->server(d->conn), d->old.cert != NULL && !d->moves ? "old one" : "card's");
 	e = cert_choose(a->issued.certs, a->pub, &a->cert);
 	return e == E_OK ? attempt_accept(a, a->cert, a->issued.certs) : err_up(e, "%s", d->proto->server(d->conn));
 }

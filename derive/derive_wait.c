@@ -152,7 +152,7 @@ wait_once(struct attempt *a, bool asked)
 		.key = a->key,
 		.attrs = &a->attrs,
 		.source = a->e.role == ROLE_ENCRYPT ? d->req->encrypt : KEY_GENERATE,
-		.old = d->old.cert,
+		.old = d->moves ? NULL : d->old.cert,
 		.asked = asked,
 		.sending = wait_sending,
 		.accept = attempt_accept,

@@ -13,6 +13,7 @@
 #include "derive/bind.h"
 #include "derive/csr.h"
 #include "derive/est_reply.h"
+#include "derive/holder.h"
 #include "derive/keywrap.h"
 #include "derive/proto.h"
 
@@ -334,6 +335,13 @@ est_server(struct proto_conn *c)
 	return http_server(c->http);
 }
 
+/* Not EST, but dpiv-issuer's (derive/issuer/own.h). */
+static enum err
+est_revoke(struct proto_conn *c, X509 *cert, int reason)
+{
+	return holder_revoke(c->http, c->base, cert, reason);
+}
+
 /* The others are not for clientAuth. */
 static bool
 est_asks(enum role role)
@@ -350,6 +358,7 @@ const struct proto proto_est = {
 	.attrs = est_attrs,
 	.card = est_card,
 	.enrol = est_enrol,
+	.revoke = est_revoke,
 	.authenticated = est_authenticated,
 	.server = est_server,
 	.close = est_close,

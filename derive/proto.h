@@ -86,7 +86,8 @@ struct proto {
 	/* E_PENDING: call again after retry_after seconds, over this or a later connection, with asked set and the
 	 * same key. E_REMOTE: refused, with its reason. E_CRYPTO: a key did not work, see token_failed(). */
 	enum err (*enrol)(struct proto_conn *c, const struct proto_request *rq, struct proto_issued *out) MUST_CHECK;
-	/* Ask for the revocation of a certificate, with a reason of RFC 5280, 5.3.1. NULL: not in this protocol. */
+	/* Ask for the revocation of a certificate, with a reason of RFC 5280, 5.3.1. E_UNSUP: this issuer has no such
+	 * service. NULL: not in this protocol. */
 	enum err (*revoke)(struct proto_conn *c, X509 *cert, int reason) MUST_CHECK;
 	/* Has the issuer seen a proof of who asks: the identity's signature, or the secret? */
 	bool (*authenticated)(struct proto_conn *c);

@@ -5,12 +5,14 @@
  * card is not needed; whether it is still good is the issuer's to check. A certificate that only signs mail or only
  * encrypts cannot authenticate a TLS client, so the authentication credential of the same issuer on the same token asks
  * for it where there is one. The new certificate is judged by the rules of a first one, against the card's certificate
- * that the store has kept.
+ * that the store has kept. What moves to another issuer, or has to say something else than before, is bound by the card
+ * like a first one (2.2.3: only a PIV card binds), and the old credential is revoked after that.
  */
 #include <string.h>
 #include <time.h>
 
 #include "derive/derive_int.h"
+#include "derive/person.h"
 
 /* The authentication credential beside this one. */
 static bool
@@ -21,32 +23,52 @@ renew_sibling(const struct derive *d, const struct credential *c)
 	    cert_not_after(c->cert) > time(NULL);
 }
 
-/* The credential that asks. */
+/* Its own key, if that is still there. */
 static enum err
-renew_identity(struct derive *d)
+identity_own(struct derive *d)
+{
+	enum err e = token_pkey(d->to, d->old.id, d->old.id_len, &d->id_key);
+
+	if (e == E_OK && EVP_PKEY_eq(X509_get0_pubkey(d->old.cert), d->id_key) != 1) {
+		EVP_PKEY_free(d->id_key);
+		d->id_key = NULL;
+		e = err_set(E_NOTFOUND, "the key of the credential is not on token '%s' any more", token_label(d->to));
+	}
+	if (e == E_OK && X509_up_ref(d->old.cert) == 1)
+		d->id_cert = d->old.cert;
+	return e;
+}
+
+static enum err
+identity_sibling(struct derive *d)
 {
 	struct credential c = { .row = 0 };
 	bool found = false;
-	enum err e = d->proto->asks(d->old.role) ? E_NOTFOUND : E_OK;
+	enum err e = E_OK;
 
 	for (size_t i = 0; e == E_OK && !found; i++) {
 		credential_clear(&c);
 		e = store_cred_get(d->store, i, &c);
 		found = e == E_OK && renew_sibling(d, &c);
 	}
-	if (e != E_OK && e != E_NOTFOUND)
-		return e;
 	if (found)
 		e = token_pkey(d->to, c.id, c.id_len, &d->id_key);
-	else
-		e = token_pkey(d->to, d->old.id, d->old.id_len, &d->id_key);
-	d->id_cert = found ? c.cert : d->old.cert;
-	if (e == E_OK && X509_up_ref(d->id_cert) != 1)
-		e = err_set(E_NOMEM, "out of memory");
-	else if (e != E_OK)
-		d->id_cert = NULL;
+	if (found && e == E_OK && X509_up_ref(c.cert) == 1)
+		d->id_cert = c.cert;
 	credential_clear(&c);
 	return e;
+}
+
+/* The credential that asks. For a revocation E_NOTFOUND when none can. */
+static enum err
+renew_identity(struct derive *d)
+{
+	bool asks = d->proto->asks(d->old.role);
+	enum err e = asks ? identity_own(d) : E_NOTFOUND;
+
+	if (e == E_NOTFOUND && (d->revokes || !asks))
+		e = identity_sibling(d);
+	return e == E_NOTFOUND && !d->revokes && !asks ? identity_own(d) : e;
 }
 
 static enum err
@@ -57,7 +79,7 @@ renew_find(struct derive *d)
 
 	if (e != E_OK)
 		return e;
-	if (!d->old.active)
+	if (!d->old.active && !d->revokes)
 		return err_set(E_NOTFOUND,
 		    "the %s credential of %s is no longer in use; derive a new one with the PIV card (dpiv derive)",
 		    role_info(d->old.role)->what, cert_name(d->old.cert, name, sizeof name));
@@ -65,7 +87,7 @@ renew_find(struct derive *d)
 	    strcmp(d->old.token_label, token_label(d->to)) != 0)
 		return err_set(
 		    E_ARG, "the credential is on token '%s', not on '%s'", d->old.token_label, token_label(d->to));
-	if (strcmp(d->old.issuer, d->req->issuer) != 0)
+	if (!d->moves && strcmp(d->old.issuer, d->req->issuer) != 0)
 		return err_set(E_ARG, "the credential was issued by %s, not by %s", d->old.issuer, d->req->issuer);
 	return E_OK;
 }
@@ -106,6 +128,8 @@ renew_connect(struct derive *d)
 
 	if (e == E_OK)
 		e = renew_identity(d);
+	if (e == E_NOTFOUND && d->revokes)
+		return derive_by_card(d);
 	derive_step(d, "authenticating to the issuer with the present credential");
 	return e == E_OK ? derive_open_conn(d) : e;
 }
@@ -141,6 +165,44 @@ renew_run(struct derive *d)
 	return e == E_OK ? derive_role(d, d->old.role) : e;
 }
 
+/* Somebody else's card would certify somebody else, and then end this credential. */
+static enum err
+move_person(struct derive *d)
+{
+	char mine[64], theirs[64];
+
+	if (person_same(d->old.card, d->card.cert, NULL) == PERSON_SAME)
+		return E_OK;
+	return err_set(E_POLICY,
+	    "the card in the reader is that of %s, and nothing shows that this is the person of the credential (%s); "
+	    "derive a new credential with it (dpiv derive), and end the old one with 'dpiv revoke'",
+	    cert_name(d->card.cert, theirs, sizeof theirs), cert_name(d->old.cert, mine, sizeof mine));
+}
+
+static enum err
+move_run(struct derive *d)
+{
+	enum revoke_step step;
+	bool waits;
+	enum err e = renew_open(d);
+
+	if (e == E_OK && renew_finished(d))
+		return E_OK;
+	if (e == E_OK && store_revoke_get(d->store, d->old.row, &step) == E_OK)
+		e = err_set(E_POLICY, "it is being revoked; 'dpiv revoke' goes on with that");
+	if (e == E_OK && d->old.card == NULL)
+		e = err_set(E_STORE, "the state store has lost the card's certificate of this credential");
+	if (e == E_OK)
+		e = derive_judge(d);
+	if (e == E_OK)
+		e = wait_planned(d, d->old.role, &waits);
+	if (e == E_OK)
+		e = derive_by_card(d);
+	if (e == E_OK)
+		e = move_person(d);
+	return e == E_OK ? derive_role(d, d->old.role) : e;
+}
+
 static enum err
 clear_run(struct derive *d)
 {
@@ -156,6 +218,15 @@ derive_renew(const struct derive_req *req, int64_t credential, struct derive_res
 
 	*n = 0;
 	return derive_around(&d, renew_run);
+}
+
+enum err
+derive_move(const struct derive_req *req, int64_t credential, struct derive_result *results, size_t *n)
+{
+	struct derive d = { .req = req, .credential = credential, .moves = true, .results = results, .n_results = n };
+
+	*n = 0;
+	return derive_around(&d, move_run);
 }
 
 enum err

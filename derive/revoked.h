@@ -11,7 +11,8 @@
 /*
  * Is a certificate revoked? By a file of CRLs, then OCSP (RFC 6960), then the CRLs that it names (RFC 5280, 6.3). Good
  * is what a fresh, signed answer of its issuer says; whatever else happens (unreachable, stale, forged, too large,
- * not about this certificate) is unknown, with the reason.
+ * not about this certificate) is unknown, with the reason. CAs that are missing between the certificate and an anchor
+ * are fetched from its authorityInfoAccess (RFC 5280, 4.2.2.1).
  */
 enum revoked_state { REVOKED_UNKNOWN, REVOKED_NO, REVOKED_YES };
 
@@ -25,6 +26,7 @@ struct revoked_conf {
 
 struct revoked {
 	enum revoked_state state;
+	bool path;     /* it leads to an anchor, whatever else is known */
 	time_t when;   /* of the revocation, 0: not told */
 	char by[16];   /* "OCSP", "CRL", "CRL file" */
 	char why[400]; /* unknown: the reasons */

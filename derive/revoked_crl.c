@@ -48,7 +48,7 @@ revoked_by_crls(struct revoked_q *q, STACK_OF(X509_CRL) * crls, const char *by)
 		X509_STORE_CTX_free(ctx);
 		return false;
 	}
-	if (ctx != NULL && X509_STORE_CTX_init(ctx, q->store, q->cert, q->conf->others) == 1) {
+	if (ctx != NULL && X509_STORE_CTX_init(ctx, q->store, q->cert, q->pool) == 1) {
 		X509_STORE_CTX_set0_crls(ctx, crls);
 		X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_EXTENDED_CRL_SUPPORT);
 		why = X509_verify_cert(ctx) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(ctx);

@@ -71,7 +71,7 @@ answer_take(struct revoked_q *q, OCSP_BASICRESP *basic, OCSP_CERTID *id)
 static bool
 answer_signed(struct revoked_q *q, OCSP_BASICRESP *basic)
 {
-	STACK_OF(X509) *certs = q->conf->others != NULL ? sk_X509_dup(q->conf->others) : sk_X509_new_null();
+	STACK_OF(X509) *certs = sk_X509_dup(q->pool);
 	bool ok = certs != NULL && sk_X509_push(certs, q->issuer) > 0 &&
 	    OCSP_basic_verify(basic, certs, q->store, OCSP_NOEXPLICIT) == 1;
 

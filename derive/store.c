@@ -75,6 +75,10 @@ static const char *const steps[] = {
 	"ALTER TABLE enrolment ADD COLUMN wrapped BLOB;",
 	("ALTER TABLE enrolment ADD COLUMN evidence TEXT;"
 	 "ALTER TABLE credential ADD COLUMN evidence TEXT;"),
+	/* a move to another issuer; a revocation that leaves the key; a card in the place of another */
+	("ALTER TABLE enrolment ADD COLUMN moves INTEGER NOT NULL DEFAULT 0;"
+	 "ALTER TABLE revocation ADD COLUMN keep INTEGER NOT NULL DEFAULT 0;"
+	 "CREATE TABLE card_link (credential INTEGER PRIMARY KEY, at INTEGER NOT NULL, emails TEXT NOT NULL);"),
 };
 
 const struct db_schema store_schema = {

@@ -47,6 +47,7 @@ struct enrolment {
 	char *evidence;	 /* ENROL_CERT: of the key (assure.h), or NULL; owned */
 	EVP_PKEY
 	*pub; /* ENROL_WAIT, ENROL_ASK: the key, which a PIV token does not tell without a certificate; owned */
+	bool moves;	 /* by the card: the renewed one is revoked at its issuer afterwards */
 };
 void enrolment_clear(struct enrolment *e);
 /* The key is kept, and the issuer is asked again about it. */
@@ -96,6 +97,10 @@ enum err store_enrol_done(struct store *s, const struct enrolment *e, X509 *cert
  * old one's identifier and label, and e becomes that. */
 enum err store_enrol_renewed(
     struct store *s, struct enrolment *e, X509 *cert, const struct credential *old, const char *old_label) MUST_CHECK;
+/* The same for a move: the old credential stays active, with its revocation begun (superseded), which leaves an
+ * encryption key. */
+enum err
+store_enrol_superseded(struct store *s, const struct enrolment *e, X509 *cert, const struct credential *old) MUST_CHECK;
 /* ENROL_OLD is dealt with. */
 enum err store_enrol_cleared(struct store *s, const struct enrolment *e) MUST_CHECK;
 /* Undone: nothing is left on the token. why goes to the events. */
@@ -118,6 +123,14 @@ enum err store_revoke_asked(struct store *s, const struct credential *c, const c
 enum err store_revoke_get(struct store *s, int64_t credential, enum revoke_step *step) MUST_CHECK;
 /* Over: the credential is no longer active. */
 enum err store_revoke_done(struct store *s, const struct credential *c) MUST_CHECK;
+/* What it was begun with; keep: the key stays. E_NOTFOUND. */
+enum err store_revoke_facts(struct store *s, int64_t credential, int *reason, bool *keep) MUST_CHECK;
+/* The issuer cannot be asked: as if it had not begun. */
+enum err store_revoke_drop(struct store *s, const struct credential *c, const char *why) MUST_CHECK;
+/* The token is gone: no longer active, and the key to be destroyed where the token turns up again. */
+enum err store_revoke_lost(struct store *s, const struct credential *c, const char *why) MUST_CHECK;
+/* The i-th credential of that kind; E_NOTFOUND past the end. */
+enum err store_lost_get(struct store *s, size_t i, struct credential *out) MUST_CHECK;
 
 /* What the last check of a credential found. */
 struct store_check {

@@ -38,11 +38,11 @@ enrol_insert(struct store *s, struct enrolment *e, struct span card)
 {
 	enum err err = db_run(s->db,
 	    "INSERT INTO enrolment (role, step, issuer, token_uri, token_serial, token_label, key_id, label, "
-	    "card_cert, created, renews)"
-	    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	    "card_cert, created, renews, moves)"
+	    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	    DB_ARGS(db_text(role_info(e->role)->name), db_int(ENROL_KEY), db_text(e->issuer), db_text(e->token_uri),
 		db_text(e->token_serial), db_text(e->token_label), db_blob(span_of(e->id, e->id_len)),
-		db_text(e->label), db_blob(card), db_int(e->created), db_int(e->renews)));
+		db_text(e->label), db_blob(card), db_int(e->created), db_int(e->renews), db_int(e->moves)));
 
 	if (err == E_OK)
 		e->row = db_last_id(s->db);
@@ -191,15 +191,19 @@ enrol_to_cred(struct store *s, const struct enrolment *e, X509 *cert, struct spa
 {
 	char serial[64];
 	enum err err = db_run(s->db,
-	    "UPDATE credential SET active = 0 WHERE role = ? AND issuer = ? AND token_serial = ? AND token_label = ?",
+	    "UPDATE credential SET active = 0 WHERE role = ? AND issuer = ? AND token_serial = ? AND token_label = ?"
+	    " AND id <> ?",
 	    DB_ARGS(db_text(role_info(e->role)->name), db_text(e->issuer), db_text(e->token_serial),
-		db_text(e->token_label)));
+		db_text(e->token_label), db_int(e->moves ? e->renews : 0)));
 
 	if (err == E_OK)
 		err = cred_insert(s, e, cert, der, card);
 	if (err == E_OK)
-		err =
-		    event_about(s, e->renews != 0 ? "renewed" : "derived", e, cert_serial(cert, serial, sizeof serial));
+		err = event_about(s,
+		    e->moves		 ? "moved"
+			: e->renews != 0 ? "renewed"
+					 : "derived",
+		    e, cert_serial(cert, serial, sizeof serial));
 	return err;
 }
 
@@ -221,7 +225,9 @@ enrol_finish(struct store *s, const struct enrolment *e, X509 *cert, const struc
 		return err;
 	err = enrol_to_cred(s, e, cert, wbuf_view(&der), wbuf_view(&card));
 	if (err == E_OK)
-		err = enrol_settle(s, e, old, label);
+		err = enrol_settle(s, e, e->moves ? NULL : old, label);
+	if (err == E_OK && e->moves)
+		err = store_revoke_supersede(s, old);
 	return db_end(s->db, err);
 }
 
@@ -229,6 +235,12 @@ enum err
 store_enrol_done(struct store *s, const struct enrolment *e, X509 *cert)
 {
 	return enrol_finish(s, e, cert, NULL, NULL);
+}
+
+enum err
+store_enrol_superseded(struct store *s, const struct enrolment *e, X509 *cert, const struct credential *old)
+{
+	return enrol_finish(s, e, cert, old, NULL);
 }
 
 enum err
@@ -317,6 +329,7 @@ enrol_read(struct db_rows *q, struct enrolment *out)
 	wbuf_init(&out->wrapped, KEYWRAP_MAX);
 	wbuf_span(&out->wrapped, db_col_blob(q, 15));
 	out->evidence = store_dup_text(db_col_text(q, 16));
+	out->moves = db_col_int(q, 17) != 0;
 	if (out->id_len == 0 || out->card == NULL)
 		return err_set(E_STORE, "an enrolment in the state store is damaged");
 	return E_OK;
@@ -329,7 +342,7 @@ store_enrol_get(struct store *s, size_t i, struct enrolment *out)
 	bool row = false;
 	enum err e = db_query(s->db, &q,
 	    "SELECT id, role, step, issuer, token_uri, token_serial, token_label, key_id, label, card_cert, cert, "
-	    "created, retry_at, renews, pub, wrapped, evidence"
+	    "created, retry_at, renews, pub, wrapped, evidence, moves"
 	    " FROM enrolment ORDER BY id LIMIT 1 OFFSET ?",
 	    DB_ARGS(db_int((int64_t)i)));
 

@@ -22,4 +22,7 @@ void store_copy_text(const char *from, char *to, size_t cap);
 char *store_dup_text(const char *from); /* NULL for none; the caller's */
 size_t store_copy_id(struct span from, uint8_t to[STORE_ID_MAX]);
 
+/* store_life.c, inside a transaction: the revocation of a credential that another has taken the place of is begun. */
+enum err store_revoke_supersede(struct store *s, const struct credential *old) MUST_CHECK;
+
 #endif

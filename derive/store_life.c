@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <openssl/x509v3.h>
+
 #include "derive/store_int.h"
 
 static void
@@ -65,17 +67,89 @@ enum err
 store_revoke_done(struct store *s, const struct credential *c)
 {
 	char detail[512];
-	enum err e = db_begin(s->db);
+	bool keep;
+	int reason;
+	enum err e = store_revoke_facts(s, c->row, &reason, &keep);
 
+	if (e == E_OK)
+		e = db_begin(s->db);
 	if (e != E_OK)
 		return e;
-	life_detail(c, "its key is destroyed", detail, sizeof detail);
+	life_detail(c, keep ? "its key is kept, for old mail" : "its key is destroyed", detail, sizeof detail);
 	e = db_run(s->db, "DELETE FROM revocation WHERE credential = ?", DB_ARGS(db_int(c->row)));
 	if (e == E_OK)
 		e = db_run(s->db, "UPDATE credential SET active = 0 WHERE id = ?", DB_ARGS(db_int(c->row)));
 	if (e == E_OK)
 		e = store_event(s, "revoked", detail);
 	return db_end(s->db, e);
+}
+
+enum err
+store_revoke_facts(struct store *s, int64_t credential, int *reason, bool *keep)
+{
+	int64_t n = 0, kept = 0;
+	enum err e =
+	    db_number(s->db, &n, "SELECT reason FROM revocation WHERE credential = ?", DB_ARGS(db_int(credential)));
+
+	if (e == E_OK)
+		e = db_number(
+		    s->db, &kept, "SELECT keep FROM revocation WHERE credential = ?", DB_ARGS(db_int(credential)));
+	*reason = (int)n;
+	*keep = kept != 0;
+	return e;
+}
+
+enum err
+store_revoke_supersede(struct store *s, const struct credential *old)
+{
+	char detail[512];
+	enum err e = db_run(s->db,
+	    "INSERT OR REPLACE INTO revocation (credential, reason, step, created, keep) VALUES (?, ?, ?, ?, ?)",
+	    DB_ARGS(db_int(old->row), db_int(CRL_REASON_SUPERSEDED), db_int(REVOKE_ASK), db_int(time(NULL)),
+		db_int(old->role == ROLE_ENCRYPT)));
+
+	life_detail(old, "another has taken its place", detail, sizeof detail);
+	return e == E_OK ? store_event(s, "revoking", detail) : e;
+}
+
+enum err
+store_revoke_drop(struct store *s, const struct credential *c, const char *why)
+{
+	return life_change(
+	    s, c, "DELETE FROM revocation WHERE credential = ? AND step = 0", DB_ARGS(db_int(c->row)), "revoking", why);
+}
+
+enum err
+store_revoke_lost(struct store *s, const struct credential *c, const char *why)
+{
+	enum err e = db_begin(s->db);
+
+	if (e != E_OK)
+		return e;
+	e = db_run(s->db, "UPDATE revocation SET step = ?, keep = 0 WHERE credential = ?",
+	    DB_ARGS(db_int(REVOKE_DESTROY), db_int(c->row)));
+	if (e == E_OK)
+		e = db_run(s->db, "UPDATE credential SET active = 0 WHERE id = ?", DB_ARGS(db_int(c->row)));
+	if (e == E_OK) {
+		char detail[1024];
+
+		life_detail(c, why, detail, sizeof detail);
+		e = store_event(s, "lost", detail);
+	}
+	return db_end(s->db, e);
+}
+
+enum err
+store_lost_get(struct store *s, size_t i, struct credential *out)
+{
+	int64_t row = 0;
+	enum err e = db_number(s->db, &row,
+	    "SELECT r.credential FROM revocation r JOIN credential c ON c.id = r.credential"
+	    " WHERE c.active = 0 AND r.step = 1 ORDER BY r.credential LIMIT 1 OFFSET ?",
+	    DB_ARGS(db_int((int64_t)i)));
+
+	memset(out, 0, sizeof *out);
+	return e == E_OK ? store_cred_find(s, row, out) : e;
 }
 
 /* --- checks ------------------------------------------------------------------------------------------------------- */

@@ -166,6 +166,19 @@ account_for_card(struct db *db, const struct account_rules *rules, X509 *cert, c
 }
 
 enum err
+account_find(struct db *db, X509 *cert, const struct pivid *id, struct account *out)
+{
+	WBUF_AUTO subject = { 0 };
+	bool same;
+	enum err e;
+
+	memset(out, 0, sizeof *out);
+	wbuf_init(&subject, 65536);
+	e = x509io_name_der(X509_get_subject_name(cert), &subject);
+	return e == E_OK ? find(db, id, wbuf_view(&subject), out, &same) : e;
+}
+
+enum err
 account_add(struct db *db, X509 *cert, const struct pivid *id, const char *email, const char *name, time_t now,
     struct account *out)
 {

@@ -23,6 +23,8 @@ struct account_rules {
 /* The account of a validated card; the card is written down. E_POLICY: refuse_last(). Inside a transaction. */
 enum err account_for_card(struct db *db, const struct account_rules *rules, X509 *cert, const struct pivid *id,
     time_t now, struct account *out) MUST_CHECK;
+/* Whose card is it? id 0: nobody's. Nothing is written or judged. */
+enum err account_find(struct db *db, X509 *cert, const struct pivid *id, struct account *out) MUST_CHECK;
 /* By an administrator. email and name may be NULL: taken from the certificate. An account that the card already has
  * is brought up to date. */
 enum err account_add(struct db *db, X509 *cert, const struct pivid *id, const char *email, const char *name, time_t now,

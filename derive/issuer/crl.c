@@ -201,3 +201,24 @@ crl_stale(const char *path, time_t now, long hours)
 	sk_X509_CRL_pop_free(crls, X509_CRL_free);
 	return stale;
 }
+
+bool
+crl_lists(const char *path, const char *serial, time_t now)
+{
+	STACK_OF(X509_CRL) *crls = NULL;
+	ASN1_INTEGER *number = NULL;
+	X509_REVOKED *r = NULL;
+	BIGNUM *bn = NULL;
+	time_t to;
+	bool listed = false;
+
+	if (x509io_read_crls(path, &crls) != E_OK)
+		return false;
+	if (sk_X509_CRL_num(crls) > 0 && BN_hex2bn(&bn, serial) > 0 && (number = BN_to_ASN1_INTEGER(bn, NULL)) != NULL)
+		listed = X509_CRL_get0_by_serial(sk_X509_CRL_value(crls, 0), &r, number) == 1 &&
+		    x509io_time(X509_CRL_get0_nextUpdate(sk_X509_CRL_value(crls, 0)), &to) && now < to;
+	ASN1_INTEGER_free(number);
+	BN_free(bn);
+	sk_X509_CRL_pop_free(crls, X509_CRL_free);
+	return listed;
+}

@@ -18,6 +18,8 @@ enum err crl_publish(struct db *db, const char *series, X509 *ca, EVP_PKEY *key,
 enum err crl_bundle(const char *ca_crl, const char *root_crl, const char *out) MUST_CHECK;
 /* Is the list in this file missing, unreadable, or older than hours? */
 bool crl_stale(const char *path, time_t now, long hours);
+/* Is this serial number on the list in this file, and is the list in its time? */
+bool crl_lists(const char *path, const char *serial, time_t now);
 /* Names of RFC 5280 5.3.1 as people write them: "keyCompromise" -> 1; -1 unknown. */
 int crl_reason(const char *name);
 const char *crl_reason_name(int reason);

@@ -17,6 +17,7 @@
 #include "derive/issuer/issue.h"
 #include "derive/issuer/ledger.h"
 #include "derive/issuer/note.h"
+#include "derive/issuer/own.h"
 #include "derive/issuer/pkiauth.h"
 #include "derive/issuer/refuse.h"
 #include "derive/issuer/renewal.h"
@@ -213,6 +214,34 @@ op_card(struct call *c, struct est_reply *out)
 	return e;
 }
 
+/* own.h. */
+static enum err
+op_own(struct call *c, struct est_reply *out,
+    enum err (*run)(struct issuer *, const struct est_request *, time_t, struct pivid *, struct wbuf *))
+{
+	enum err e;
+
+	if (!media_is(c->rq->media_type, "application/json"))
+		return refuse(REFUSE_MEDIA_TYPE, "this is asked for with application/json");
+	e = run(c->i, c->rq, c->now, &c->id, &out->body);
+	out->known = e == E_OK;
+	out->status = 200;
+	out->type = "application/json";
+	return e;
+}
+
+static enum err
+op_revoke(struct call *c, struct est_reply *out)
+{
+	return op_own(c, out, own_revoke);
+}
+
+static enum err
+op_own_list(struct call *c, struct est_reply *out)
+{
+	return op_own(c, out, own_list);
+}
+
 static enum err
 op_not_offered(struct call *c, struct est_reply *out)
 {
@@ -281,6 +310,8 @@ static const struct op file_ops[] = {
 	{ "/.well-known/dpiv/bind", true, op_bind },
 	{ "/.well-known/dpiv/card", false, op_card },
 	{ "/.well-known/dpiv/recover", true, est_recover },
+	{ "/.well-known/dpiv/revoke", true, op_revoke },
+	{ "/.well-known/dpiv/own", true, op_own_list },
 	{ "/pki/ca.crl", false, op_ca_crl },
 	{ "/pki/root.crl", false, op_root_crl },
 	{ "/pki/ca.p7c", false, op_ca_p7c },

@@ -268,6 +268,25 @@ ledger_revoke(struct db *db, const char *serial, int reason, bool foreign, time_
 }
 
 enum err
+ledger_revoked(struct db *db, const char *serial, time_t *at, int *reason)
+{
+	struct db_rows *q = NULL;
+	bool row = false;
+	enum err e = db_query(db, &q, "SELECT at, reason FROM revocation WHERE serial = ?", DB_ARGS(db_text(serial)));
+
+	if (e == E_OK)
+		e = db_next(q, &row);
+	if (e == E_OK && !row)
+		e = err_set(E_NOTFOUND, "serial number %s is not revoked", serial);
+	if (e == E_OK) {
+		*at = (time_t)db_col_int(q, 0);
+		*reason = (int)db_col_int(q, 1);
+	}
+	db_done(&q);
+	return e;
+}
+
+enum err
 ledger_revoke_account(struct db *db, int64_t account, int reason, time_t now, int64_t *count)
 {
 	enum err e;
@@ -291,6 +310,23 @@ ledger_each_revoked(struct db *db, ledger_revoked_fn *fn, void *arg)
 	e = db_query(db, &q, "SELECT serial, at, reason FROM revocation ORDER BY at, serial", DB_NO_ARGS);
 	while (e == E_OK && (e = db_next(q, &row)) == E_OK && row)
 		e = fn(arg, db_col_text(q, 0), (time_t)db_col_int(q, 1), (int)db_col_int(q, 2));
+	db_done(&q);
+	return e;
+}
+
+enum err
+ledger_each_valid(struct db *db, int64_t account, time_t now, ledger_valid_fn *fn, void *arg)
+{
+	struct db_rows *q;
+	bool row;
+	enum err e;
+
+	e = db_query(db, &q,
+	    "SELECT serial, profile, der FROM certificate WHERE account = ? AND state = 'issued' AND not_after >= ?"
+	    " AND serial NOT IN (SELECT serial FROM revocation) ORDER BY created, rowid",
+	    DB_ARGS(db_int(account), db_int(now)));
+	while (e == E_OK && (e = db_next(q, &row)) == E_OK && row)
+		e = fn(arg, db_col_text(q, 0), db_col_text(q, 1), db_col_blob(q, 2));
 	db_done(&q);
 	return e;
 }

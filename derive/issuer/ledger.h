@@ -54,6 +54,11 @@ enum err ledger_key_free(struct db *db, const char *spki_sha256, int64_t account
 enum err ledger_revoke(struct db *db, const char *serial, int reason, bool foreign, time_t now) MUST_CHECK;
 /* Every certificate of the account that is not yet revoked. */
 enum err ledger_revoke_account(struct db *db, int64_t account, int reason, time_t now, int64_t *count) MUST_CHECK;
+/* When and why it was revoked; E_NOTFOUND: it is not. */
+enum err ledger_revoked(struct db *db, const char *serial, time_t *at, int *reason) MUST_CHECK;
+/* Each issued certificate of the account that is in its time and not revoked. */
+typedef enum err ledger_valid_fn(void *arg, const char *serial, const char *profile, struct span der);
+enum err ledger_each_valid(struct db *db, int64_t account, time_t now, ledger_valid_fn *fn, void *arg) MUST_CHECK;
 typedef enum err ledger_revoked_fn(void *arg, const char *serial, time_t at, int reason);
 enum err ledger_each_revoked(struct db *db, ledger_revoked_fn *fn, void *arg) MUST_CHECK;
 /* The next number of this series, starting with 1; inside a transaction. */

@@ -10,48 +10,14 @@
 #include <openssl/objects.h>
 #include <openssl/x509v3.h>
 
+#include "derive/fascn.h"
 #include "derive/issuer/pivid.h"
 #include "derive/issuer/x509io.h"
-
-#define FASCN_BYTES 25
-
-/* Symbol i: four bits, least significant first, then odd parity; -1 when it is not a digit. */
-static int
-fascn_digit(struct span fascn, size_t i)
-{
-	int digit = 0, ones = 0;
-
-	for (size_t k = 0; k < 5; k++) {
-		size_t bit = i * 5 + k;
-		int v = (fascn.p[bit / 8] >> (7 - bit % 8)) & 1;
-
-		ones += v;
-		if (k < 4)
-			digit |= v << k;
-	}
-	return ones % 2 == 1 && digit <= 9 ? digit : -1;
-}
 
 bool
 pivid_fascn_id(struct span fascn, char out[15])
 {
-	/* SS agency(4) FS system(4) FS credential(6) FS ... */
-	static const size_t at[14] = { 1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16 };
-
-	out[0] = '\0';
-	if (fascn.n != FASCN_BYTES)
-		return false;
-	for (size_t i = 0; i < 14; i++) {
-		int d = fascn_digit(fascn, at[i]);
-
-		if (d < 0) {
-			out[0] = '\0';
-			return false;
-		}
-		out[i] = (char)('0' + d);
-	}
-	out[14] = '\0';
-	return true;
+	return fascn_card(fascn, out);
 }
 
 bool

@@ -37,7 +37,8 @@
 	X(CODE_ROLE, "code-role", 403, "no binding code for this role")                                                \
 	X(CODE_TRIES, "code-tries", 403, "too many wrong binding codes")                                               \
 	X(CODE_MISTYPED, "code-mistyped", 403, "what was sent cannot be a binding code")                               \
-	X(BAD_BODY, "bad-body", 400, "the request for a binding code cannot be read")                                  \
+	X(NOT_YOURS, "not-yours", 403, "no certificate of this person has this serial number")                         \
+	X(BAD_BODY, "bad-body", 400, "the request for a binding code or a revocation cannot be read")                  \
 	X(BAD_CSR, "bad-csr", 400, "the certification request cannot be read or its signature is wrong")               \
 	X(TOO_LARGE, "too-large", 413, "the request is too large")                                                     \
 	X(MEDIA_TYPE, "media-type", 415, "the request is not application/pkcs10")                                      \

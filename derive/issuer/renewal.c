@@ -13,6 +13,7 @@
 
 #include "derive/issuer/account.h"
 #include "derive/issuer/ledger.h"
+#include "derive/issuer/own.h"
 #include "derive/issuer/pkiauth.h"
 #include "derive/issuer/refuse.h"
 #include "derive/issuer/renewal.h"
@@ -39,19 +40,15 @@ static enum err
 check_peer(struct issuer *i, X509 *peer, time_t now, struct renewal *out, struct ledger_found *row)
 {
 	time_t from, to;
-	WBUF_AUTO der = { 0 };
-	enum err e;
+	enum err e = own_cert(i, peer, out->serial, row);
 
-	wbuf_init(&der, 1u << 20);
-	x509io_serial_text(X509_get0_serialNumber(peer), out->serial, sizeof out->serial);
-	e = ledger_find(i->db, out->serial, row);
-	if (e != E_OK && e != E_NOTFOUND)
-		return e;
-	if (x509io_cert_der(peer, &der) != E_OK || e == E_NOTFOUND || !span_eq(wbuf_view(&der), wbuf_view(&row->der)))
+	if (e == E_NOTFOUND)
 		return refuse(REFUSE_UNTRUSTED,
 		    "the certificate in the TLS handshake was not issued here; simplereenroll takes a derived "
 		    "credential "
 		    "of this issuer, and simpleenroll the PIV card");
+	if (e != E_OK)
+		return e;
 	if (row->revoked)
 		return refuse(REFUSE_REVOKED, "the certificate %s is revoked; derive a new credential with the card",
 		    out->serial);

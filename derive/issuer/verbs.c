@@ -252,32 +252,6 @@ verb_account(int argc, char **argv)
 	return err_set(E_USAGE, "account: what is %s?", argv[1]);
 }
 
-/* A serial number as typed (hex, any case, colons allowed) in the ledger's form. */
-static enum err
-serial_from_text(const char *text, char *out, size_t cap)
-{
-	size_t n = 0;
-
-	while (*text == '0' || *text == ':')
-		text++;
-	for (; *text; text++) {
-		if (*text == ':')
-			continue;
-		if (n + 2 >= cap || strchr("0123456789abcdefABCDEF", *text) == NULL)
-			return err_set(E_USAGE, "that is not a serial number in hex");
-		out[n++] = (char)(*text >= 'a' && *text <= 'f' ? *text - 'a' + 'A' : *text);
-	}
-	if (n == 0)
-		return err_set(E_USAGE, "that is not a serial number in hex");
-	if (n % 2) { /* whole octets */
-		memmove(&out[1], out, n);
-		out[0] = '0';
-		n++;
-	}
-	out[n] = '\0';
-	return E_OK;
-}
-
 static enum err
 serial_from_cert(struct issuer *i, const char *path, char *out, size_t cap)
 {
@@ -303,7 +277,9 @@ revoke(struct issuer *i, const struct args *a, int reason)
 	if (a->value['c'])
 		e = serial_from_cert(i, a->value['c'], serial, sizeof serial);
 	else
-		e = serial_from_text(a->rest, serial, sizeof serial);
+		e = x509io_serial_read(a->rest, serial, sizeof serial)
+		    ? E_OK
+		    : err_set(E_USAGE, "that is not a serial number in hex");
 	if (e != E_OK || (e = db_begin(i->db)) != E_OK)
 		return e;
 	e = ledger_revoke(i->db, serial, reason, a->value['F'] || a->value['c'], time(NULL));

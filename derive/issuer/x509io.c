@@ -312,6 +312,31 @@ x509io_serial_text(const ASN1_INTEGER *serial, char *out, size_t cap)
 	return out;
 }
 
+bool
+x509io_serial_read(const char *text, char *out, size_t cap)
+{
+	size_t n = 0;
+
+	while (*text == '0' || *text == ':')
+		text++;
+	for (; *text; text++) {
+		if (*text == ':')
+			continue;
+		if (n + 2 >= cap || strchr("0123456789abcdefABCDEF", *text) == NULL)
+			return false;
+		out[n++] = (char)(*text >= 'a' && *text <= 'f' ? *text - 'a' + 'A' : *text);
+	}
+	if (n == 0)
+		return false;
+	if (n % 2) { /* whole octets */
+		memmove(&out[1], out, n);
+		out[0] = '0';
+		n++;
+	}
+	out[n] = '\0';
+	return true;
+}
+
 char *
 x509io_sha256_text(struct span in, char out[65])
 {

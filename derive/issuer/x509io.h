@@ -33,6 +33,8 @@ char *x509io_name_text(const X509_NAME *name, char *out, size_t cap);
 /* Upper-case hex without leading zeros cut: the ledger's form of a serial number. */
 #define X509IO_SERIAL_MAX 65
 char *x509io_serial_text(const ASN1_INTEGER *serial, char *out, size_t cap);
+/* As people write it (any case, colons, zeros in front) into that form; false when it is none. */
+bool x509io_serial_read(const char *text, char *out, size_t cap);
 char *x509io_sha256_text(struct span in, char out[65]);
 char *x509io_time_text(const ASN1_TIME *t, char *out, size_t cap);
 /* Seconds since 1970; false when t is malformed. */

@@ -345,8 +345,10 @@ test_older_file(void **state)
 	assert_ok(db_run(db, "ALTER TABLE enrolment DROP COLUMN wrapped", DB_NO_ARGS));
 	assert_ok(db_run(db, "ALTER TABLE enrolment DROP COLUMN evidence", DB_NO_ARGS));
 	assert_ok(db_run(db, "ALTER TABLE credential DROP COLUMN evidence", DB_NO_ARGS));
+	assert_ok(db_run(db, "ALTER TABLE enrolment DROP COLUMN moves", DB_NO_ARGS));
 	assert_ok(db_run(db, "DROP TABLE revocation", DB_NO_ARGS));
 	assert_ok(db_run(db, "DROP TABLE recheck", DB_NO_ARGS));
+	assert_ok(db_run(db, "DROP TABLE card_link", DB_NO_ARGS));
 	assert_ok(db_run(db, "PRAGMA user_version = 2", DB_NO_ARGS));
 	db_close(&db);
 	assert_ok(store_open(f->path, &f->s));
