@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# dpiv revoke: by CMP (the mock of `openssl cmp`) the issuer is asked, then the key destroyed; by EST the person is told what to
-# ask for. Nothing without a yes; killed at every PKCS#11 call, and the next run finishes.
+# dpiv revoke: dpiv-issuer and CMP (the mock of `openssl cmp`) are asked, then the key is destroyed; of other EST issuers the person
+# is told what to ask for. A lost token; answers that are none. Nothing without a yes; killed at every PKCS#11 call, and the next
+# run finishes.
 . tests/lib/derive.sh
 derive_inside "--alg p256"
 . tests/lib/shell.sh
@@ -20,7 +21,7 @@ answer, shown = sys.argv[1].encode() + b"\n", b""
 pid, fd = pty.fork()
 if pid == 0:
     os.execvp(sys.argv[2], sys.argv[2:])
-sent = False
+sent = 0
 while True:
     try:
         data = os.read(fd, 4096)
@@ -29,8 +30,8 @@ while True:
     if not data:
         break
     shown += data
-    if not sent and b"Type 'yes'" in shown:
-        sent = True
+    if shown.count(b"Type 'yes'") > sent:
+        sent += 1
         os.write(fd, answer)
 print(shown.decode(errors="replace"))
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF)
@@ -38,37 +39,119 @@ PY
 }
 no_terminal() { setsid -w "$@"; }
 
-# --- EST: the issuer cannot be asked -------------------------------------------------------------------------------------------
+# --- EST: dpiv-issuer is asked --------------------------------------------------------------------------------------------------
 token_fresh laptop
 status 3 'nothing to revoke' revoke --yes
 issuer_start || fail 'an issuer' "$(cat "$TMP/issuer.log")"
 card 1
 check 'derived' derive --alg p256 --role auth,sign,encrypt
-SERIAL=$(serial_of auth)
+SERIAL=$(serial_of auth) SIGN=$(serial_of sign)
+on_crl() { openssl crl -in "$AGENCY/ca.crl" -noout -text | grep -A4 "Serial Number: $1"; }
 status 2 'several, and none was named' revoke --yes
+says "auth $SERIAL on 'laptop' by https://localhost:8443" 'which there are is said' revoke --yes
 status 2 'no reason of that name' revoke auth --yes --reason boredom
 status 2 'without a terminal and without --yes' no_terminal "$BUILD/dpiv" revoke auth --token "$TO"
-typed no "$BUILD/dpiv" revoke auth --token "$TO" >"$TMP/out"
+REVOKE=("$BUILD/dpiv" revoke --token "$TO" --cafile "$AGENCY/root.pem" --from "$CARD_URI")
+typed no "${REVOKE[@]}" auth >"$TMP/out"
 check 'no means no' test $? -eq 1
 check 'and nothing was done' grep -q 'nothing was done' "$TMP/out"
 check 'the keys are there' test "$(keys)" -eq 3
-typed yes "$BUILD/dpiv" revoke auth --token "$TO" --reason keycompromise >"$TMP/out"
+refuse 'and it is not on the CRL' on_crl "$SERIAL"
+check 'one that cannot authenticate is asked for by the one beside it' revoke sign --yes
+check 'it is on the CRL' on_crl "$SIGN"
+typed yes "${REVOKE[@]}" auth --reason keycompromise >"$TMP/out"
 check 'yes means yes' test $? -eq 0
-check 'what to ask for: the serial number' grep -q "serial  $SERIAL" "$TMP/out"
-check 'what to ask for: the reason' grep -q 'reason  keyCompromise' "$TMP/out"
-check 'that it stays valid is said' grep -q 'stays valid until the issuer revokes it' "$TMP/out"
-check 'the key is gone' test "$(keys)" -eq 2
-check 'and the certificate' test "$(token_objects | grep -c '^Certificate')" -eq 2
-check 'and the credential' test "$(creds)" = "encrypt sign"
-typed no "$BUILD/dpiv" revoke encrypt --token "$TO" >"$TMP/out"
+check 'the issuer was asked' grep -q 'issuer was asked to revoke' "$TMP/out"
+on_crl "$SERIAL" >"$TMP/entry"
+check 'it is on the CRL too, with the reason' grep -q 'Key Compromise' "$TMP/entry"
+check 'the keys are gone' test "$(keys)" -eq 1
+check 'and the certificates' test "$(token_objects | grep -c '^Certificate')" -eq 1
+check 'and the credentials' test "$(creds)" = encrypt
+typed no "${REVOKE[@]}" encrypt >"$TMP/out"
 check 'old mail is thought of' grep -q 'cannot be read any more' "$TMP/out"
-# somebody else's key under the identifier
+status 3 'without one beside it and without the card' "$BUILD/dpiv" revoke encrypt --yes --token "$TO" --cafile "$AGENCY/root.pem" --from 'pkcs11:serial=none'
+check 'the key stays' test "$(keys)" -eq 1
+check 'with the card' revoke encrypt --yes --from "$CARD_URI"
+check 'nothing is left' test "$(keys)" -eq 0
+
+# --- the token is lost --------------------------------------------------------------------------------------------------------
+check 'two' derive --alg p256 --role auth,sign
+SERIAL=$(serial_of auth)
+mv "$TMP/tokens" "$TMP/away"
+mkdir "$TMP/tokens"
+status 3 'a token that is not there' revoke auth --yes
+check 'then it is lost' revoke auth --yes --lost --from "$CARD_URI"
+on_crl "$SERIAL" >"$TMP/entry"
+check 'the card has it revoked' grep -q 'Key Compromise' "$TMP/entry"
+check 'it is not in use any more' test "$(creds)" = sign
+rm -r "$TMP/tokens"
+mv "$TMP/away" "$TMP/tokens"
+check 'the key is still on it' test "$(keys)" -eq 2
+says 'is there again' 'the token turns up again' "$BUILD/dpiv" renew --token "$TO" --cafile "$AGENCY/root.pem"
+check 'the key is destroyed' test "$(keys)" -eq 1
+check 'and no other' test "$(token_objects | grep -c 'dpiv sign')" -ge 1
+events() { python3 -c "import sqlite3; print(*sqlite3.connect('$TMP/state/dpiv/state.db').execute('select detail from event order by id desc limit 5'))"; }
+says 'its key is destroyed' 'that is an event' events
+
+# --- somebody else's key under the identifier ---------------------------------------------------------------------------------
 ID=02
 pkcs11-tool --module "$SOFTHSM" --login --pin "$TOKEN_PIN" --delete-object --type privkey --id $ID >/dev/null 2>&1
 pkcs11-tool --module "$SOFTHSM" --login --pin "$TOKEN_PIN" --keypairgen --key-type EC:prime256v1 --id $ID --label other >/dev/null 2>&1
-status 5 "another program's key is not destroyed" revoke sign --yes
-check 'it is still there' test "$(keys)" -eq 2
+status 5 "another program's key is not destroyed" revoke sign --yes --from "$CARD_URI"
+check 'it is still there' test "$(keys)" -eq 1
+
+# --- what has been replaced can be revoked by its serial number ---------------------------------------------------------------
+token_fresh laptop
+check 'derived once' derive --alg p256
+OLD=$(serial_of auth)
+check 'and again' derive --alg p256 --again
+status 0 'the old one, by its serial number' revoke "$OLD" --yes --reason superseded
+check 'is on the CRL' on_crl "$OLD"
+check 'its key is gone, and the other one there' test "$(keys)" -eq 1
+check 'the new one is in use' test "$(creds)" = auth
 issuer_stop
+
+# --- EST of another make: the person has to ask -------------------------------------------------------------------------------
+hostile_start() { # MODE
+	/usr/bin/python3 tests/faults/hostile.py "$1" "$AGENCY/tls.pem" "$AGENCY/private/tls.key" "$AGENCY/chain.pem" \
+		"$AGENCY/private/ca.key" >"$TMP/server.log" 2>&1 &
+	HOSTILE=$!
+	for _ in $(seq 100); do grep -q '^ready' "$TMP/server.log" && return 0; sleep 0.05; done
+	fail "the server starts as $1" "$(cat "$TMP/server.log")"
+}
+hostile_stop() {
+	[ -z "${HOSTILE-}" ] || { kill "$HOSTILE"; wait "$HOSTILE"; } 2>/dev/null
+	HOSTILE=
+}
+at_end hostile_stop
+token_fresh laptop
+hostile_start revoke@404
+check 'derived' derive --alg p256
+SERIAL=$(serial_of auth)
+cp -a "$TMP/tokens" "$TMP/tokens-1"
+cp -a "$TMP/state" "$TMP/state-1"
+typed yes "${REVOKE[@]}" auth --reason keycompromise >"$TMP/out"
+check 'yes means yes here too' test $? -eq 0
+check 'what to ask for: the serial number' grep -q "serial  $SERIAL" "$TMP/out"
+check 'what to ask for: the reason' grep -q 'reason  keyCompromise' "$TMP/out"
+check 'that it stays valid is said' grep -q 'stays valid until the issuer revokes it' "$TMP/out"
+check 'the key is gone' test "$(keys)" -eq 0
+hostile_stop
+answers() { # MODE STATUS TEXT: the answer is not believed, the key stays, and the next run goes on
+	rm -rf "$TMP/tokens" "$TMP/state"
+	cp -a "$TMP/tokens-1" "$TMP/tokens" && cp -a "$TMP/state-1" "$TMP/state"
+	hostile_start "revoke@$1"
+	status "$2" "answers $1" "${REVOKE[@]}" auth --yes --timeout 3
+	says "$3" "answers $1: said" "${REVOKE[@]}" auth --yes --timeout 3
+	check "answers $1: the key stays" test "$(keys)" -eq 1
+	hostile_stop
+}
+answers 403 5 'because it is 403 today'
+answers 503 6 'HTTP 503'
+answers garbage 1 'does not say that it revoked'
+answers redirect_away 5 'redirect'
+answers endless 1 'sent far more'
+answers cut 1 'localhost:8443'
 
 # --- CMP ----------------------------------------------------------------------------------------------------------------------
 openssl req -new -newkey rsa:2048 -nodes -keyout "$TMP/srv.key" -subj "/CN=CMP" 2>/dev/null |
