@@ -221,7 +221,7 @@ op_own(struct call *c, struct est_reply *out,
 {
 	enum err e;
 
-	if (!media_is(c->rq->media_type, "application/json"))
+	if (!est_media_is(c->rq->media_type, "application/json"))
 		return refuse(REFUSE_MEDIA_TYPE, "this is asked for with application/json");
 	e = run(c->i, c->rq, c->now, &c->id, &out->body);
 	out->known = e == E_OK;

@@ -10,15 +10,16 @@
  * What people may do about their own certificates (SP 800-157r1, 2.4; FIPS 201-3, 2.10.2: invalidation on the holder's
  * request). EST has no revocation, so these paths are dpiv-issuer's own.
  *
- * POST /.well-known/dpiv/revoke   with Content-Type: application/json and {"serial":"4F2A91","reason":"superseded"};
- *     no reason: unspecified. The TLS client is the PIV card (PKI-AUTH) or a derived credential of the same account.
- *     Answer, application/json, when the CRL is written: {"serial":"4F2A91","reason":"superseded","at":"2027-01-31T12:10:00Z"}.
- *     What is revoked already is answered in the same way, with the time and the reason of then, so that a client that
+ * POST /.well-known/dpiv/revoke   with Content-Type: application/json and
+ *     {"serial":"4F2A91","reason":"superseded"}; no reason: unspecified. The TLS client is the PIV card (PKI-AUTH) or a
+ *     derived credential of the same account. The answer, when the CRL is written, has "serial", "reason" and "at" (the
+ *     time). What is revoked already is answered in the same way, with time and reason of then, so that a client that
  *     was cut off can ask again; a revoked credential can still ask about itself, and about nothing else.
- * POST /.well-known/dpiv/own      with {} by the PIV card alone: which certificates are this person's. A card that the
+ *
+ * POST /.well-known/dpiv/own   with {} by the PIV card alone: which certificates are this person's. A card that the
  *     account did not have before is noted: from now on it vouches for them (SP 800-157r1, 2.3: a replaced card leaves
- *     derived credentials alone). {"name":"CN=Pat","certificates":[{"serial":"4F","role":"auth","changed":["upn"]}]};
- *     changed: what the account says otherwise (subject, upn, email), which asks for a new certificate (2.3.1).
+ *     derived credentials alone). "certificates" has objects with "serial", "role" and "changed": what the account says
+ *     otherwise now ("subject", "upn", "email"), which asks for a new certificate (2.3.1).
  */
 
 /* The ledger's row of a derived certificate, by its bytes; E_NOTFOUND: not issued here. serial has X509IO_SERIAL_MAX.
