@@ -46,8 +46,8 @@ struct enrolment {
 	int64_t renews;	 /* row of the credential that it renews, 0: none */
 	char *evidence;	 /* ENROL_CERT: of the key (assure.h), or NULL; owned */
 	EVP_PKEY
-	*pub; /* ENROL_WAIT, ENROL_ASK: the key, which a PIV token does not tell without a certificate; owned */
-	bool moves;	 /* by the card: the renewed one is revoked at its issuer afterwards */
+	*pub;	    /* ENROL_WAIT, ENROL_ASK: the key, which a PIV token does not tell without a certificate; owned */
+	bool moves; /* by the card: the renewed one is revoked at its issuer afterwards */
 };
 void enrolment_clear(struct enrolment *e);
 /* The key is kept, and the issuer is asked again about it. */
