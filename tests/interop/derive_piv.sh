@@ -79,6 +79,11 @@ engine_signs() { # ID
 			-sign "pkcs11:slot-id=$SLOT;id=%$1;type=private?pin-source=file:$TMP/pin" -out "$TMP/sig" "$TMP/message" &&
 		openssl dgst -sha256 -verify "$TMP/pub.pem" -signature "$TMP/sig" "$TMP/message"
 }
+recorded() { # TEXT: in the state store's events
+	python3 -c 'import sqlite3, sys
+sys.exit(not any(sys.argv[2] in r[0] for r in sqlite3.connect(sys.argv[1]).execute("SELECT detail FROM event")))' \
+		"$XDG_STATE_HOME/dpiv/state.db" "$1"
+}
 issuer_start || fail "an issuer" "$(cat "$TMP/issuer.log")"
 fresh
 card 1
@@ -113,12 +118,22 @@ check "PIV AID: the new key signs" signs 01
 check "PIV AID: sign is renewed by the authentication key" renew sign --force --replace
 cert 02
 check "PIV AID: the new key signs" signs 02
-check "PIV AID: revoked" revoke auth --local
+fault() { tests/vcard-ctl fault clear 1 >/dev/null && tests/vcard-ctl fault "$1" 1 >/dev/null; }
+old_key_is_gone() { # with the old certificate beside it again, 9A signs with another key
+	openssl x509 -in "$TMP/01.pem" -outform DER -out "$TMP/old.der" &&
+		p11 --login --pin 123456 --write-object "$TMP/old.der" --type cert --id 01 >/dev/null && ! signs 01 &&
+		p11 --login --pin 123456 --delete-object --type cert --id 01
+}
+cert 01
+fault "ins 47 remove"
+refuse "PIV AID: pulled while the key is destroyed" revoke auth --local
+tests/vcard-ctl insert 1
 check "PIV AID: no certificate is left in 9A" no_cert 01
+check "PIV AID: the next run goes on" revoke auth
+check "PIV AID: and the old key is gone" old_key_is_gone
 check "PIV AID: derived anew after that" derive --role auth
 
 # --- cut short: what is on the card and in the store, and what the next run makes of it ---
-fault() { tests/vcard-ctl fault clear 1 >/dev/null && tests/vcard-ctl fault "$1" 1 >/dev/null; }
 unharmed() { "$BUILD/dpiv" status | grep -q '^ *auth .*until' && cert 01 && signs 01; }
 before=$(cert 01; serial 01)
 fault "ins 47 sw 6F00"
@@ -137,6 +152,23 @@ tests/vcard-ctl insert 1
 says "derive a new one with the PIV card" "PIV AID: the next renewal says what to do" renew auth --force --replace
 check "PIV AID: which is done" derive --role auth
 check "PIV AID: and well" unharmed
+
+# --- an issuer that wants time: the key waits in 9A, and a later process uses it ---
+check "PIV AID: revoked" revoke auth --local
+issuer_stop
+/usr/bin/python3 tests/faults/hostile.py pending_once "$AGENCY/tls.pem" "$AGENCY/private/tls.key" "$AGENCY/chain.pem" \
+	"$AGENCY/private/ca.key" >"$TMP/server.log" 2>&1 &
+SLOW=$!
+for _ in $(seq 100); do ! grep -q ready "$TMP/server.log" || break; sleep 0.05; done
+tests/vcard-ctl clear 1 >/dev/null
+status 6 "PIV AID: an issuer that wants time" derive --role auth
+sleep 1
+check "PIV AID: the next run goes on" derive --role auth
+check "PIV AID: with the same key" test "$(tests/vcard-ctl log 1 | sed -n 's/^ins=47 *\(count=\)\{0,1\}\([0-9]*\).*/\2/p')" = 1
+check "PIV AID: which signs" unharmed
+kill $SLOW
+wait $SLOW 2>/dev/null
+issuer_start || fail "an issuer again" "$(cat "$TMP/issuer.log")"
 
 # --- a token that can move and delete keys ---
 fresh
@@ -190,7 +222,6 @@ check "5.7: history import" import "$TMP/old.pem"
 cert 07
 check "5.7: the third and fourth retired keys" history_is c10104c20100fe00
 check "5.7: an imported key decrypts" decrypts 07
-recorded() { sqlite3 "$XDG_STATE_HOME/dpiv/state.db" 'SELECT detail FROM event' | grep -q "$1"; }
 check "5.7: a missing Security Object is in the record" recorded 'Security Object: missing'
 # the content signer of a laboratory
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$TMP/signer.key" -out "$TMP/signer.crt" -days 30 \
@@ -228,8 +259,7 @@ for id in 01 02 03; do check "derived AID: certificate $id" cert $id; done
 check "derived AID: 9A signs" signs 01
 check "derived AID: 9C signs" signs 02
 check "derived AID: 9D decrypts" decrypts 03
-aid_recorded() { sqlite3 "$XDG_STATE_HOME/dpiv/state.db" 'SELECT detail FROM event' | grep -q "A0000003080000$1"; }
-check "derived AID: is in the record" aid_recorded 20000100
+check "derived AID: is in the record" recorded A000000308000020000100
 check "derived AID: renewed" renew auth --force --replace
 cert 01
 check "derived AID: the new key signs" signs 01

@@ -150,6 +150,17 @@ p11_login(CK_SESSION_HANDLE h, CK_USER_TYPE user, const char *pin)
 	return C_Login(h, user, copy, n);
 }
 
+CK_SESSION_HANDLE
+p11_start_so(const char *alg)
+{
+	CK_SESSION_HANDLE h;
+
+	p11_start(alg);
+	h = p11_session(CKF_RW_SESSION);
+	assert_rv_ok(p11_login(h, CKU_SO, P11_ADMIN));
+	return h;
+}
+
 CK_OBJECT_HANDLE
 p11_find(CK_SESSION_HANDLE h, CK_OBJECT_CLASS class, CK_BYTE id)
 {

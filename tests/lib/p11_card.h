@@ -45,6 +45,9 @@ void p11_swap(struct vcard *card); /* another card into Reader A */
 
 unsigned p11_apdus(void); /* since the last call */
 CK_SESSION_HANDLE p11_session(CK_FLAGS flags);
+/* p11_start(), and a session of the security officer with the management key P11_ADMIN. */
+#define P11_ADMIN "010203040506070801020304050607080102030405060708"
+CK_SESSION_HANDLE p11_start_so(const char *alg);
 CK_RV p11_login(CK_SESSION_HANDLE h, CK_USER_TYPE user, const char *pin);
 CK_OBJECT_HANDLE p11_find(CK_SESSION_HANDLE h, CK_OBJECT_CLASS class, CK_BYTE id); /* 0: none */
 size_t p11_count(CK_SESSION_HANDLE h, CK_ATTRIBUTE *tmpl, CK_ULONG n);

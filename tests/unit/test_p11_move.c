@@ -7,21 +7,8 @@
 #include "tests/lib/p11_card.h"
 #include "tests/vcard/model.h"
 
-#define ADMIN "010203040506070801020304050607080102030405060708"
-
 static CK_BBOOL yes = CK_TRUE;
 static CK_BYTE p256[] = { 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07 };
-
-static CK_SESSION_HANDLE
-start_so(const char *alg)
-{
-	CK_SESSION_HANDLE h;
-
-	p11_start(alg);
-	h = p11_session(CKF_RW_SESSION);
-	assert_rv_ok(p11_login(h, CKU_SO, ADMIN));
-	return h;
-}
 
 static CK_OBJECT_HANDLE
 make_key(CK_SESSION_HANDLE h, CK_BYTE id)
@@ -91,7 +78,7 @@ lose_certificate(CK_SESSION_HANDLE h, CK_BYTE id)
 static void
 new_key_is_moved(void **state)
 {
-	CK_SESSION_HANDLE h = start_so("yubikey-p256");
+	CK_SESSION_HANDLE h = p11_start_so("yubikey-p256");
 	CK_OBJECT_HANDLE o = make_key(h, 0x18);
 
 	(void)state;
@@ -114,7 +101,7 @@ new_key_is_moved(void **state)
 static void
 certificate_follows(void **state)
 {
-	CK_SESSION_HANDLE h = start_so("yubikey-p256");
+	CK_SESSION_HANDLE h = p11_start_so("yubikey-p256");
 	EVP_PKEY *was = p11_pubkey(h, 4), *now;
 	int before = history(h);
 
@@ -134,7 +121,7 @@ static void
 cut_off_move_goes_on(void **state)
 {
 	for (int moved = 0; moved < 2; moved++) {
-		CK_SESSION_HANDLE h = start_so("yubikey-p256");
+		CK_SESSION_HANDLE h = p11_start_so("yubikey-p256");
 		CK_OBJECT_CLASS class = CKO_CERTIFICATE;
 		CK_BYTE id = 8, der[4096];
 		CK_ATTRIBUTE v = { CKA_VALUE, der, sizeof der };
@@ -164,7 +151,7 @@ cut_off_move_goes_on(void **state)
 static void
 other_cards_say_so(void **state)
 {
-	CK_SESSION_HANDLE h = start_so("p256");
+	CK_SESSION_HANDLE h = p11_start_so("p256");
 	CK_OBJECT_HANDLE o = p11_find(h, CKO_PRIVATE_KEY, 4);
 
 	(void)state;
@@ -177,7 +164,7 @@ other_cards_say_so(void **state)
 static void
 key_without_certificate_is_found(void **state)
 {
-	CK_SESSION_HANDLE h = start_so("yubikey-p256"), ro;
+	CK_SESSION_HANDLE h = p11_start_so("yubikey-p256"), ro;
 	EVP_PKEY *was = p11_pubkey(h, 3), *now;
 	CK_OBJECT_HANDLE o;
 
@@ -191,7 +178,7 @@ key_without_certificate_is_found(void **state)
 	EVP_PKEY_free(was);
 	EVP_PKEY_free(now);
 	p11_stop();
-	h = start_so("yubikey-p256");
+	h = p11_start_so("yubikey-p256");
 	lose_certificate(h, 3);
 	assert_rv_ok(C_Logout(h));
 	ro = p11_session(0);
@@ -217,7 +204,7 @@ tell(CK_SESSION_HANDLE h, CK_BYTE id, EVP_PKEY *key)
 static void
 key_is_told(void **state)
 {
-	CK_SESSION_HANDLE h = start_so("p256");
+	CK_SESSION_HANDLE h = p11_start_so("p256");
 	EVP_PKEY *key = p11_pubkey(h, 1), *other = EVP_EC_gen("P-256");
 	CK_MECHANISM m = { CKM_ECDSA, NULL, 0 };
 	CK_BYTE digest[32] = { 1 }, sig[64];
@@ -251,7 +238,7 @@ new_encryption_key_signs(void **state)
 	CK_BYTE id = 3, sig[256];
 	CK_ATTRIBUTE a[] = { { CKA_ID, &id, 1 }, { CKA_MODULUS_BITS, &bits, sizeof bits } };
 	CK_ATTRIBUTE b[] = { { CKA_TOKEN, &yes, 1 }, { CKA_ID, &id, 1 } };
-	CK_SESSION_HANDLE h = start_so("p256");
+	CK_SESSION_HANDLE h = p11_start_so("p256");
 	CK_OBJECT_HANDLE pub, priv;
 
 	(void)state;

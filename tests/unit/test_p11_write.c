@@ -6,24 +6,13 @@
 
 #include "tests/lib/p11_card.h"
 
-#define ADMIN	  "010203040506070801020304050607080102030405060708"
+#define ADMIN	  P11_ADMIN
 #define ADMIN_BAD "01020304050607080102030405060708010203040506070A"
 #define PUK	  "12345678"
 
 static CK_OBJECT_CLASS class_cert = CKO_CERTIFICATE, class_data = CKO_DATA;
 static CK_BBOOL yes = CK_TRUE;
 static CK_BYTE p256[] = { 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07 };
-
-static CK_SESSION_HANDLE
-start_so(const char *alg)
-{
-	CK_SESSION_HANDLE h;
-
-	p11_start(alg);
-	h = p11_session(CKF_RW_SESSION);
-	assert_rv_ok(p11_login(h, CKU_SO, ADMIN));
-	return h;
-}
 
 static CK_RV
 init_pin(CK_SESSION_HANDLE h, const char *pin)
@@ -110,7 +99,7 @@ management_key_sets_no_pin(void **state)
 	CK_SESSION_HANDLE h;
 
 	(void)state;
-	h = start_so("p256");
+	h = p11_start_so("p256");
 	assert_rv(init_pin(h, "11223344"), CKR_FUNCTION_NOT_SUPPORTED);
 	assert_rv(set_pin(h, PIN, "11223344"), CKR_PIN_INCORRECT);
 }
@@ -217,7 +206,7 @@ new_key_and_its_certificate(void **state)
 	EVP_PKEY *key, *former;
 
 	(void)state;
-	h = start_so("p256");
+	h = p11_start_so("p256");
 	former = p11_pubkey(h, 1);
 	assert_rv_ok(generate(h, 1, &pub, &priv));
 	key = p11_key_of(h, pub);
@@ -283,7 +272,7 @@ rsa_key(void **state)
 	CK_SESSION_HANDLE h;
 
 	(void)state;
-	h = start_so("p256");
+	h = p11_start_so("p256");
 	a[1].pValue = &few;
 	assert_rv(C_GenerateKeyPair(h, &m, a, 3, NULL, 0, &pub, &priv), CKR_ATTRIBUTE_VALUE_INVALID);
 	a[1].pValue = &bits;
@@ -309,7 +298,7 @@ operations_end_with_their_key(void **state)
 	CK_OBJECT_HANDLE cert, pub;
 
 	(void)state;
-	h = start_so("p256");
+	h = p11_start_so("p256");
 	other = p11_session(CKF_RW_SESSION);
 	assert_int_not_equal(pub = p11_find(other, CKO_PUBLIC_KEY, 1), 0);
 	assert_rv_ok(C_VerifyInit(other, &m, pub));
@@ -356,7 +345,7 @@ so_login_ends_with_a_reset(void **state)
 	EVP_PKEY *key;
 
 	(void)state;
-	h = start_so("p256");
+	h = p11_start_so("p256");
 	key = p11_pubkey(h, 3);
 	vcard_reset(p11_inserted());
 	assert_rv(put_certificate(h, 3, key, &o), CKR_USER_NOT_LOGGED_IN);
@@ -374,7 +363,7 @@ logout_ends_it_on_the_card(void **state)
 	CK_SESSION_HANDLE h;
 
 	(void)state;
-	h = start_so("p256");
+	h = p11_start_so("p256");
 	assert_rv_ok(C_Logout(h));
 	assert_int_equal(vcard_transmit(p11_inserted(), put, sizeof put, rsp, sizeof rsp), 2);
 	assert_int_not_equal(rsp[0], 0x90);
@@ -402,7 +391,7 @@ data_objects(void **state)
 	CK_ULONG n = 0;
 
 	(void)state;
-	h = start_so("p256");
+	h = p11_start_so("p256");
 	assert_rv(put_data(h, "Shopping list", "milk", &o), CKR_TEMPLATE_INCONSISTENT);
 	assert_rv_ok(put_data(h, "Key History Object", "\xC1\x01\x02\xC2\x01\x01", &o));
 	assert_rv_ok(C_GetAttributeValue(h, o, &v, 1));
@@ -430,7 +419,7 @@ emptied_data_is_gone(void **state)
 	CK_SESSION_HANDLE h;
 
 	(void)state;
-	h = start_so("p256");
+	h = p11_start_so("p256");
 	assert_rv_ok(put_data(h, "Key History Object", "\xC1\x01\x02\xC2\x01\x01", &o));
 	assert_int_equal(p11_count(h, t, 2), 1);
 	assert_rv_ok(C_DestroyObject(h, o));
@@ -449,7 +438,7 @@ wrong_history_is_not_believed(void **state)
 	EVP_PKEY *key;
 
 	(void)state;
-	h = start_so("p256");
+	h = p11_start_so("p256");
 	key = p11_pubkey(h, 3);
 	assert_rv_ok(put_certificate(h, 14, key, &o));
 	assert_rv_ok(put_data(h, "Key History Object", "\xC1\x01\x02\xC2\x01\x01", &o));

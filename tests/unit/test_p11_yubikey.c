@@ -10,7 +10,7 @@
 #include "tests/lib/p11_card.h"
 #include "tests/vcard/model.h"
 
-#define ADMIN	   "010203040506070801020304050607080102030405060708"
+#define ADMIN	   P11_ADMIN
 #define ADMIN_NEW  "A1A2A3A4A5A6A7A8B1B2B3B4B5B6B7B8C1C2C3C4C5C6C7C8"
 #define ADMIN_AES  "000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F"
 #define ADMIN_WEAK "0101010101010101B1B2B3B4B5B6B7B8C1C2C3C4C5C6C7C8"
@@ -19,17 +19,6 @@ static CK_OBJECT_CLASS class_cert = CKO_CERTIFICATE, class_priv = CKO_PRIVATE_KE
 static CK_BBOOL yes = CK_TRUE;
 static CK_BYTE p256[] = { 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07 };
 static CK_BYTE ed25519[] = { 0x06, 0x03, 0x2B, 0x65, 0x70 }, x25519[] = { 0x06, 0x03, 0x2B, 0x65, 0x6E };
-
-static CK_SESSION_HANDLE
-start_so(const char *alg)
-{
-	CK_SESSION_HANDLE h;
-
-	p11_start(alg);
-	h = p11_session(CKF_RW_SESSION);
-	assert_rv_ok(p11_login(h, CKU_SO, ADMIN));
-	return h;
-}
 
 static void
 become_user(CK_SESSION_HANDLE h)
@@ -71,7 +60,7 @@ keys_everywhere(void **state)
 	CK_SESSION_HANDLE h;
 
 	(void)state;
-	h = start_so("yubikey-p256");
+	h = p11_start_so("yubikey-p256");
 	for (size_t i = 0; i < sizeof ids; i++) {
 		assert_rv_ok(make_key(h, ids[i], &k, &pub, &priv));
 		assert_int_equal(p11_find(h, CKO_PUBLIC_KEY, ids[i]), pub);
@@ -87,7 +76,7 @@ rsa_of_all_lengths(void **state)
 	CK_SESSION_HANDLE h;
 
 	(void)state;
-	h = start_so("yubikey-p256");
+	h = p11_start_so("yubikey-p256");
 	assert_rv_ok(make_key(h, 6, &k, &pub, &priv));
 	assert_int_equal(p11_ulong(h, pub, CKA_MODULUS_BITS), 1024);
 	k.bits = 3072;
@@ -112,7 +101,7 @@ edwards_key_signs(void **state)
 	CK_ULONG n = sizeof sig;
 
 	(void)state;
-	h = start_so("yubikey-p256");
+	h = p11_start_so("yubikey-p256");
 	assert_rv_ok(make_key(h, 1, &k, &pub, &priv));
 	key = p11_key_of(h, pub);
 	assert_true(EVP_PKEY_is_a(key, "ED25519"));
@@ -166,7 +155,7 @@ montgomery_key_agrees(void **state)
 	size_t n = sizeof ours;
 
 	(void)state;
-	h = start_so("yubikey-p256");
+	h = p11_start_so("yubikey-p256");
 	assert_rv_ok(make_key(h, 3, &k, &pub, &priv));
 	key = p11_key_of(h, pub);
 	become_user(h);
@@ -202,7 +191,7 @@ plain_card_says_no(void **state)
 	CK_SESSION_HANDLE h;
 
 	(void)state;
-	h = start_so("p256");
+	h = p11_start_so("p256");
 	assert_rv(make_key(h, 1, &k, &pub, &priv), CKR_CURVE_NOT_SUPPORTED);
 	assert_int_not_equal(p11_find(h, CKO_CERTIFICATE, 1), 0); /* put back */
 	k = (struct making){ .type = CKM_EC_KEY_PAIR_GEN, .curve = p256, .curve_n = sizeof p256 };
@@ -225,7 +214,7 @@ policies_are_kept_and_told(void **state)
 	CK_SESSION_HANDLE h;
 
 	(void)state;
-	h = start_so("yubikey-p256");
+	h = p11_start_so("yubikey-p256");
 	k.extra[0] = (CK_ATTRIBUTE){ CKA_DPIV_PIN_POLICY, &bad, sizeof bad };
 	k.extra[1] = (CK_ATTRIBUTE){ CKA_YUBICO_TOUCH_POLICY, &touch, sizeof touch };
 	assert_rv(make_key(h, 1, &k, &pub, &priv), CKR_ATTRIBUTE_VALUE_INVALID);
@@ -255,7 +244,7 @@ rules_follow_the_policies(void **state)
 	CK_SESSION_HANDLE h;
 
 	(void)state;
-	h = start_so("yubikey-p256");
+	h = p11_start_so("yubikey-p256");
 	k.extra[0] = (CK_ATTRIBUTE){ CKA_ALWAYS_AUTHENTICATE, &yes, 1 };
 	assert_rv_ok(make_key(h, 1, &k, &pub, &priv));
 	k.extra[0] = (CK_ATTRIBUTE){ CKA_DPIV_PIN_POLICY, &once, sizeof once };
@@ -286,7 +275,7 @@ unasked_policy_costs_no_failure(void **state)
 	CK_SESSION_HANDLE h;
 
 	(void)state;
-	h = start_so("yubikey-p256");
+	h = p11_start_so("yubikey-p256");
 	k.extra[0] = (CK_ATTRIBUTE){ CKA_YUBICO_PIN_POLICY, &always, sizeof always };
 	assert_rv_ok(make_key(h, 1, &k, &pub, &priv));
 	become_user(h);
@@ -454,7 +443,7 @@ import_rules(void **state)
 	id = 0;
 	assert_rv(bring_p256(h, key, &id, 1, &o), CKR_ATTRIBUTE_VALUE_INVALID);
 	p11_stop();
-	h = start_so("p256"); /* takes no keys */
+	h = p11_start_so("p256"); /* takes no keys */
 	id = 5;
 	assert_rv(bring_p256(h, key, &id, 1, &o), CKR_FUNCTION_NOT_SUPPORTED);
 	p11_apdus();
@@ -485,7 +474,7 @@ rsa_comes_in(void **state)
 	size_t clen = sizeof cipher;
 
 	(void)state;
-	h = start_so("yubikey-p256");
+	h = p11_start_so("yubikey-p256");
 	for (size_t i = 0; i < 7; i++) {
 		BIGNUM *bn = NULL;
 
@@ -538,7 +527,7 @@ wrapped_key_comes_in(void **state)
 	CK_ULONG n = sizeof wrapped;
 
 	(void)state;
-	h = start_so("yubikey-p256");
+	h = p11_start_so("yubikey-p256");
 	assert_rv_ok(C_CreateObject(h, k, 3, &with));
 	assert_rv_ok(C_EncryptInit(h, &m, with));
 	assert_rv_ok(C_Encrypt(h, der, (CK_ULONG)len, wrapped, &n));
@@ -566,13 +555,13 @@ keys_are_deleted(void **state)
 	CK_ATTRIBUTE find[] = { { CKA_ID, &id, 1 } };
 
 	(void)state;
-	h = start_so("yubikey-p256");
+	h = p11_start_so("yubikey-p256");
 	priv = p11_find(h, CKO_PRIVATE_KEY, 4);
 	assert_rv_ok(C_DestroyObject(h, priv));
 	assert_int_equal(p11_count(h, find, 1), 0);
 	assert_rv(C_SignInit(h, &m, priv), CKR_KEY_HANDLE_INVALID);
 	p11_stop();
-	h = start_so("p256");
+	h = p11_start_so("p256");
 	assert_rv(C_DestroyObject(h, p11_find(h, CKO_PRIVATE_KEY, 4)), CKR_ACTION_PROHIBITED);
 	assert_int_equal(p11_count(h, find, 1), 3);
 }
@@ -591,7 +580,7 @@ new_management_key(void **state)
 	CK_SESSION_HANDLE h;
 
 	(void)state;
-	h = start_so("yubikey-p256");
+	h = p11_start_so("yubikey-p256");
 	assert_rv(set_pin(h, ADMIN_NEW, ADMIN_AES), CKR_PIN_INCORRECT);
 	assert_rv(set_pin(h, ADMIN, ADMIN_WEAK), CKR_PIN_INVALID);
 	assert_rv(set_pin(h, ADMIN, "12345678"), CKR_PIN_LEN_RANGE);
@@ -603,7 +592,7 @@ new_management_key(void **state)
 	assert_rv_ok(C_Logout(h));
 	assert_rv_ok(p11_login(h, CKU_SO, ADMIN_AES));
 	p11_stop();
-	h = start_so("p256");
+	h = p11_start_so("p256");
 	assert_rv(set_pin(h, ADMIN, ADMIN_NEW), CKR_FUNCTION_NOT_SUPPORTED);
 }
 
@@ -655,7 +644,7 @@ attestations_are_certificates(void **state)
 	EVP_PKEY *key, *attested;
 
 	(void)state;
-	h = start_so("yubikey-p256");
+	h = p11_start_so("yubikey-p256");
 	assert_int_equal(p11_count(h, all, 1), 4); /* a listing asks for none */
 	assert_rv_ok(make_key(h, 1, &k, &pub, &priv));
 	key = p11_key_of(h, pub);
@@ -694,7 +683,7 @@ certificates_change_and_are_copied(void **state)
 	CK_SESSION_HANDLE h;
 
 	(void)state;
-	h = start_so("yubikey-p256");
+	h = p11_start_so("yubikey-p256");
 	assert_int_not_equal(cert = p11_find(h, CKO_CERTIFICATE, 3), 0);
 	assert_rv_ok(C_GetAttributeValue(h, p11_find(h, CKO_CERTIFICATE, 4), &v, 1));
 	assert_rv_ok(C_SetAttributeValue(h, cert, &v, 1));
