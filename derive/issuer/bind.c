@@ -128,8 +128,12 @@ give(struct issuer *i, const struct est_request *rq, const struct pivid *id, con
 		used += snprintf(detail + used, sizeof detail - (size_t)used, "%s%.20s", k > 0 ? "," : "", w->role[k]);
 	(void)snprintf(detail + used, sizeof detail - (size_t)used, " until %s", when);
 	return ledger_event_add(i->db,
-	    &(const struct ledger_event){
-		.what = "code-given", .account = account.id, .card = id->sha256, .peer = rq->from, .detail = detail },
+	    &(const struct ledger_event){ .what = "code-given",
+		.notice = "code",
+		.account = account.id,
+		.card = id->sha256,
+		.peer = rq->from,
+		.detail = detail },
 	    now);
 }
 

@@ -56,6 +56,18 @@ static const struct conf_key table[] = {
 	{ "escrow", "key", 's', NULL,
 	    "the recovery key: a pkcs11: URI, or with demo = yes a PEM file (DIR/private/recovery.key)" },
 	{ "escrow", "algorithm", 's', "rsa2048", "kind of the keys that are made: rsa2048, rsa3072, p256 or p384" },
+	{ "notices", "smtp", 's', NULL,
+	    "mail relay, smtp://host:587 or smtps://host:465; people are told there what happens to their "
+	    "credentials. While it is not set nobody is told" },
+	{ "notices", "from", 's', "dpiv-issuer@localhost", "sender of the notices" },
+	{ "notices", "user", 's', NULL, "user name at the relay" },
+	{ "notices", "password_file", 'p', NULL, "file with the password" },
+	{ "notices", "cafile", 'p', NULL, "PEM trust anchors of the relay; when it is not set, the system's" },
+	{ "notices", "tls", 'b', "yes", "insist upon TLS; no only for a relay on this machine" },
+	{ "notices", "cert", 'p', NULL, "certificate that signs the notices (DIR/notices.pem)" },
+	{ "notices", "key", 's', NULL, "its key: a pkcs11: URI, or a PEM file (DIR/private/notices.key)" },
+	{ "notices", "sign", 'b', "yes", "sign the notices (S/MIME)" },
+	{ "notices", "days", 'n', "28", "how many days before its end a person is told that a credential expires" },
 };
 
 const struct conf_key *
@@ -121,6 +133,8 @@ places(struct config *c)
 		{ c->piv_crls, "piv", "crls", "crls.pem" },
 		{ c->recovery_cert, "escrow", "cert", "recovery.pem" },
 		{ c->recovery_key, "escrow", "key", "private/recovery.key" },
+		{ c->notice_cert, "notices", "cert", "notices.pem" },
+		{ c->notice_key, "notices", "key", "private/notices.key" },
 	};
 	enum err e = E_OK;
 
@@ -173,6 +187,7 @@ check(struct config *c)
 	    (e = number(c, "profile", "days", 1, 1096, &c->days)) != E_OK ||
 	    (e = number(c, "bind", "minutes", 1, 60, &c->bind_minutes)) != E_OK ||
 	    (e = number(c, "bind", "tries", 1, 20, &c->bind_tries)) != E_OK ||
+	    (e = number(c, "notices", "days", 1, 365, &c->notice_days)) != E_OK ||
 	    (e = number(c, "ca", "crl_hours", 1, 24 * 30, &c->crl_hours)) != E_OK ||
 	    (e = word(c, "listen", "tls", "1.2,1.3,both", &c->tls)) != E_OK ||
 	    (e = word(c, "escrow", "algorithm", "rsa2048,rsa3072,p256,p384", &c->escrow_algorithm)) != E_OK ||
@@ -208,6 +223,15 @@ load(const char *dir, struct config *c)
 	c->piv_policies = conf_str(c->conf, "piv", "policies");
 	c->bind_roles = conf_str(c->conf, "bind", "roles");
 	c->require_binding = conf_bool(c->conf, "profile", "require_binding");
+	c->notice_sign = conf_bool(c->conf, "notices", "sign");
+	c->smtp = (struct smtp_conf){
+		.url = conf_str(c->conf, "notices", "smtp"),
+		.from = conf_str(c->conf, "notices", "from"),
+		.user = conf_str(c->conf, "notices", "user"),
+		.password_file = conf_str(c->conf, "notices", "password_file"),
+		.cafile = conf_str(c->conf, "notices", "cafile"),
+		.plain = !conf_bool(c->conf, "notices", "tls"),
+	};
 	return (e = places(c)) != E_OK ? e : check(c);
 }
 

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "base/conf.h"
+#include "derive/smtp.h"
 
 /*
  * issuer.conf of one issuer directory. Paths that the file leaves out lie in the directory, so that it can be moved.
@@ -41,6 +42,11 @@ struct config {
 	/* [escrow] */
 	char recovery_cert[PATH_MAX], recovery_key[PATH_MAX];
 	const char *escrow_algorithm;
+	/* [notices] */
+	struct smtp_conf smtp; /* url NULL: no mail */
+	char notice_cert[PATH_MAX], notice_key[PATH_MAX];
+	bool notice_sign;
+	long notice_days;
 };
 
 enum err config_load(const char *dir, struct config *out) MUST_CHECK;

@@ -263,6 +263,7 @@ release_record(const struct release *r, const struct account *a)
 		return e;
 	for (size_t k = 0; e == E_OK && k < r->n; k++) {
 		const struct ledger_event ev = { .what = "escrow-released",
+			.notice = "recovered",
 			.account = a->id,
 			.serial = r->serials[k],
 			.card = c->id.sha256,

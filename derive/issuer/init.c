@@ -74,6 +74,16 @@ static const struct ext ocsp_ext[] = {
 	{ 0, NULL },
 };
 
+static const struct ext notices_ext[] = {
+	{ NID_key_usage, "critical,digitalSignature" },
+	{ NID_ext_key_usage, "emailProtection" },
+	{ NID_subject_key_identifier, "hash" },
+	{ NID_authority_key_identifier, "keyid:always" },
+	{ NID_crl_distribution_points, "URI:" BASE_URL "/ca.crl" },
+	{ NID_info_access, "caIssuers;URI:" BASE_URL "/ca.p7c" },
+	{ 0, NULL },
+};
+
 static const struct ext recovery_ext[] = {
 	{ NID_key_usage, "critical,keyEncipherment" },
 	{ NID_subject_key_identifier, "hash" },
@@ -84,10 +94,10 @@ static const struct ext recovery_ext[] = {
 /* The agency while it is being made. */
 struct agency {
 	const struct init_options *o;
-	EVP_PKEY *root_key, *tls_key, *ocsp_key, *recovery_key;
+	EVP_PKEY *root_key, *tls_key, *ocsp_key, *recovery_key, *notices_key;
 	struct cakey *ca_key;
 	EVP_PKEY *ca_file_key; /* when the CA key is a file */
-	X509 *root, *ca, *tls, *ocsp, *recovery;
+	X509 *root, *ca, *tls, *ocsp, *recovery, *notices;
 	time_t now;
 };
 
@@ -127,7 +137,8 @@ make_keys(struct agency *a)
 	enum err e = E_OK;
 
 	if ((a->root_key = EVP_RSA_gen(3072)) == NULL || (a->tls_key = EVP_EC_gen("P-256")) == NULL ||
-	    (a->ocsp_key = EVP_EC_gen("P-256")) == NULL || (a->recovery_key = EVP_RSA_gen(3072)) == NULL)
+	    (a->ocsp_key = EVP_EC_gen("P-256")) == NULL || (a->recovery_key = EVP_RSA_gen(3072)) == NULL ||
+	    (a->notices_key = EVP_RSA_gen(2048)) == NULL)
 		return err_crypto(E_CRYPTO, "cannot generate keys");
 	if (a->o->ca_key)
 		return cakey_open(a->o->ca_key, false, true, NULL, &a->ca_key);
@@ -167,6 +178,8 @@ make_certs(struct agency *a)
 		{ NID_organizationalUnitName, agency }, { NID_commonName, "OCSP Signer" }, { 0, NULL } };
 	const struct mkcert_rdn recovery[] = { { NID_countryName, "US" }, { NID_organizationName, "Demo Government" },
 		{ NID_organizationalUnitName, agency }, { NID_commonName, "Key Recovery" }, { 0, NULL } };
+	const struct mkcert_rdn notices[] = { { NID_countryName, "US" }, { NID_organizationName, "Demo Government" },
+		{ NID_organizationalUnitName, agency }, { NID_commonName, "Notices" }, { 0, NULL } };
 	enum err e;
 
 	(void)snprintf(cn, sizeof cn, "%.40s Issuing CA", agency);
@@ -176,6 +189,8 @@ make_certs(struct agency *a)
 	    (e = make_cert(a, ca, ca_pkey(a), a->root, a->root_key, 3650, ca_ext, NULL, &a->ca)) != E_OK ||
 	    (e = make_cert(a, recovery, a->recovery_key, a->ca, ca_pkey(a), 3649, recovery_ext, NULL, &a->recovery)) !=
 		E_OK ||
+	    (e = make_cert(a, notices, a->notices_key, a->ca, ca_pkey(a), 398, notices_ext,
+		 "email:dpiv-issuer@localhost", &a->notices)) != E_OK ||
 	    (e = make_cert(a, tls, a->tls_key, a->ca, ca_pkey(a), 398, tls_ext, san, &a->tls)) != E_OK)
 		return e;
 	return make_cert(a, ocsp, a->ocsp_key, a->ca, ca_pkey(a), 120, ocsp_ext, NULL, &a->ocsp);
@@ -193,6 +208,7 @@ write_keys(const struct agency *a)
 		{ "private/tls.key", a->tls_key },
 		{ "private/ocsp.key", a->ocsp_key },
 		{ "private/recovery.key", a->recovery_key },
+		{ "private/notices.key", a->notices_key },
 	};
 	char path[PATH_MAX];
 	enum err e = E_OK;
@@ -216,6 +232,7 @@ write_certs(const struct agency *a)
 		{ "tls.pem", a->tls, a->ca },
 		{ "ocsp.pem", a->ocsp, NULL },
 		{ "recovery.pem", a->recovery, NULL },
+		{ "notices.pem", a->notices, NULL },
 	};
 	char path[PATH_MAX];
 	enum err e = E_OK;
@@ -323,10 +340,12 @@ init_demo(const struct init_options *o)
 	X509_free(a.tls);
 	X509_free(a.ocsp);
 	X509_free(a.recovery);
+	X509_free(a.notices);
 	EVP_PKEY_free(a.root_key);
 	EVP_PKEY_free(a.tls_key);
 	EVP_PKEY_free(a.ocsp_key);
 	EVP_PKEY_free(a.recovery_key);
+	EVP_PKEY_free(a.notices_key);
 	EVP_PKEY_free(a.ca_file_key);
 	cakey_close(&a.ca_key); /* before first_crls() logs in to the same token */
 	return e != E_OK ? e : first_crls(o, a.now);
@@ -402,7 +421,7 @@ static enum err
 clear_old(const struct init_options *o)
 {
 	static const char *const files[] = { "issuer.db", "issuer.db-wal", "issuer.db-shm", "private/ca.key",
-		"private/root.key", "private/recovery.key", "recovery.pem" };
+		"private/root.key", "private/recovery.key", "recovery.pem", "private/notices.key", "notices.pem" };
 	char path[PATH_MAX];
 	enum err e;
 

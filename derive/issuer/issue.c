@@ -210,6 +210,7 @@ record(struct issuer *i, const struct issue_request *r, const struct order *o, s
 	char detail[700];
 	const struct ledger_event ev = {
 		.what = "issued",
+		.notice = r->renews ? "renewed" : "bound",
 		.account = o->account.id,
 		.serial = o->serial_text,
 		.card = r->id->sha256,

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "derive/issuer/ledger.h"
+#include "derive/issuer/outbox.h"
 
 static const char schema_1[] =
     "CREATE TABLE account ("
@@ -97,7 +98,22 @@ static const char schema_3[] = "CREATE TABLE escrow ("
 			       " created INTEGER NOT NULL);"
 			       "CREATE INDEX escrow_account ON escrow (account);";
 
-static const char *const steps[] = { schema_1, schema_2, schema_3 };
+/* Notices to people: outbox.c. */
+static const char schema_4[] = "CREATE TABLE mail ("
+			       " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+			       " account INTEGER NOT NULL REFERENCES account,"
+			       " kind TEXT NOT NULL,"
+			       " serial TEXT,"
+			       " detail TEXT,"
+			       " created INTEGER NOT NULL,"
+			       " due INTEGER NOT NULL,"
+			       " tries INTEGER NOT NULL DEFAULT 0,"
+			       " sent INTEGER,"
+			       " why TEXT);"
+			       "CREATE INDEX mail_due ON mail (due) WHERE sent IS NULL;"
+			       "CREATE INDEX mail_serial ON mail (serial, kind);";
+
+static const char *const steps[] = { schema_1, schema_2, schema_3, schema_4 };
 static const struct db_schema schema = {
 	.name = "issuer ledger",
 	.app_id = 0x64706969,
@@ -347,8 +363,10 @@ ledger_next(struct db *db, const char *series, int64_t *out)
 enum err
 ledger_event_add(struct db *db, const struct ledger_event *ev, time_t now)
 {
-	return db_run(db,
+	enum err e = db_run(db,
 	    "INSERT INTO event (at, what, code, account, serial, card, peer, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 	    DB_ARGS(db_int(now), db_text(ev->what), db_text(ev->code), ev->account ? db_int(ev->account) : db_null(),
 		db_text(ev->serial), db_text(ev->card), db_text(ev->peer), db_text(ev->detail)));
+
+	return e == E_OK && ev->notice != NULL ? outbox_add(db, ev, now) : e;
 }

@@ -72,6 +72,7 @@ struct ledger_event {
 	const char *card;   /* SHA-256 of the presented certificate, or NULL */
 	const char *peer;   /* network address, or NULL */
 	const char *detail; /* a sentence */
+	const char *notice; /* the person is told, by this kind of letter (letter.h); NULL: not */
 };
 enum err ledger_event_add(struct db *db, const struct ledger_event *ev, time_t now) MUST_CHECK;
 

@@ -45,6 +45,10 @@ static const struct verb {
 	    "--cert also revoke what the CA signed outside this issuer, like the cards of a demo agency. Reasons: "
 	    "unspecified,\n"
 	    "keyCompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn.\n" },
+	{ "notify", verb_notify, "notify DIR",
+	    "Tell people by mail what happened to their credentials and which expire soon, once ([notices] in "
+	    "issuer.conf).\n"
+	    "'serve' does it by itself.\n" },
 };
 #define N_VERBS (sizeof verbs / sizeof verbs[0])
 

@@ -119,6 +119,7 @@ revoke(struct issuer *i, const struct est_request *rq, const struct wish *w, con
 	return e != E_OK ? e
 			 : ledger_event_add(i->db,
 			       &(const struct ledger_event){ .what = "revoked",
+				   .notice = "revoked",
 				   .account = w->account,
 				   .serial = w->serial,
 				   .card = id->sha256[0] ? id->sha256 : NULL,

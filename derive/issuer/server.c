@@ -31,11 +31,13 @@
 
 #include "derive/issuer/binding.h"
 #include "derive/issuer/est.h"
+#include "derive/issuer/mailer.h"
 #include "derive/issuer/note.h"
 #include "derive/issuer/server.h"
 #include "derive/issuer/tls.h"
 
 #define HEADERS_MAX   16384
+#define MAIL_LOOK     10  /* seconds between looks whether notices are due */
 #define CRL_LOOK      300 /* seconds between looks whether a CRL is due */
 #define FAREWELL      1	  /* seconds that open connections get at the end */
 #define SPARE_FILES   64
@@ -46,7 +48,8 @@ struct server {
 	struct event_base *base;
 	struct evhttp *http;
 	struct evconnlistener *listener;
-	struct event *term, *intr, *crl;
+	struct event *term, *intr, *crl, *mail;
+	struct mailer mailer;
 	SSL_CTX *tls;
 	long connections;
 	bool bound; /* the listener belongs to http */
@@ -255,6 +258,16 @@ on_crl_time(evutil_socket_t fd, short what, void *arg)
 		note("crl-not-made", "%s", err_msg());
 }
 
+static void
+on_mail_time(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *s = arg;
+
+	(void)fd;
+	(void)what;
+	mailer_tick(&s->mailer, s->issuer, time(NULL));
+}
+
 /* libevent's parser does not know port 0, "any free one". */
 static bool
 parse_address(const char *address, struct sockaddr_storage *ss, int *len)
@@ -312,7 +325,7 @@ add_signal(struct server *s, struct event **ev, int sig)
 static enum err
 set_up(struct server *s, const char *address, char *url, size_t cap)
 {
-	const struct timeval look = { .tv_sec = CRL_LOOK };
+	const struct timeval look = { .tv_sec = CRL_LOOK }, mail = { .tv_sec = MAIL_LOOK };
 	enum err e;
 
 	if (conn_slot < 0)
@@ -328,8 +341,9 @@ set_up(struct server *s, const char *address, char *url, size_t cap)
 	evhttp_set_bevcb(s->http, on_connection, s);
 	evhttp_set_gencb(s->http, on_request, s);
 	s->crl = event_new(s->base, -1, EV_PERSIST, on_crl_time, s);
-	if (s->crl && event_add(s->crl, &look) == 0 && add_signal(s, &s->term, SIGTERM) &&
-	    add_signal(s, &s->intr, SIGINT))
+	s->mail = event_new(s->base, -1, EV_PERSIST, on_mail_time, s);
+	if (s->crl && event_add(s->crl, &look) == 0 && s->mail && event_add(s->mail, &mail) == 0 &&
+	    add_signal(s, &s->term, SIGTERM) && add_signal(s, &s->intr, SIGINT))
 		s->bound = evhttp_bind_listener(s->http, s->listener) != NULL;
 	return s->bound ? E_OK : err_set(E_NOMEM, "cannot start the server");
 }
@@ -349,6 +363,8 @@ tear_down(struct server *s)
 		event_free(s->intr);
 	if (s->crl)
 		event_free(s->crl);
+	if (s->mail)
+		event_free(s->mail);
 	if (s->base) {
 		event_base_loop(s->base, EVLOOP_NONBLOCK); /* bufferevents are freed by deferred callbacks */
 		event_base_free(s->base);

@@ -17,6 +17,7 @@
 #include "derive/issuer/init.h"
 #include "derive/issuer/ledger.h"
 #include "derive/issuer/note.h"
+#include "derive/issuer/notify.h"
 #include "derive/issuer/server.h"
 #include "derive/issuer/verbs.h"
 #include "derive/issuer/x509io.h"
@@ -142,7 +143,11 @@ verb_serve(int argc, char **argv)
 static enum err
 event(struct issuer *i, const char *what, int64_t account, const char *serial, const char *detail)
 {
-	const struct ledger_event ev = { .what = what, .account = account, .serial = serial, .detail = detail };
+	const struct ledger_event ev = { .what = what,
+		.account = account,
+		.serial = serial,
+		.detail = detail,
+		.notice = strcmp(what, "revoked") == 0 ? "revoked" : NULL };
 
 	return ledger_event_add(i->db, &ev, time(NULL));
 }
@@ -290,6 +295,25 @@ revoke(struct issuer *i, const struct args *a, int reason)
 		return err_up(e, "--foreign revokes what the CA signed elsewhere");
 	if (e == E_OK && (e = issuer_refresh_crls(i, time(NULL), true)) == E_OK)
 		printf("%s is revoked (%s); the CRL is published\n", serial, crl_reason_name(reason));
+	return e;
+}
+
+enum err
+verb_notify(int argc, char **argv)
+{
+	size_t sent, left;
+	struct issuer i;
+	struct args a;
+	enum err e;
+
+	if ((e = parse(argc, argv, "", &a)) != E_OK || (e = need(a.rest, "the directory")) != E_OK ||
+	    (e = issuer_open(a.rest, ISSUER_LEDGER, &i)) != E_OK)
+		return e;
+	note_on();
+	e = notify_round(&i, time(NULL), &sent, &left);
+	if (e == E_OK)
+		printf("%zu sent, %zu not\n", sent, left);
+	issuer_close(&i);
 	return e;
 }
 

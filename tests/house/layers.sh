@@ -41,7 +41,7 @@ quiet() { # no stdio output, no exit, no handlers in what other programs load, a
 for r in base hw pkcs11 derive cli; do check "$r/ includes only what is below it" room $r; done
 check 'the virtual card shares no code with dpiv' room vcard tests/vcard
 check 'winscard.h is at home in hw/pcsc*.c' home '(PCSC/)?(winscard|pcsclite|reader)' 'hw/pcsc[a-z_]*\.[ch]'
-check 'curl.h is at home in derive/http.c' home 'curl/' derive/http.c
+check 'curl.h is at home in derive/http.c and derive/smtp.c' home 'curl/' 'derive/\(http\|smtp\)\.c'
 check 'sqlite3.h is at home in derive/db.c' home 'sqlite3' derive/db.c
 check 'qrencode.h is at home in cli/qr.c' home 'qrencode' cli/qr.c
 check 'libevent is at home in derive/issuer/server.c' home 'event2/' derive/issuer/server.c
