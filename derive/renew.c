@@ -101,7 +101,10 @@ renew_may(struct derive *d)
 	if (store_revoke_get(d->store, d->old.row, &step) == E_OK)
 		return err_set(E_POLICY, "it is being revoked; 'dpiv revoke' goes on with that");
 	if (d->old.card == NULL)
-		return err_set(E_STORE, "the state store has lost the card's certificate of this credential");
+		return err_set(E_STORE,
+		    "the state store does not know from which card this credential was derived (it was rebuilt from "
+		    "the "
+		    "token); insert the PIV card and run 'dpiv status', which reads it without a PIN");
 	if (cert_not_after(d->old.cert) <= time(NULL))
 		return err_set(E_EXPIRED,
 		    "the certificate has expired, and only one that is valid can be renewed; derive a new credential "

@@ -149,7 +149,8 @@ store_open_existing(struct store **out)
 
 	*out = NULL;
 	if (e == E_OK && access(path, R_OK) != 0)
-		e = err_set(E_NOTFOUND, "there is no state store yet (%s)", path);
+		e = err_set(E_NOTFOUND,
+		    "there is no state store yet (%s); 'dpiv status' looks for credentials on the tokens", path);
 	return e == E_OK ? store_open(path, out) : e;
 }
 

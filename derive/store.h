@@ -60,13 +60,13 @@ enrolment_pends(const struct enrolment *e)
 struct credential {
 	int64_t row;
 	enum role role;
-	char issuer[256];
+	char issuer[256]; /* "" when it is not known */
 	char token_uri[512];
 	char token_serial[17], token_label[33];
 	uint8_t id[STORE_ID_MAX];
 	size_t id_len;
 	X509 *cert; /* owned */
-	X509 *card; /* PIV Authentication certificate that it was derived from; owned, NULL when damaged */
+	X509 *card; /* PIV Authentication certificate that it was derived from; owned, NULL when it is not known */
 	time_t created;
 	char *evidence; /* what was known of the key (assure.h), or NULL; owned */
 	bool active;	/* false: replaced or gone from its token */
@@ -113,6 +113,12 @@ enum err store_cred_get(struct store *s, size_t i, struct credential *out) MUST_
 /* By its row; E_NOTFOUND. */
 enum err store_cred_find(struct store *s, int64_t row, struct credential *out) MUST_CHECK;
 enum err store_cred_lost(struct store *s, const struct credential *c, const char *why) MUST_CHECK;
+
+/* Found on its token, not derived by this store (rebuild.h): e has role, issuer ("" when nobody knows), token and id.
+ * how: what makes that the issuer, for the events. */
+enum err store_cred_found(struct store *s, const struct enrolment *e, X509 *cert, const char *how) MUST_CHECK;
+enum err store_cred_issuer(struct store *s, const struct credential *c, const char *url, const char *how) MUST_CHECK;
+enum err store_cred_card(struct store *s, const struct credential *c, X509 *card) MUST_CHECK;
 
 /* A revocation under way: the issuer has to be asked, then the key destroyed. */
 enum revoke_step { REVOKE_ASK, REVOKE_DESTROY };

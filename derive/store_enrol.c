@@ -157,8 +157,9 @@ store_enrol_wait(struct store *s, struct enrolment *e, time_t retry_at)
 	return enrol_pends(s, e, ENROL_WAIT, retry_at);
 }
 
-static enum err
-cred_insert(struct store *s, const struct enrolment *e, X509 *cert, struct span der, struct span card)
+enum err
+store_cred_insert(struct store *s, const struct enrolment *e, X509 *cert, struct span der, struct span card,
+    bool active, time_t created)
 {
 	char serial[64], subject[256], uuid[TEXT_UUID_MAX];
 
@@ -166,12 +167,12 @@ cred_insert(struct store *s, const struct enrolment *e, X509 *cert, struct span 
 	return db_run(s->db,
 	    "INSERT INTO credential (role, issuer, token_uri, token_serial, token_label, key_id, cert, serial, "
 	    "subject, uuid,"
-	    " not_after, card_cert, active, created, evidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)",
+	    " not_after, card_cert, active, created, evidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	    DB_ARGS(db_text(role_info(e->role)->name), db_text(e->issuer), db_text(e->token_uri),
 		db_text(e->token_serial), db_text(e->token_label), db_blob(span_of(e->id, e->id_len)), db_blob(der),
 		db_text(cert_serial(cert, serial, sizeof serial)), db_text(cert_name(cert, subject, sizeof subject)),
-		db_text(uuid[0] != '\0' ? uuid : NULL), db_int(cert_not_after(cert)), db_blob(card), db_int(time(NULL)),
-		db_text(e->evidence)));
+		db_text(uuid[0] != '\0' ? uuid : NULL), db_int(cert_not_after(cert)), db_blob(card), db_int(active),
+		db_int(created), db_text(e->evidence)));
 }
 
 /* The row goes, or stays for the old key that a renewal leaves behind. */
@@ -185,19 +186,25 @@ enrol_settle(struct store *s, const struct enrolment *e, const struct credential
 	    DB_ARGS(db_int(ENROL_OLD), db_blob(span_of(old->id, old->id_len)), db_text(old_label), db_int(e->row)));
 }
 
+enum err
+store_cred_replaced(struct store *s, const struct enrolment *e)
+{
+	return db_run(s->db,
+	    "UPDATE credential SET active = 0 WHERE role = ? AND issuer = ? AND token_serial = ? AND token_label = ?"
+	    " AND id <> ?",
+	    DB_ARGS(db_text(role_info(e->role)->name), db_text(e->issuer), db_text(e->token_serial),
+		db_text(e->token_label), db_int(e->moves ? e->renews : 0)));
+}
+
 /* A credential that is recorded has no enrolment under way, and the other way round. */
 static enum err
 enrol_to_cred(struct store *s, const struct enrolment *e, X509 *cert, struct span der, struct span card)
 {
 	char serial[64];
-	enum err err = db_run(s->db,
-	    "UPDATE credential SET active = 0 WHERE role = ? AND issuer = ? AND token_serial = ? AND token_label = ?"
-	    " AND id <> ?",
-	    DB_ARGS(db_text(role_info(e->role)->name), db_text(e->issuer), db_text(e->token_serial),
-		db_text(e->token_label), db_int(e->moves ? e->renews : 0)));
+	enum err err = store_cred_replaced(s, e);
 
 	if (err == E_OK)
-		err = cred_insert(s, e, cert, der, card);
+		err = store_cred_insert(s, e, cert, der, card, true, time(NULL));
 	if (err == E_OK)
 		err = event_about(s,
 		    e->moves		 ? "moved"
