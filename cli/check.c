@@ -152,7 +152,8 @@ look(struct check *k, X509 *cert, struct finding *f)
 	memset(f, 0, sizeof *f);
 	if (cert == NULL) {
 		snprintf(f->state, sizeof f->state, "unknown");
-		snprintf(f->r.why, sizeof f->r.why, "the state store has lost it");
+		snprintf(f->r.why, sizeof f->r.why,
+		    "the state store does not know it; insert the PIV card and run 'dpiv status'");
 	} else if (cert_not_after(cert) <= time(NULL)) {
 		snprintf(f->state, sizeof f->state, "expired");
 	} else {

@@ -17,7 +17,7 @@ struct rebuild_issuer {
 
 struct rebuild {
 	struct store *store;
-	const struct rebuild_issuer *issuers;
+	struct rebuild_issuer *issuers;
 	size_t n_issuers;
 	const char *usual; /* who issued what none of the anchors tells; NULL: nobody knows */
 	size_t found;	   /* written down so far */

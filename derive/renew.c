@@ -100,6 +100,10 @@ renew_may(struct derive *d)
 
 	if (store_revoke_get(d->store, d->old.row, &step) == E_OK)
 		return err_set(E_POLICY, "it is being revoked; 'dpiv revoke' goes on with that");
+	if (d->old.issuer[0] == '\0')
+		return err_set(E_STORE,
+		    "the state store does not know who issued it (it was rebuilt from the token); add an [issuer NAME] "
+		    "section with url and cafile to dpiv.conf and run 'dpiv status'");
 	if (d->old.card == NULL)
 		return err_set(E_STORE,
 		    "the state store does not know from which card this credential was derived (it was rebuilt from "
