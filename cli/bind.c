@@ -101,9 +101,9 @@ show_json(const struct options *o, const struct bind_answer *a)
 	for (size_t i = 0; i < ROLE_COUNT; i++)
 		if (a->role[i])
 			json_array_append_new(roles, json_string(role_info((enum role)i)->name));
-	j = json_pack("{s:s,s:s,s:I,s:o,s:s,s:s}", "code", shown(a), "expires", when, "seconds", (json_int_t)a->seconds,
-	    "roles", roles, "issuer", o->req.issuer, "name", a->name);
-	json_dumpf(j, stdout, JSON_INDENT(2));
+	j = json_pack("{s:i,s:s,s:s,s:I,s:o,s:s,s:s}", "version", 1, "code", shown(a), "expires", when, "seconds",
+	    (json_int_t)a->seconds, "roles", roles, "issuer", o->req.issuer, "name", a->name);
+	json_dumpf(j, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
 	putchar('\n');
 	json_decref(j);
 }

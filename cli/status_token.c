@@ -176,6 +176,8 @@ status_configured(struct status *s, const struct conf *conf)
 
 /* --- readers ------------------------------------------------------------------------------------------------------ */
 
+#define SECOND "Derived PIV in " /* a card's second application has a slot, and no reader, of its own */
+
 static void
 reader_add(void *arg, const struct token_slot *slot)
 {
@@ -183,7 +185,7 @@ reader_add(void *arg, const struct token_slot *slot)
 	char safe[512];
 	json_t *o;
 
-	if (!slot->reader)
+	if (!slot->reader || (!slot->present && strncmp(slot->name, SECOND, sizeof SECOND - 1) == 0))
 		return;
 	o = json_pack("{s:s, s:b, s:n, s:n}", "name", text_safe(span_str(slot->name), safe, sizeof safe), "occupied",
 	    slot->present, "token", "problem");
