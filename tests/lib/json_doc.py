@@ -19,10 +19,10 @@ TIME, HEX = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), re.compile(r"([0-9A-
 
 
 def fits(value, kind):
-    optional = kind.replace(", optional", "")
+    kind = kind.replace(", optional", "")
     if value is None:
-        return optional.endswith(" or null")
-    kind = optional.replace(" or null", "")
+        return kind.endswith(" or null")
+    kind = kind.replace(" or null", "")
     if kind in ("string", "time", "hex"):
         form = {"string": None, "time": TIME, "hex": HEX}[kind]
         return isinstance(value, str) and (form is None or form.fullmatch(value) is not None)
@@ -44,7 +44,8 @@ def walk(value, path):
     if isinstance(value, dict):
         prefix = path + "." if path else ""
         for k, v in value.items():
-            walk(v, prefix + k)
+            if path != "set_at":  # its members are named by keys of the configuration
+                walk(v, prefix + k)
         for d, kind in documented.items():
             name = d[len(prefix):]
             if d.startswith(prefix) and re.fullmatch(r"[a-z_]+", name) and name not in value and "optional" not in kind:
