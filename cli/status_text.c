@@ -264,6 +264,7 @@ show_credential(const struct view *v, const char *label, const json_t *c)
 		return;
 	put_detail("name", str(c, "name"));
 	put_detail("serial", str(c, "serial"));
+	put_detail("assurance", str(c, "assurance"));
 	put_detail("issuer", str(c, "issuer"));
 	put_detail("key", str(c, "id"));
 	put_detail("derived", when_text(str(c, "since"), v->now, when));
