@@ -68,7 +68,8 @@ module_load(struct token_module *m)
 		CK_C_GetFunctionList fn;
 	} get;
 
-	m->dl = dlopen(m->path, RTLD_NOW | RTLD_LOCAL);
+	/* stays mapped: openCryptoki 3.8 crashes when it is loaded a second time */
+	m->dl = dlopen(m->path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (m->dl == NULL)
 		return err_set(E_NOTFOUND, "cannot load the PKCS#11 module: %s", dlerror());
 	get.p = dlsym(m->dl, "C_GetFunctionList");

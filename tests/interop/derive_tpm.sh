@@ -115,7 +115,7 @@ check 'they are safe' safe 4
 check 'status knows three' json '[c["state"] for c in s["credentials"]] == ["ok"] * 3'
 check 'old mail is still read' decrypt
 revoke() { "$BUILD/dpiv" revoke --cafile "$AGENCY/root.pem" --token "$TO" --yes "$@"; }
-for r in auth sign; do check "$r is revoked" revoke $r; done
+for r in sign auth; do check "$r is revoked" revoke $r; done
 check 'their keys and certificates are gone' test "$(objects 'Private Key')/$(objects 'Public Key')/$(objects Certificate)" = 2/2/2
 check 'status knows one' json 'len(s["credentials"]) == 1'
 
