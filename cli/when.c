@@ -62,7 +62,8 @@ when_far(time_t t, time_t now, char *out, size_t cap)
 	for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
 		if (far < units[i].from)
 			continue;
-		snprintf(out, cap, t >= now ? "in %ld %s" : "%ld %s ago", far / units[i].unit, units[i].name);
+		snprintf(out, cap, t >= now ? "in %ld %s" : "%ld %s ago", (far + units[i].unit / 2) / units[i].unit,
+		    units[i].name);
 		return;
 	}
 	snprintf(out, cap, t >= now ? "in a minute" : "just now");
