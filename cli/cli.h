@@ -44,6 +44,7 @@ int cmd_encrypt(int argc, char **argv);
 int cmd_decrypt(int argc, char **argv);
 int cmd_history(int argc, char **argv);
 int cmd_policy(int argc, char **argv);
+int cmd_setup(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_version(int argc, char **argv);
@@ -51,7 +52,7 @@ int cmd_help(int argc, char **argv);
 
 extern const char help_doctor[], help_status[], help_derive[], help_sign[], help_verify[], help_encrypt[],
     help_decrypt[], help_history[], help_bind[], help_policy[];
-extern const char help_replay[], help_renew[], help_revoke[], help_pin[], help_check[];
+extern const char help_replay[], help_renew[], help_revoke[], help_pin[], help_check[], help_setup[];
 
 int cli_exit(enum err e);
 /* "dpiv VERB: <err_msg()>" on standard error; returns cli_exit(e). The usual end of a verb: return cli_fail(e); prints

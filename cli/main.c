@@ -33,6 +33,7 @@ const struct cli_verb cli_verbs[] = {
 	{ "decrypt", "decrypt a message or file with whichever token can", cmd_decrypt, help_decrypt },
 	{ "history", "keys for old mail: which are held, which a mailbox needs", cmd_history, help_history },
 	{ "policy", "check an administrator's policy, and see what it does to whom", cmd_policy, help_policy },
+	{ "setup", "set up Thunderbird, Firefox, OpenSSL, ssh, gpgsm, p11-kit and a timer", cmd_setup, help_setup },
 	{ "doctor", "find out why something does not work, and what to do", cmd_doctor, help_doctor },
 	{ "replay", "play a recorded trace as a card, for a command", cmd_replay, help_replay },
 	{ "version", "print the version", cmd_version, help_version },

@@ -78,6 +78,10 @@ list() { # the keys, as in the certificates, without a PIN
 	done
 }
 log_in() { setup && go -I "$M" && asked 1; }
+log_in_as_set_up() { # with the configuration that dpiv setup ssh makes
+	setup && mkdir -p "$HOME/.ssh" && cp "$TMP/ssh.conf" "$HOME/.ssh/config" && env -u XDG_CONFIG_HOME "$BUILD/dpiv" setup ssh --module "$M" &&
+	    ssh -F "$HOME/.ssh/config" pat 'echo in as $(id -un)' | grep -x 'in as pat' && asked 1
+}
 # What the server says of a login that it refused; it may say so after the client has gone.
 refused() { for _ in $(seq 50); do grep -q 'pat.*\[preauth\]' "$TMP/sshd.log" && return 0; sleep 0.1; done; return 1; }
 stranger() { # a key that the server does not know
@@ -121,6 +125,7 @@ for ALG in rsa2048 p256; do
 	card_make $ALG
 	check "ssh-keygen lists the card's keys without a PIN, $ALG" with_card $ALG list
 	check "ssh logs in with one PIN, $ALG" with_card $ALG log_in
+	check "as dpiv setup ssh makes it: ssh logs in with one PIN, $ALG" with_card $ALG log_in_as_set_up
 	check "but not with another key, $ALG" with_card $ALG stranger
 	check "nor where the card's key is unknown, $ALG" with_card $ALG not_this_card
 	check "ssh-agent: one PIN for three logins, $ALG" with_card $ALG agent

@@ -4,7 +4,8 @@
 encrypted to oneself, filed, opened in the window, and its icons are read. Every PIN prompt is answered and counted.
 
 Used by thunderbird_card.sh inside tests/with-card; prints one "NAME: VALUE" a line and leaves the mail in DIR/mail.eml.
-With --box it opens every message of an mbox instead.
+With --box it opens every message of an mbox instead. With --setup the module and the certificates are there before it starts:
+`dpiv setup thunderbird` has put them into the profile, and takes them back in the end.
 """
 
 import argparse
@@ -184,7 +185,7 @@ Cc["@mozilla.org/security/sdr;1"].getService(Ci.nsISecretDecoderRing).logoutAndT
 class Thunderbird:
     """One running program and its Marionette connection; frames are LENGTH:JSON."""
 
-    def __init__(self, home, box=None):
+    def __init__(self, home, box=None, prepare=None):
         profile = home / "profile"
         profile.mkdir(parents=True)
         prefs = dict(PREFS)
@@ -198,6 +199,8 @@ class Thunderbird:
         runtime = home / "run"
         runtime.mkdir(mode=0o700)
         env = dict(os.environ, HOME=str(home), XDG_RUNTIME_DIR=str(runtime), MOZ_CRASHREPORTER_DISABLE="1")
+        if prepare is not None:
+            prepare(home, profile, env)
         args = ["thunderbird", "--headless", "-no-remote", "-profile", str(profile), "-marionette", "-remote-allow-system-access"]
         with open(home / "thunderbird.log", "w") as log:
             self.process = subprocess.Popen(args, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
@@ -346,6 +349,34 @@ def box(tb):
     say("box took", f"{time.time() - start:.1f} s")
 
 
+class Setup:
+    """dpiv setup thunderbird on the profile."""
+
+    def __init__(self, args):
+        self.args = args
+
+    def run(self, *options):
+        command = [str(self.args.setup), "setup", "thunderbird", "--module", self.args.module, *options]
+        done = subprocess.run(command, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if done.returncode not in (0, 6):
+            print(done.stdout, done.stderr, flush=True)
+        return done.returncode
+
+    def modules(self):
+        return (self.profile / "pkcs11.txt").read_text() if (self.profile / "pkcs11.txt").exists() else ""
+
+    def prepare(self, home, profile, env):
+        self.env, self.profile = {k: v for k, v in env.items() if k != "XDG_CONFIG_HOME"}, profile
+        (home / ".thunderbird").mkdir()
+        (home / ".thunderbird" / "profiles.ini").write_text(f"[Profile0]\nName=p\nIsRelative=0\nPath={profile}\n")
+        say("set up", self.run("--root", str(self.args.root), "--root", str(self.args.ca)))
+
+    def back(self):
+        say("set up, taken back", self.run("--undo"))
+        certs = subprocess.run(["certutil", "-L", "-d", f"sql:{self.profile}"], capture_output=True, text=True, check=True)
+        say("left behind", self.modules().count("name=dpiv") + certs.stdout.count("dpiv root"))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--module", required=True)
@@ -356,15 +387,20 @@ def main():
     parser.add_argument("--recipient", type=pathlib.Path)
     parser.add_argument("--token", default="PIV ", help="what the token's name begins with")
     parser.add_argument("--box", type=pathlib.Path, help="an mbox; its messages' Message-IDs are their names")
+    parser.add_argument("--setup", type=pathlib.Path, help="dpiv, which sets the profile up")
     parser.add_argument("--dir", type=pathlib.Path, required=True, help="a fresh directory")
     parser.add_argument("inbox", type=pathlib.Path, nargs="*", help="encrypted mail; its Message-ID is its file's name")
     args = parser.parse_args()
     args.dir.mkdir(parents=True)
-    tb = Thunderbird(args.dir / "home", args.box)
+    setup = Setup(args) if args.setup is not None else None
+    tb = Thunderbird(args.dir / "home", args.box, setup.prepare if setup else None)
     try:
         tb.run(PROMPTER, args.pin)
-        tb.run(TRUST, base64_of(args.root), base64_of(args.ca))
-        tb.run(MODULE, args.module)
+        if setup is not None:
+            say("set up while it runs", setup.run("--undo"))
+        else:
+            tb.run(TRUST, base64_of(args.root), base64_of(args.ca))
+            tb.run(MODULE, args.module)
         certs = tb.run(LIST, args.token)
         say("certificates", len(certs))
         say("prompts to list", tb.prompts())
@@ -375,6 +411,8 @@ def main():
             inbox(tb, args)
     finally:
         tb.close()
+    if setup is not None:
+        setup.back()
 
 
 if __name__ == "__main__":

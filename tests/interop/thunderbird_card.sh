@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Thunderbird itself on the module and a PIV card, RSA-2048 and P-256: certificates are listed without a PIN; a mail is signed, and
 # signed and encrypted to oneself, and shown with good icons; ten mails that OpenSSL encrypted open with one PIN, and so does
-# an old one for a retired key. The PIN prompts that a user would see are counted. OpenSSL reads what Thunderbird wrote.
+# an old one for a retired key. The PIN prompts that a user would see are counted. OpenSSL reads what Thunderbird wrote. With RSA
+# the profile is set up by dpiv setup before Thunderbird starts, else by Thunderbird itself.
 . tests/lib/shell.sh
 . tests/lib/softhsm.sh
 . tests/lib/card.sh
@@ -29,7 +30,7 @@ inbox_make() { # ten to 9d, one to the second retired key, one to somebody else
 }
 drive() {
 	timeout -k 5 80 python3 tests/interop/thunderbird.py --module "$M" --root "$TMP/root.pem" --ca "$TMP/ca.pem" \
-	    --signer "$TMP/$ALG-9c.pem" --recipient "$TMP/$ALG-9d.pem" --dir "$TMP/tb-$ALG" "$TMP/inbox-$ALG"/*.eml >"$TMP/said" 2>&1 && return 0
+	    $SETUP --signer "$TMP/$ALG-9c.pem" --recipient "$TMP/$ALG-9d.pem" --dir "$TMP/tb-$ALG" "$TMP/inbox-$ALG"/*.eml >"$TMP/said" 2>&1 && return 0
 	cat "$TMP/said"
 	tail -n 20 "$TMP/tb-$ALG/home/thunderbird.log"
 	return 1
@@ -52,6 +53,8 @@ openssl_reads() { # with the keys of the virtual card, which are in its image
 }
 
 for ALG in rsa2048 p256; do
+	SETUP=
+	[ $ALG = p256 ] || SETUP="--setup $BUILD/dpiv"
 	card_make $ALG --retired 3
 	inbox_make
 	check "Thunderbird runs, $ALG" with_card $ALG drive
@@ -70,6 +73,12 @@ for ALG in rsa2048 p256; do
 	check "shown as encrypted, $ALG" said "old icons: message-encrypted-ok"
 	check "but not somebody else's, $ALG" said "other icons: message-encrypted-notok"
 	check "all with one PIN, $ALG" said "prompts to decrypt: 1"
+	if [ -n "$SETUP" ]; then
+		check "dpiv setup has put module and certificates into the profile, $ALG" said "set up: 0"
+		check "it leaves a profile in use alone, $ALG" said "set up while it runs: 6"
+		check "and takes back, $ALG" said "set up, taken back: 0"
+		check "all of it, $ALG" said "left behind: 0"
+	fi
 	check "OpenSSL verifies the signed mail, $ALG" openssl_verifies
 	check "OpenSSL decrypts and verifies the encrypted one, $ALG" openssl_reads
 done
