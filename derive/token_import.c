@@ -126,6 +126,24 @@ import_key(struct token *t, struct import *im)
 	return E_OK;
 }
 
+/* What an interrupted import may have left out: nothing of dpiv needs it. */
+static void
+import_public(struct token *t, struct import *im)
+{
+	static const CK_OBJECT_CLASS cls = CKO_PUBLIC_KEY;
+	struct tmpl q = { .n = 0 };
+	CK_OBJECT_HANDLE *o = NULL, made;
+	size_t n = 0;
+
+	im->key.id = im->place->id;
+	im->key.id_len = im->place->id_len;
+	tmpl_add(&q, CKA_CLASS, &cls, sizeof cls);
+	tmpl_add(&q, CKA_ID, im->key.id, im->key.id_len);
+	if (raw_find(t, q.a, q.n, &o, &n) == E_OK && n == 0 && private_put_public(t, &im->key, &made) == E_OK)
+		im->made[im->n_made++] = made;
+	free(o);
+}
+
 /* The sentence stays that of the failure; what cannot be taken back is named. */
 static enum err
 import_undo(struct token *t, struct import *im, enum err e)
@@ -197,6 +215,8 @@ token_import(struct token *t, EVP_PKEY *key, X509 *cert, const char *label, stru
 		return e;
 	if (!im.has_key)
 		e = import_key(t, &im);
+	else if (!im.has_cert && !t->m->own)
+		import_public(t, &im);
 	if (e == E_OK && !im.has_cert)
 		e = token_put_cert(t, label, place->id, place->id_len, cert);
 	log_info("token.import", "token=%s how=%d error=%s", t->label, (int)place->how, err_name(e));

@@ -14,6 +14,7 @@
  *	                       no-login        the token says that it needs no login
  *	                       extractable     the template's CKA_EXTRACTABLE and CKA_SENSITIVE are turned round
  *	                       final-try, locked   the token says so of its PIN
+ *	                       full            there is no room for a private key from outside that is to stay
  *	                       gone:N          from the N-th counted call on the token is not there
  *	                       error:N         the N-th counted call fails (CKR_DEVICE_ERROR) and is not made
  */
@@ -103,7 +104,6 @@ after(const char *name, CK_RV rv)
 
 CALL(C_OpenSession, (CK_SLOT_ID s, CK_FLAGS f, void *a, CK_NOTIFY n, CK_SESSION_HANDLE *h), (s, f, a, n, h))
 CALL(C_Login, (CK_SESSION_HANDLE h, CK_USER_TYPE u, unsigned char *p, CK_ULONG n), (h, u, p, n))
-CALL(C_CreateObject, (CK_SESSION_HANDLE h, CK_ATTRIBUTE *a, CK_ULONG n, CK_OBJECT_HANDLE *o), (h, a, n, o))
 CALL(C_DestroyObject, (CK_SESSION_HANDLE h, CK_OBJECT_HANDLE o), (h, o))
 CALL(C_SignInit, (CK_SESSION_HANDLE h, CK_MECHANISM *m, CK_OBJECT_HANDLE o), (h, m, o))
 CALL(C_Sign, (CK_SESSION_HANDLE h, unsigned char *d, CK_ULONG n, unsigned char *s, CK_ULONG *sn), (h, d, n, s, sn))
@@ -132,6 +132,30 @@ LOOK(C_Logout, (CK_SESSION_HANDLE h), (h))
 LOOK(C_FindObjects, (CK_SESSION_HANDLE h, CK_OBJECT_HANDLE *o, CK_ULONG n, CK_ULONG *found), (h, o, n, found))
 LOOK(C_FindObjectsFinal, (CK_SESSION_HANDLE h), (h))
 LOOK(C_GetAttributeValue, (CK_SESSION_HANDLE h, CK_OBJECT_HANDLE o, CK_ATTRIBUTE *a, CK_ULONG n), (h, o, a, n))
+
+static int
+has(const CK_ATTRIBUTE *a, CK_ULONG n, CK_ATTRIBUTE_TYPE type, const void *value, CK_ULONG len)
+{
+	for (CK_ULONG i = 0; i < n; i++)
+		if (a[i].type == type && a[i].ulValueLen == len && memcmp(a[i].pValue, value, len) == 0)
+			return 1;
+	return 0;
+}
+
+static CK_RV
+shim_C_CreateObject(CK_SESSION_HANDLE h, CK_ATTRIBUTE *a, CK_ULONG n, CK_OBJECT_HANDLE *o)
+{
+	static const CK_OBJECT_CLASS private_key = CKO_PRIVATE_KEY;
+	static const CK_BBOOL yes = CK_TRUE;
+	CK_RV rv = CKR_OK;
+
+	if (before("C_CreateObject", &rv))
+		return rv;
+	if (rule_is("full") && has(a, n, CKA_CLASS, &private_key, sizeof private_key) &&
+	    has(a, n, CKA_TOKEN, &yes, sizeof yes))
+		return CKR_DEVICE_MEMORY;
+	return after("C_CreateObject", real->C_CreateObject(h, a, n, o));
+}
 
 static void
 turn_round(CK_ATTRIBUTE *a, CK_ULONG n)

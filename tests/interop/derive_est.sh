@@ -54,6 +54,47 @@ round 1 rsa2048 ONLY13
 round 2 p256 ONLY13 LATE
 round 2 rsa2048 ONLY12 LATE
 
+# --- an encryption key that the server makes ------------------------------------------------------------------------------
+keygen_round() { # CARD DEFINE...
+	card "$1"
+	apache_start "${@:2}"
+	token_fresh laptop
+	issuer_conf 'encrypt = serverkeygen'
+	check "serverkeygen, card $*: derived" derive_conf --role encrypt
+	check "serverkeygen, card $*: one key" test "$(keys)" -eq 1
+	ID=$(pkcs11-tool --module "$SOFTHSM" -O --type cert 2>/dev/null | sed -n 's/^  ID: *//p')
+	check "serverkeygen, card $*: mail opens" opens
+	apache_stop
+}
+opens() {
+	token_cert "$ID" "$TMP/to.pem" && echo letter >"$TMP/letter" &&
+		openssl cms -encrypt -aes-256-cbc -in "$TMP/letter" -out "$TMP/mail" "$TMP/to.pem" &&
+		"$BUILD/dpiv" decrypt --token "$TO" --text -o "$TMP/plain" "$TMP/mail" && tr -d '\r' <"$TMP/plain" | cmp - "$TMP/letter"
+}
+keygen_round 1 ONLY12
+keygen_round 2 ONLY13
+apache_start
+token_fresh laptop
+issuer_conf 'encrypt = serverkeygen'
+for wrong in plain unsigned; do
+	touch "$RUN/$wrong"
+	derive_conf --role encrypt >"$TMP/out" 2>&1
+	check "a key that comes $wrong: exit status 5" test $? -eq 5
+	check "a key that comes $wrong: why" grep -q 'in the clear\|not signed' "$TMP/out"
+	check "a key that comes $wrong: nothing stays" test "$(keys)" -eq 0
+	rm "$RUN/$wrong"
+done
+touch "$RUN/wait"
+status 6 'serverkeygen, later' derive_conf --role encrypt
+check 'the key for the way stays' test "$(keys)" -eq 1
+rm "$RUN/wait"
+sleep 1.2
+check 'and the same command goes on' derive_conf --role encrypt
+check 'one key, that of the certificate' test "$(keys)" -eq 1
+ID=$(pkcs11-tool --module "$SOFTHSM" -O --type cert 2>/dev/null | sed -n 's/^  ID: *//p')
+check 'mail opens' opens
+apache_stop
+
 # --- an issuer that wants time -------------------------------------------------------------------------------------------
 apache_start
 for alg in rsa2048 p256; do

@@ -16,8 +16,8 @@ id_of() { pkcs11-tool --module "$SOFTHSM" --login --pin "$TOKEN_PIN" -O --type p
 count() { [ "$(token_objects | grep -c "^$1")" = "$2" ] || { token_objects; return 1; }; }
 keeps_to_itself() { ! token_objects | grep 'Access:' | grep -v none | grep -v '^ *Access: *local$' | grep -vq sensitive; }
 nothing_left() { "$BUILD/dpiv" status --json | python3 -c 'import json, sys; sys.exit(json.load(sys.stdin)["unfinished"] != [])'; }
-escrowed() { sqlite3 "$DERIVE_DIR/agency/issuer.db" 'SELECT count(*) FROM escrow'; }
-events() { sqlite3 "$DERIVE_DIR/agency/issuer.db" "SELECT count(*) FROM event WHERE what = '$1'"; }
+escrowed() { sql "$DERIVE_DIR/agency/issuer.db" 'SELECT count(*) FROM escrow'; }
+events() { sql "$DERIVE_DIR/agency/issuer.db" "SELECT count(*) FROM event WHERE what = '$1'"; }
 # opens ID: a letter to the certificate of this CKA_ID is read with the token's key
 opens() {
 	token_cert "$1" "$TMP/to.pem" && openssl cms -encrypt -aes-256-cbc -in "$TMP/letter" -from a@example.test -to pat@example.test \

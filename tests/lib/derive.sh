@@ -172,3 +172,8 @@ subjectAltName = URI:urn:uuid:$(cat /proc/sys/kernel/random/uuid)
 EXT
 			) 2>"$TMP/x509.err" || { cat "$TMP/x509.err"; return 1; }
 }
+
+# sql FILE STATEMENT: the first column of the first row
+sql() {
+	python3 -c 'import sqlite3, sys; print(*(sqlite3.connect("file:" + sys.argv[1] + "?mode=ro", uri=True).execute(sys.argv[2]).fetchone() or [""])[:1])' "$@"
+}

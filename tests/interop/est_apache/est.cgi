@@ -41,7 +41,58 @@ certify() {
 	openssl crl2pkcs7 -nocrl -certfile "$dir/new.pem" -outform DER | give 'application/pkcs7-mime; smime-type=certs-only'
 }
 
-case ${PATH_INFO:-} in
+# An encryption key that is made here (RFC 7030, 4.4), encrypted to the key of the request as openssl's command line does it:
+# SignedData with its ContentInfo in an envelope of type id-data, ECDH with SHA-1. Files $RUN/plain and $RUN/unsigned: what no
+# server should do.
+keygen() {
+	openssl asn1parse -inform DER -in "$dir/csr" | grep -qi '1.9.16.2.54\|asymmDecryptKeyID' ||
+		say '400 Bad Request' 'to which key should it be encrypted?'
+	openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -outform DER -out "$dir/key.der" 2>/dev/null
+	openssl pkcs8 -topk8 -nocrypt -inform DER -in "$dir/key.der" -outform DER -out "$dir/pkcs8"
+	openssl pkey -inform DER -in "$dir/key.der" -pubout -out "$dir/pub"
+	cat >"$dir/ext" <<-EXT
+		basicConstraints = critical,CA:FALSE
+		keyUsage = critical,keyEncipherment
+		extendedKeyUsage = emailProtection
+		certificatePolicies = 2.16.840.1.101.3.2.1.3.6
+		subjectKeyIdentifier = hash
+		authorityKeyIdentifier = keyid
+		subjectAltName = email:pat@example.test
+	EXT
+	openssl x509 -req -inform DER -in "$dir/csr" -force_pubkey "$dir/pub" -CA "$RUN/ca.pem" -CAkey "$RUN/ca.key" \
+		-set_serial "0x$(openssl rand -hex 15)" -days 90 -sha256 -extfile "$dir/ext" -out "$dir/new.pem" 2>"$dir/err" ||
+		say '500 Internal Server Error' "$(tail -n 1 "$dir/err")"
+	openssl x509 -req -inform DER -in "$dir/csr" -CA "$RUN/ca.pem" -CAkey "$RUN/ca.key" -set_serial 1 -days 1 \
+		-extfile <(echo subjectKeyIdentifier=hash) -out "$dir/to.pem" 2>/dev/null
+	openssl cms -sign -binary -nodetach -econtent_type 2.16.840.1.101.2.1.2.78.5 -signer "$RUN/tls.pem" -inkey "$RUN/tls.key" \
+		-outform DER -in "$dir/pkcs8" -out "$dir/signed"
+	[ ! -e "$RUN/unsigned" ] || cp "$dir/pkcs8" "$dir/signed"
+	openssl cms -encrypt -binary -aes-256-cbc -keyid -outform DER -in "$dir/signed" -out "$dir/wrapped" "$dir/to.pem"
+}
+part() { # TYPE FILE
+	printf -- '--parts of it\r\nContent-Type: %s\r\nContent-Transfer-Encoding: base64\r\n\r\n' "$1"
+	base64 "$2"
+	printf '\r\n'
+}
+
+path=${PATH_INFO:-}
+case ${path#/encrypt} in
+/serverkeygen)
+	request
+	keygen
+	{
+		openssl crl2pkcs7 -nocrl -certfile "$dir/new.pem" -outform DER -out "$dir/certs"
+		part 'application/pkcs7-mime; smime-type=certs-only' "$dir/certs"
+		if [ -e "$RUN/plain" ]; then
+			part application/pkcs8 "$dir/pkcs8"
+		else
+			part 'application/pkcs7-mime; smime-type=server-generated-key' "$dir/wrapped"
+		fi
+		printf -- '--parts of it--\r\n'
+	} >"$dir/out"
+	printf 'Content-Type: multipart/mixed; boundary="parts of it"\r\nContent-Length: %d\r\n\r\n' "$(wc -c <"$dir/out")"
+	cat "$dir/out"
+	;;
 /cacerts)
 	cat "$RUN/ca.pem" "$RUN/root.pem" >"$dir/all"
 	openssl crl2pkcs7 -nocrl -certfile "$dir/all" -outform DER | give application/pkcs7-mime
