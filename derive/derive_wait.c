@@ -134,8 +134,8 @@ wait_sending(void *arg)
 {
 	struct attempt *a = arg;
 
-	/* a key that the issuer makes is in its escrow, whatever becomes of the answer */
-	if (a->e.step != ENROL_KEY || (a->e.role == ROLE_ENCRYPT && a->d->req->encrypt != KEY_GENERATE))
+	/* a recovery can be asked for again with any key */
+	if (a->e.step != ENROL_KEY || (a->e.role == ROLE_ENCRYPT && a->d->req->encrypt == KEY_RECOVER))
 		return E_OK;
 	if (a->e.pub == NULL && EVP_PKEY_up_ref(a->pub) == 1)
 		a->e.pub = a->pub;

@@ -50,15 +50,41 @@ recovery_sha256(const struct issuer *i, char out[65])
 }
 
 enum err
-escrow_put(struct issuer *i, const char *serial, int64_t account, struct span wrapped, time_t now)
+escrow_put(struct issuer *i, const char *serial, int64_t account, const struct escrow_row *row, time_t now)
 {
 	char by[65];
 	enum err e = recovery_sha256(i, by);
 
 	if (e != E_OK)
 		return e;
-	return db_run(i->db, "INSERT INTO escrow (serial, account, recovery, wrapped, created) VALUES (?, ?, ?, ?, ?)",
-	    DB_ARGS(db_text(serial), db_int(account), db_text(by), db_blob(wrapped), db_int(now)));
+	return db_run(i->db,
+	    "INSERT INTO escrow (serial, account, recovery, wrapped, created, way, sent) VALUES (?, ?, ?, ?, ?, ?, ?)",
+	    DB_ARGS(db_text(serial), db_int(account), db_text(by), db_blob(row->kept), db_int(now), db_text(row->way),
+		db_blob(row->sent)));
+}
+
+enum err
+escrow_again(
+    struct issuer *i, const char *way, const char *card_sha256, time_t since, struct wbuf *cert, struct wbuf *sent)
+{
+	struct db_rows *q = NULL;
+	bool row = false;
+	enum err e = db_query(i->db, &q,
+	    "SELECT c.der, e.sent FROM escrow e JOIN certificate c ON c.serial = e.serial"
+	    " WHERE e.way = ? AND c.card_sha256 = ? AND c.state = 'issued' AND e.created >= ?"
+	    " AND c.serial NOT IN (SELECT serial FROM revocation) ORDER BY e.created DESC LIMIT 1",
+	    DB_ARGS(db_text(way), db_text(card_sha256), db_int(since)));
+
+	if (e == E_OK)
+		e = db_next(q, &row);
+	if (e == E_OK && !row)
+		e = err_set(E_NOTFOUND, "no key was made for this request before");
+	if (e == E_OK) {
+		wbuf_span(cert, db_col_blob(q, 0));
+		wbuf_span(sent, db_col_blob(q, 1));
+	}
+	db_done(&q);
+	return e;
 }
 
 /* --- release ------------------------------------------------------------------------------------------------------ */

@@ -19,8 +19,18 @@
 enum err escrow_open(struct issuer *i) MUST_CHECK;
 /* Who may be trusted to be the source of a key in a message. */
 enum err escrow_wrap(const struct issuer *i, EVP_PKEY *key, struct wbuf *out) MUST_CHECK;
+/* A key that was made: as it is kept, and as it was sent, to the key of the request. */
+struct escrow_row {
+	struct span kept, sent;
+	const char *way; /* SHA-256 of that key's SubjectPublicKeyInfo */
+};
 /* In the transaction that records the certificate. */
-enum err escrow_put(struct issuer *i, const char *serial, int64_t account, struct span wrapped, time_t now) MUST_CHECK;
+enum err
+escrow_put(struct issuer *i, const char *serial, int64_t account, const struct escrow_row *row, time_t now) MUST_CHECK;
+/* The same request again, by the same card, not earlier than since: whoever asks has not received the answer, and what
+ * was sent before is sent again. E_NOTFOUND; certificate and message go to the ends of the buffers. */
+enum err escrow_again(struct issuer *i, const char *way, const char *card_sha256, time_t since, struct wbuf *cert,
+    struct wbuf *sent) MUST_CHECK;
 
 /* Every key of the account, the newest first, at most ESCROW_MAX. */
 #define ESCROW_MAX 40

@@ -148,10 +148,67 @@ key_make(const char *algorithm)
 	return EVP_RSA_gen(strcmp(algorithm, "rsa3072") == 0 ? 3072U : 2048U);
 }
 
+/* In the ledger; a code is used up as by the first answer. */
+static enum err
+key_repeated(struct call *c, const struct issue_request *r, const X509 *cert, const struct account *a)
+{
+	char serial[X509IO_SERIAL_MAX];
+	const struct ledger_event ev = { .what = "repeated",
+		.account = a->id,
+		.serial = serial,
+		.card = c->id.sha256,
+		.peer = c->rq->from,
+		.detail = "the same request for a key was sent again and got the same answer" };
+	enum err e = E_OK;
+
+	x509io_serial_text(X509_get0_serialNumber(cert), serial, sizeof serial);
+	if (r->code != NULL)
+		e = bindstore_use(c->i->db, r->code, c->profile->name, serial, c->now);
+	if (e == E_OK)
+		e = ledger_event_add(c->i->db, &ev, c->now);
+	if (e == E_OK)
+		note("repeated", "serial=%s profile=%s account=%lld", serial, c->profile->name, (long long)a->id);
+	return e;
+}
+
+#define AGAIN (31L * 86400) /* a client keeps an unanswered request for 30 days */
+
+/* Whoever sends the same key again has not received the answer. *done: this is the answer. */
+static enum err
+key_repeat(struct call *c, const struct issue_request *r, const char *way, struct est_reply *out, bool *done)
+{
+	const struct account_rules rules = { c->i->config.listed, c->i->config.email_from_upn };
+	WBUF_AUTO der = { 0 };
+	WBUF_AUTO sent = { 0 };
+	struct account a;
+	const unsigned char *p;
+	X509 *cert;
+	enum err e;
+
+	*done = false;
+	wbuf_init(&der, 65536);
+	wbuf_init(&sent, KEYWRAP_MAX);
+	if ((e = escrow_again(c->i, way, c->id.sha256, c->now - AGAIN, &der, &sent)) != E_OK)
+		return e == E_NOTFOUND ? E_OK : e;
+	if ((e = account_for_card(c->i->db, &rules, r->piv, &c->id, c->now, &a)) != E_OK)
+		return e;
+	p = der.p;
+	if ((cert = d2i_X509(NULL, &p, (long)der.n)) == NULL)
+		return err_crypto(E_STORE, "a certificate in the ledger is damaged");
+	put_part(&out->body, "server-generated-key", wbuf_view(&sent));
+	e = key_repeated(c, r, cert, &a);
+	if (e == E_OK)
+		e = put_certificate(&out->body, cert);
+	X509_free(cert);
+	*done = e == E_OK;
+	return e;
+}
+
 /* Both wrappings come before the certificate: what fails, fails before anything is issued. */
 static enum err
-key_issue(struct call *c, struct issue_request *r, struct est_reply *out)
+key_issue(struct call *c, struct issue_request *r, const char *way, struct est_reply *out)
 {
+	struct escrow_row row = { .way = way };
 	struct signer s = { NULL, NULL };
 	WBUF_AUTO kept = { 0 };
 	WBUF_AUTO sent = { 0 };
@@ -162,7 +219,9 @@ key_issue(struct call *c, struct issue_request *r, struct est_reply *out)
 	wbuf_init(&sent, KEYWRAP_MAX);
 	if ((e = signer_open(c->i, &s)) == E_OK && (e = escrow_wrap(c->i, r->key, &kept)) == E_OK &&
 	    (e = keywrap_seal(r->key, s.cert, s.key, r->csr->key, &sent)) == E_OK) {
-		r->escrow = wbuf_view(&kept);
+		row.kept = wbuf_view(&kept);
+		row.sent = wbuf_view(&sent);
+		r->escrow = &row;
 		e = issue_certificate(c->i, r, c->now, &cert);
 	}
 	if (e == E_OK) {
@@ -171,6 +230,35 @@ key_issue(struct call *c, struct issue_request *r, struct est_reply *out)
 	}
 	signer_close(&s);
 	X509_free(cert);
+	r->escrow = NULL;
+	return e;
+}
+
+static enum err
+way_sha256(const struct csr *csr, char out[65])
+{
+	WBUF_AUTO spki = { 0 };
+	enum err e;
+
+	wbuf_init(&spki, 65536);
+	if ((e = x509io_spki_der(csr->key, &spki)) == E_OK)
+		x509io_sha256_text(wbuf_view(&spki), out);
+	return e;
+}
+
+static enum err
+make_or_repeat(struct call *c, struct issue_request *r, struct est_reply *out)
+{
+	char way[65];
+	bool done = false;
+	enum err e = way_sha256(r->csr, way);
+
+	if (e == E_OK && (e = db_begin(c->i->db)) == E_OK)
+		e = db_end(c->i->db, key_repeat(c, r, way, out, &done));
+	if (e == E_OK && !done) {
+		r->key = key_make(c->i->config.escrow_algorithm);
+		e = r->key != NULL ? key_issue(c, r, way, out) : err_crypto(E_CRYPTO, "cannot generate a key");
+	}
 	return e == E_OK ? answer_end(out) : e;
 }
 
@@ -184,10 +272,8 @@ serverkeygen(struct call *c, const struct bind_person *who, struct est_reply *ou
 	r.piv = who ? who->card : c->rq->peer;
 	r.code = who ? &who->code : NULL;
 	r.csr = &csr;
-	if ((e = request_read(c, &csr)) == E_OK) {
-		r.key = key_make(c->i->config.escrow_algorithm);
-		e = r.key != NULL ? key_issue(c, &r, out) : err_crypto(E_CRYPTO, "cannot generate a key");
-	}
+	if ((e = request_read(c, &csr)) == E_OK)
+		e = make_or_repeat(c, &r, out);
 	EVP_PKEY_free(r.key);
 	csr_clear(&csr);
 	return e;

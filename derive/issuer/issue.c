@@ -222,7 +222,7 @@ record(struct issuer *i, const struct issue_request *r, const struct order *o, s
 	(void)snprintf(detail, sizeof detail, "%s for %s%s%s%s%s%s%s", r->profile->what, r->id->subject,
 	    r->code ? "; bound by a one-time code" : "", r->renews ? "; asked for by the credential " : "",
 	    r->renews ? r->renews : "", o->account.new_card ? "; first time with this card" : "",
-	    r->escrow.n > 0 ? "; key made here and kept in escrow" : "",
+	    r->escrow != NULL ? "; key made here and kept in escrow" : "",
 	    r->csr->asks_extensions ? "; extensions asked for in the request were ignored" : "");
 	if ((e = ledger_issued(i->db, o->serial_text, der)) != E_OK)
 		return e;
@@ -231,7 +231,7 @@ record(struct issuer *i, const struct issue_request *r, const struct order *o, s
 		    (long long)r->code->account, (long long)o->account.id);
 	if (r->code && (e = bindstore_use(i->db, r->code, r->profile->name, o->serial_text, now)) != E_OK)
 		return e;
-	if (r->escrow.n > 0 && (e = escrow_put(i, o->serial_text, o->account.id, r->escrow, now)) != E_OK)
+	if (r->escrow != NULL && (e = escrow_put(i, o->serial_text, o->account.id, r->escrow, now)) != E_OK)
 		return e;
 	return ledger_event_add(i->db, &ev, now);
 }

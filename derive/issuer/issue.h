@@ -4,6 +4,7 @@
 
 #include "derive/issuer/bindstore.h"
 #include "derive/issuer/csr.h"
+#include "derive/issuer/escrow.h"
 #include "derive/issuer/issuer.h"
 #include "derive/issuer/pivid.h"
 #include "derive/issuer/profile.h"
@@ -13,7 +14,7 @@ struct issue_request {
 	const struct pivid *id; /* what it says */
 	const struct csr *csr;	/* read and sound */
 	EVP_PKEY *key;		/* to certify instead of the request's: the issuer has made it; or NULL */
-	struct span escrow;	/* that key, wrapped for the recovery key; or empty */
+	const struct escrow_row *escrow; /* that key, wrapped; or NULL */
 	const struct profile *profile;
 	const char *renews;		   /* serial number of the certificate that asked, or NULL: the card did */
 	const struct bindstore_code *code; /* used up with the certificate, or NULL */

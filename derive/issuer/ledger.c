@@ -113,7 +113,12 @@ static const char schema_4[] = "CREATE TABLE mail ("
 			       "CREATE INDEX mail_due ON mail (due) WHERE sent IS NULL;"
 			       "CREATE INDEX mail_serial ON mail (serial, kind);";
 
-static const char *const steps[] = { schema_1, schema_2, schema_3, schema_4 };
+/* A key that was sent, to be sent again: escrow.c. way: SHA-256 of the key that it is encrypted to. */
+static const char schema_5[] = "ALTER TABLE escrow ADD COLUMN way TEXT;"
+			       "ALTER TABLE escrow ADD COLUMN sent BLOB;"
+			       "CREATE INDEX escrow_way ON escrow (way);";
+
+static const char *const steps[] = { schema_1, schema_2, schema_3, schema_4, schema_5 };
 static const struct db_schema schema = {
 	.name = "issuer ledger",
 	.app_id = 0x64706969,

@@ -67,6 +67,9 @@ open(sys.argv[2], "wb").write(tlv(0x30, bytes.fromhex("06092a864886f70d010702") 
 		openssl pkcs7 -inform DER -in "$TMP/certs.p7" -print_certs | openssl x509 -pubkey -noout | cmp - "$TMP/made.pub"
 }
 check 'openssl opens it: the key of the certificate, signed under the issuer root' opened
+cp "$TMP/body" "$TMP/first"
+check 'the same request again' test "$(skg est/encrypt/serverkeygen "$TMP/rq")" = 200
+check 'gets the same answer: whoever asks again has not received it' cmp "$TMP/body" "$TMP/first"
 check 'recovery gives it back' test "$(skg dpiv/recover "$TMP/rq")" = 200
 refuses() { # CODE NAME PATH FILE
 	skg "$3" "$4" >/dev/null
