@@ -61,7 +61,7 @@ if [ -z "$bad" ]; then pass "killed at $survived points, all survived; $finished
 # --- a token that fails after the issuer has answered -----------------------------------------------------------------
 again
 full() { shim full derive_conf --role encrypt --alg p256; }
-says 'ask https://localhost:8443 to revoke serial' 'a token without room: says what was issued for nothing' full
+says 'that had been issued is revoked' 'a token without room: what was issued for nothing is revoked' full
 check 'and keeps nothing' test -z "$(token_objects | grep -v 'Using slot')"
 check 'with room: derived' derive_conf --role encrypt --alg p256
 check 'in order' settled
