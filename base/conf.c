@@ -110,6 +110,7 @@ static const struct conf_key dpiv_table[] = {
 	    "who counts them: dpiv, token, or auto: dpiv where the token is software" },
 	{ "mail", "cafile", 'p', NULL, "PEM file with the trust anchors for signatures on mail" },
 	{ "mail", "certs", 'p', NULL, "directory with certificates of correspondents (PEM or DER)" },
+	{ "notices", "desktop", 'b', "yes", "show on the desktop what happens to derived credentials" },
 };
 
 const struct conf_key *

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/issuer.h"
+#include "cli/notice.h"
 #include "cli/pick.h"
 #include "cli/run.h"
 #include "derive/cert.h"
@@ -243,6 +244,25 @@ report(struct check *k, const struct credential *c, const struct finding *cert, 
 	fflush(stdout);
 }
 
+/* The worst of what was found. */
+static void
+tell(const struct check *k, const struct credential *c, const struct finding *cert, const struct finding *card)
+{
+	const struct notices n = { .conf = k->conf, .store = k->store };
+	time_t until = cert_not_after(c->cert), soon = cert_renew_from(c->cert, policy_soon_days(k->conf));
+	char serial[64];
+
+	cert_serial(c->cert, serial, sizeof serial);
+	if (strcmp(cert->state, "revoked") == 0)
+		notice_tell(&n, NOTICE_REVOKED, c->role, serial, until);
+	else if (strcmp(cert->state, "expired") == 0)
+		notice_tell(&n, NOTICE_EXPIRED, c->role, serial, until);
+	else if (is_bad(card))
+		notice_tell(&n, NOTICE_CARD, c->role, serial, until);
+	else if (soon <= time(NULL))
+		notice_tell(&n, NOTICE_EXPIRING, c->role, serial, until);
+}
+
 static enum err
 check_one(struct check *k, const struct credential *c)
 {
@@ -259,7 +279,10 @@ check_one(struct check *k, const struct credential *c)
 	status_count(k, &cert);
 	status_count(k, &card);
 	report(k, c, &cert, &card);
-	return remember(k, c, &cert, &card);
+	e = remember(k, c, &cert, &card);
+	if (e == E_OK)
+		tell(k, c, &cert, &card);
+	return e;
 }
 
 static enum err

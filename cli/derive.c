@@ -139,7 +139,7 @@ options_complete(const struct conf *conf, struct options *o)
 /* --- results ------------------------------------------------------------------------------------------------------ */
 
 static int
-derive_with(struct options *o)
+derive_with(struct options *o, const struct conf *conf)
 {
 	struct derive_result results[2 * ROLE_COUNT];
 	SECRET_AUTO code = NULL;
@@ -155,8 +155,7 @@ derive_with(struct options *o)
 	o->req.assured = run_assured;
 	e = derive_run(&o->req, results, &n);
 	run_end();
-	for (size_t i = 0; i < n; i++)
-		run_result(&results[i]);
+	run_results(results, n, &(struct notices){ .conf = conf }, NOTICE_BOUND);
 	return cli_fail(e);
 }
 
@@ -179,7 +178,7 @@ cmd_derive(int argc, char **argv)
 		e = conf_load(&conf);
 	if (e == E_OK)
 		e = options_complete(conf, &o);
-	status = e == E_OK ? derive_with(&o) : e == E_USAGE ? cli_usage("%s", err_msg()) : cli_fail(e);
+	status = e == E_OK ? derive_with(&o, conf) : e == E_USAGE ? cli_usage("%s", err_msg()) : cli_fail(e);
 	free(o.labels);
 	conf_free(&conf);
 	return status;

@@ -70,6 +70,7 @@ struct renewal {
 	bool all, force, replace, card;
 	const struct conf *conf;
 	const struct policy *policy;
+	const struct notices *notices;
 };
 
 enum { OPT_ALL, OPT_FORCE, OPT_REPLACE, OPT_CARD, OPT_FROM, OPT_MOVE, OPT_WAIT, OPT_TOKEN, OPT_CAFILE, OPT_TIMEOUT };
@@ -181,8 +182,7 @@ renew_ask(const struct renewal *r, const struct credential *c, bool due)
 		e = due ? derive_renew(&req, c->row, results, &n) : derive_clear(&req, results, &n);
 		run_end();
 	}
-	for (size_t i = 0; i < n; i++)
-		run_result(&results[i]);
+	run_results(results, n, r->notices, NOTICE_RENEWED);
 	free(labels);
 	return e;
 }
@@ -256,8 +256,7 @@ move_ask(const struct renewal *r, const struct credential *c, const char *to)
 		e = derive_move(&req, c->row, results, &n);
 		run_end();
 	}
-	for (size_t i = 0; i < n; i++)
-		run_result(&results[i]);
+	run_results(results, n, r->notices, NOTICE_RENEWED);
 	free(labels);
 	return e == E_OK ? move_end(r, c) : e;
 }
@@ -353,6 +352,32 @@ auth_last(struct picked *p)
 	}
 }
 
+/* Does it take a person: for a PIN, for a token or card that is not there, for what an issuer or a policy refuses? */
+static bool
+needs_person(enum err e)
+{
+	static const enum err list[] = { E_AUTH, E_PIN, E_PINLOCKED, E_PINLEN, E_NOREADER, E_NOCARD, E_NOTPIV,
+		E_NOTFOUND, E_POLICY, E_REVOKED, E_REMOTE };
+
+	for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
+		if (list[i] == e)
+			return true;
+	return false;
+}
+
+static void
+tell_failure(const struct renewal *r, const struct credential *c, enum err e)
+{
+	time_t until = cert_not_after(c->cert);
+	char serial[64];
+
+	cert_serial(c->cert, serial, sizeof serial);
+	if (e == E_EXPIRED && until <= time(NULL))
+		notice_tell(r->notices, NOTICE_EXPIRED, c->role, serial, until);
+	else if (needs_person(e))
+		notice_tell(r->notices, NOTICE_RENEW_PERSON, c->role, serial, until);
+}
+
 /* Each on its own: one that fails does not keep the others from being renewed. The first failure is the exit status. */
 static int
 renew_all(const struct renewal *r, struct store *s, const struct picked *p)
@@ -367,6 +392,7 @@ renew_all(const struct renewal *r, struct store *s, const struct picked *p)
 			status = now;
 		if (e == E_CANCELED)
 			break;
+		tell_failure(r, &p->c[i], e);
 	}
 	return status;
 }
@@ -388,6 +414,7 @@ cmd_renew(int argc, char **argv)
 		e = policy_read(conf, NULL, &policy);
 	r.conf = conf;
 	r.policy = policy;
+	r.notices = &(struct notices){ .conf = conf, .policy = policy };
 	if (e == E_OK)
 		e = store_open_existing(&s);
 	if (e == E_OK && r.word == NULL)

@@ -109,8 +109,8 @@ run_seconds(const char *text, long *out)
 	return E_OK;
 }
 
-void
-run_result(const struct derive_result *r)
+static void
+result_show(const struct derive_result *r)
 {
 	char date[32];
 	const char *why;
@@ -127,6 +127,16 @@ run_result(const struct derive_result *r)
 	if (r->evidence.n > 0)
 		printf("         the key carries %s%s%s\n", assure_name(r->evidence.level), why[0] != '\0' ? "; " : "",
 		    why);
+}
+
+void
+run_results(const struct derive_result *r, size_t n, const struct notices *to, enum notice what)
+{
+	for (size_t i = 0; i < n; i++)
+		result_show(&r[i]);
+	for (size_t i = 0; i < n; i++)
+		if (!r[i].existed)
+			notice_tell(to, what, r[i].role, r[i].serial, r[i].not_after);
 }
 
 enum err

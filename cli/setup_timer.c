@@ -11,15 +11,17 @@
 #include "cli/setup.h"
 #include "cli/tool.h"
 
-/* systemd.service(5): both verbs run, the second one's status counts; 3: there is no credential. */
+/* systemd.service(5): both verbs run. What is renewed does not expire soon any more, so that comes first. 3 (there is
+ * no credential), 5 (one is revoked or has expired) and 6 (the issuer cannot be reached) are no failures of the
+ * service. */
 static const char service[] = "[Unit]\n"
 			      "Description=Check and renew derived PIV credentials\n"
 			      "Documentation=man:dpiv-setup(1)\n"
 			      "[Service]\n"
 			      "Type=oneshot\n"
-			      "ExecStart=-%s check\n"
-			      "ExecStart=%s renew\n"
-			      "SuccessExitStatus=3\n";
+			      "ExecStart=-%s renew\n"
+			      "ExecStart=%s check\n"
+			      "SuccessExitStatus=3 5 6\n";
 static const char timer[] = "[Unit]\n"
 			    "Description=Check and renew derived PIV credentials daily\n"
 			    "Documentation=man:dpiv-setup(1)\n"

@@ -79,6 +79,8 @@ static const char *const steps[] = {
 	("ALTER TABLE enrolment ADD COLUMN moves INTEGER NOT NULL DEFAULT 0;"
 	 "ALTER TABLE revocation ADD COLUMN keep INTEGER NOT NULL DEFAULT 0;"
 	 "CREATE TABLE card_link (credential INTEGER PRIMARY KEY, at INTEGER NOT NULL, emails TEXT NOT NULL);"),
+	"CREATE TABLE notice (event TEXT NOT NULL, serial TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (event, "
+	"serial));",
 };
 
 const struct db_schema store_schema = {

@@ -153,6 +153,10 @@ enum err store_issuer_add(struct store *s, X509 *ca) MUST_CHECK;
 /* The i-th; E_NOTFOUND past the end. *ca is the caller's. */
 enum err store_issuer_get(struct store *s, size_t i, X509 **ca) MUST_CHECK;
 
+/* Was the person shown this event of this credential (serial number of its certificate)? E_NOTFOUND: no. */
+enum err store_notice_find(struct store *s, const char *event, const char *serial) MUST_CHECK;
+enum err store_notice_add(struct store *s, const char *event, const char *serial) MUST_CHECK;
+
 enum err store_event(struct store *s, const char *what, const char *detail) MUST_CHECK;
 /* The i-th newest event's time and text; E_NOTFOUND past the end. */
 enum err store_event_get(struct store *s, size_t i, time_t *at, char *text, size_t cap) MUST_CHECK;

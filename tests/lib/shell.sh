@@ -17,6 +17,7 @@ BUILD=$(mkdir -p "${BUILD:-build}" && cd "${BUILD:-build}" && pwd)
 TMP=$(mktemp -d "${TMPDIR:-/tmp}/dpiv-test.XXXXXX")
 LIMIT=${LIMIT:-60}
 export BUILD TMP XDG_CACHE_HOME=$TMP/cache XDG_STATE_HOME=$TMP/state
+export DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent # tests show nothing on the desktop of who runs them
 _passed=0 _failed=0 _end=()
 
 at_end() {
