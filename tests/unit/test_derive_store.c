@@ -349,6 +349,7 @@ test_older_file(void **state)
 	assert_ok(db_run(db, "DROP TABLE revocation", DB_NO_ARGS));
 	assert_ok(db_run(db, "DROP TABLE recheck", DB_NO_ARGS));
 	assert_ok(db_run(db, "DROP TABLE card_link", DB_NO_ARGS));
+	assert_ok(db_run(db, "DROP TABLE notice", DB_NO_ARGS));
 	assert_ok(db_run(db, "PRAGMA user_version = 2", DB_NO_ARGS));
 	db_close(&db);
 	assert_ok(store_open(f->path, &f->s));
