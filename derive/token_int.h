@@ -101,6 +101,8 @@ void raw_close(struct token *t);
 enum err raw_find(struct token *t, CK_ATTRIBUTE *tmpl, CK_ULONG n, CK_OBJECT_HANDLE **out, size_t *count) MUST_CHECK;
 /* The attribute appended to out; E_NOTFOUND when the object has none or hides it. */
 enum err raw_get(struct token *t, CK_OBJECT_HANDLE o, CK_ATTRIBUTE_TYPE a, struct wbuf *out) MUST_CHECK;
+/* Is it the token that failed, and not the object that has no such attribute? */
+bool raw_failed(enum err e);
 /* false as well when the attribute is missing */
 bool raw_bool(struct token *t, CK_OBJECT_HANDLE o, CK_ATTRIBUTE_TYPE a);
 

@@ -2,7 +2,7 @@
 /*
  * What a token holds, seen as keys: certificates, joined by CKA_ID with the private keys that are visible, then private
  * keys without a certificate. A private key may be hidden until the login; the list is then read again. Certificates
- * that do not parse are skipped: a bad one must not hide the good ones.
+ * that do not parse are skipped: a bad one must not hide the good ones. A token that fails is not one that has nothing.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -43,40 +43,52 @@ key_label(struct token *t, CK_OBJECT_HANDLE o, struct token_key *k)
 		text_safe(wbuf_view(&v), k->label, sizeof k->label);
 }
 
-static bool
+/* E_NOTFOUND when there is none that can be used. */
+static enum err
 key_id(struct token *t, CK_OBJECT_HANDLE o, struct token_key *k)
 {
 	WBUF_AUTO v;
+	enum err e;
 
 	wbuf_init(&v, sizeof k->id);
-	if (raw_get(t, o, CKA_ID, &v) != E_OK || v.bad)
-		return false;
+	e = raw_get(t, o, CKA_ID, &v);
+	if (e != E_OK || v.bad)
+		return raw_failed(e) ? e : E_NOTFOUND;
 	if (v.n > 0)
 		memcpy(k->id, v.p, v.n);
 	k->id_len = v.n;
-	return true;
+	return E_OK;
 }
 
-static X509 *
-key_cert(struct token *t, CK_OBJECT_HANDLE o)
+/* *cert: NULL when it cannot be read as one. */
+static enum err
+key_cert(struct token *t, CK_OBJECT_HANDLE o, X509 **cert)
 {
 	WBUF_AUTO v;
 	const unsigned char *p;
+	enum err e;
 
+	*cert = NULL;
 	wbuf_init(&v, 64 * 1024);
-	if (raw_get(t, o, CKA_VALUE, &v) != E_OK || v.n == 0)
-		return NULL;
+	e = raw_get(t, o, CKA_VALUE, &v);
+	if (e != E_OK || v.n == 0)
+		/* a card's damaged object is the object's fault */
+		return raw_failed(e) && (e != E_IO || !t->m->own) ? e : E_OK;
 	p = v.p;
-	return d2i_X509(NULL, &p, (long)v.n);
+	*cert = d2i_X509(NULL, &p, (long)v.n);
+	return E_OK;
 }
 
 static enum err
 keys_read_certs(struct token *t, const CK_OBJECT_HANDLE *o, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		X509 *cert = key_cert(t, o[i]);
+		X509 *cert;
 		struct token_key *k;
+		enum err e = key_cert(t, o[i], &cert);
 
+		if (e != E_OK)
+			return e;
 		if (cert == NULL) {
 			log_warn("token.cert", "token=%s object=%lu unreadable", t->label, o[i]);
 			continue;
@@ -87,7 +99,8 @@ keys_read_certs(struct token *t, const CK_OBJECT_HANDLE *o, size_t n)
 			return err_set(E_NOMEM, "out of memory");
 		}
 		k->cert = cert;
-		(void)key_id(t, o[i], k);
+		if ((e = key_id(t, o[i], k)) != E_OK && e != E_NOTFOUND)
+			return e;
 		key_label(t, o[i], k);
 	}
 	return E_OK;
@@ -117,8 +130,12 @@ keys_read_private(struct token *t, const CK_OBJECT_HANDLE *o, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		struct token_key priv = { .has_private = true }, *k;
 
-		if (!key_id(t, o[i], &priv))
+		enum err e = key_id(t, o[i], &priv);
+
+		if (e == E_NOTFOUND)
 			continue;
+		if (e != E_OK)
+			return e;
 		priv.always_auth = raw_bool(t, o[i], CKA_ALWAYS_AUTHENTICATE);
 		if (keys_join(t, &priv))
 			continue;

@@ -7,7 +7,9 @@
  *
  * libp11 0.4.12 and later. Newer ones differ inside, not in these calls.
  */
+#include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 #include <string.h>
 
 #include <openssl/err.h>
@@ -67,11 +69,46 @@ pkey_ui(struct token *t)
 	return E_OK;
 }
 
+/* --- libp11's first session --------------------------------------------------------------------------------------- */
+
+#define SESSION_SECONDS 10
+
+static void *
+session_open(void *slot)
+{
+	unsigned char any[1];
+
+	(void)PKCS11_generate_random(slot, any, sizeof any); /* opens one; what else comes of it does not matter */
+	ERR_clear_error();
+	return NULL;
+}
+
+/*
+ * libp11 0.4.12 waits for ever for a session that cannot be opened. So it opens its first one, which it then keeps, in
+ * a thread of its own: when that does not come back, it is left behind, with libp11's view of the token.
+ */
+static bool
+session_opens(PKCS11_SLOT *slot)
+{
+	struct timespec until;
+	pthread_t thread;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += SESSION_SECONDS;
+	if (pthread_create(&thread, NULL, session_open, slot) != 0)
+		return false;
+	if (pthread_timedjoin_np(thread, NULL, &until) == 0)
+		return true;
+	pthread_detach(thread);
+	return false;
+}
+
 /* libp11's own view of the token, made once. */
 static enum err
 pkey_context(struct token *t)
 {
 	struct token_p11 *p = calloc(1, sizeof *p);
+	PKCS11_SLOT *slot = NULL;
 
 	if (p == NULL || (p->ctx = PKCS11_CTX_new()) == NULL) {
 		free(p);
@@ -89,7 +126,13 @@ pkey_context(struct token *t)
 		return token_failed(t, E_IO, "cannot list the slots");
 	for (unsigned int i = 0; i < p->n; i++)
 		if (PKCS11_get_slotid_from_slot(&p->slots[i]) == t->slot)
-			t->p11_token = p->slots[i].token;
+			slot = &p->slots[i];
+	if (slot != NULL && slot->token != NULL && !session_opens(slot)) {
+		t->m->p11 = p->next;
+		t->p11 = NULL;
+		return err_set(E_IO, "token '%s' does not open a second session", t->label);
+	}
+	t->p11_token = slot != NULL ? slot->token : NULL;
 	return t->p11_token != NULL ? pkey_ui(t) : err_set(E_CARDGONE, "token '%s' is no longer there", t->label);
 }
 
@@ -101,7 +144,6 @@ token_pkey(struct token *t, const uint8_t *id, size_t id_len, EVP_PKEY **out)
 	enum err e = token_login(t);
 
 	*out = NULL;
-	/* libp11 0.4.12 waits for ever for a session that cannot be opened */
 	if (e == E_OK && !token_present(t))
 		e = err_set(E_CARDGONE, "token '%s' was removed or replaced", t->label);
 	if (e == E_OK && t->p11_token == NULL)

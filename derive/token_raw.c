@@ -121,6 +121,17 @@ raw_get(struct token *t, CK_OBJECT_HANDLE o, CK_ATTRIBUTE_TYPE type, struct wbuf
 }
 
 bool
+raw_failed(enum err e)
+{
+	static const enum err all[] = { E_IO, E_CARDGONE, E_NOCARD, E_NOREADER, E_AUTH, E_NOMEM, E_BUSY };
+
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+		if (all[i] == e)
+			return true;
+	return false;
+}
+
+bool
 raw_bool(struct token *t, CK_OBJECT_HANDLE o, CK_ATTRIBUTE_TYPE type)
 {
 	CK_BBOOL v = CK_FALSE;
@@ -147,8 +158,10 @@ token_count(struct token *t, const uint8_t *id, size_t id_len, const char *label
 		WBUF_AUTO v;
 
 		wbuf_init(&v, 1024);
-		if (raw_get(t, o[i], CKA_LABEL, &v) == E_OK && span_eq(wbuf_view(&v), span_str(label)))
+		e = raw_get(t, o[i], CKA_LABEL, &v);
+		if (e == E_OK && span_eq(wbuf_view(&v), span_str(label)))
 			++*labelled;
+		e = raw_failed(e) ? e : E_OK;
 	}
 	free(o);
 	return e;

@@ -5,6 +5,7 @@
  *
  *	P11_SHIM_MODULE=PATH   the real module
  *	P11_SHIM_LOG=FILE      one line for each counted call
+ *	P11_SHIM_REFUSE=1      no private keys by C_CreateObject
  *	P11_SHIM_ALL=1         calls that only look are counted as well
  *	P11_SHIM_RULE=WHAT     kill-before:N   SIGKILL before the N-th counted call
  *	                       kill-after:N    SIGKILL after it
@@ -113,6 +114,17 @@ CALL(C_UnwrapKey,
     (CK_SESSION_HANDLE h, CK_MECHANISM *m, CK_OBJECT_HANDLE k, unsigned char *w, CK_ULONG wn, CK_ATTRIBUTE *a,
 	CK_ULONG n, CK_OBJECT_HANDLE *o),
     (h, m, k, w, wn, a, n, o))
+
+static CK_RV
+shim_C_CreateObject(CK_SESSION_HANDLE h, CK_ATTRIBUTE *a, CK_ULONG n, CK_OBJECT_HANDLE *o)
+{
+	CK_RV rv = CKR_OK;
+
+	for (CK_ULONG i = 0; getenv("P11_SHIM_REFUSE") != NULL && i < n; i++)
+		if (a[i].type == CKA_CLASS && *(CK_OBJECT_CLASS *)a[i].pValue == CKO_PRIVATE_KEY)
+			return CKR_FUNCTION_NOT_SUPPORTED;
+	return before("C_CreateObject", &rv) ? rv : after("C_CreateObject", real->C_CreateObject(h, a, n, o));
+}
 
 /* Calls that only look. */
 #define LOOK(name, params, args)                                                                                       \

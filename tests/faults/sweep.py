@@ -12,7 +12,7 @@ valid certificate that the client does not know). The ledger is not restored, fo
 what a point adds to it.
 
 From the environment, as tests/lib/derive.sh sets it: BUILD TMP DERIVE_DIR TO CARD_URI SOFTHSM P11_SHIM_MODULE TOKEN_PIN
-DPIV_VCARD_CTL.
+DPIV_VCARD_CTL; SWEEP_IMAGE for a PIV token as the target.
 """
 import json
 import os
@@ -28,6 +28,7 @@ BUILD, TMP = os.environ["BUILD"], os.environ["TMP"]
 DPIV = BUILD + "/dpiv"
 AGENCY = os.environ.get("DERIVE_DIR", "") + "/agency"
 TO = os.environ["TO"]
+PIV = os.environ.get("SWEEP_IMAGE")  # the target is the second virtual card, which writes itself into this file
 LIMIT = 60
 
 
@@ -143,18 +144,26 @@ class World:
 
     def __init__(self):
         self.env = dict(os.environ, LD_PRELOAD=TMP + "/state_shim.so", STATE_SHIM_DIR=TMP + "/state")
-        self.parts = ["tokens", "state"]
+        self.parts = ["state"] if PIV else ["tokens", "state"]
+        self.token = Card(1) if PIV else None
 
     def keep(self):
+        shutil.rmtree(TMP + "/kept", ignore_errors=True)
         for p in self.parts:
             if os.path.exists(f"{TMP}/{p}"):
                 shutil.copytree(f"{TMP}/{p}", f"{TMP}/kept/{p}")
+        if PIV:
+            os.makedirs(TMP + "/kept", exist_ok=True)
+            shutil.copy(PIV, TMP + "/kept/image.json")
 
     def fresh(self):
         for p in self.parts:
             shutil.rmtree(f"{TMP}/{p}", ignore_errors=True)
             if os.path.exists(f"{TMP}/kept/{p}"):
                 shutil.copytree(f"{TMP}/kept/{p}", f"{TMP}/{p}")
+        if PIV:
+            self.token.ask(f"load {TMP}/kept/image.json")
+            shutil.copy(TMP + "/kept/image.json", PIV)
 
     def run(self, argv, extra=None, started=None):
         """(status, output); the process waits for started(pid) before it begins."""
@@ -186,6 +195,15 @@ def token_objects():
         if line.strip().startswith("ID:") and found:
             found[-1][1] = line.split(":", 1)[1].strip()
     return [tuple(f) for f in found]
+
+
+def piv_objects():
+    """The same of a PIV token, from its own memory: no program is asked."""
+    image = json.load(open(PIV, encoding="ascii"))
+    tags = {"9A": "5FC105", "9C": "5FC10A", "9D": "5FC10B", **{"%02X" % (0x82 + n): "5FC1%02X" % (0x0D + n) for n in range(20)}}
+    keys = [("Private Key", k.upper()) for k in image.get("keys", {}) if k.upper() in tags]
+    objects = [o.upper() for o in image.get("objects", {})]
+    return keys + [("Certificate", k) for k, tag in tags.items() if tag in objects]
 
 
 def pairs(objects, n):
@@ -233,7 +251,7 @@ class Verb:
 
     def settled(self):
         """None, or what is wrong."""
-        objects = token_objects()
+        objects = piv_objects() if PIV else token_objects()
         if not pairs(objects, self.keys):
             return f"the token has {objects}"
         status = json.loads(plain([DPIV, "status", "--json"]) or "{}")
@@ -266,7 +284,8 @@ class Renew(Verb):
         assert status == 0, out
 
     def argv(self):
-        return [DPIV, "renew", "auth", "--force", "--token", TO, *self.common()]
+        over = ["--replace"] if os.environ.get("SWEEP_REPLACE") else []
+        return [DPIV, "renew", "auth", "--force", *over, "--token", TO, *self.common()]
 
 
 class Revoke(Renew):
@@ -286,7 +305,7 @@ class Revoke(Renew):
         db.close()
 
     def again(self, status, out):
-        return status == 0 or (status == 3 and "no credential" in out)
+        return status == 0 or (status == 3 and "no derived credential" in out)
 
     def settled(self):
         wrong = super().settled()
@@ -332,14 +351,15 @@ class Sweep:
         calls, writes = TMP + "/calls", TMP + "/writes"
         self.world.fresh()
         self.line.arm(None)
-        if self.card:
-            self.card.ask("clear")
-        open(calls, "w").close()
-        open(writes, "w").close()
+        for f in calls, writes:
+            open(f, "w").close()
+        for card in filter(None, (self.card, self.world.token)):
+            card.ask("clear")
         start = ledger() if self.verb.issuer else set()
         self.verb.before()
         status, out = self.world.run(self.verb.argv(), {"P11_SHIM_LOG": calls, "STATE_SHIM_LOG": writes, "P11_SHIM_ALL": "1"})
         self.apdus = self.card.apdus() if self.card else 0
+        self.token_apdus = self.world.token.apdus() if PIV else 0
         self.calls = [x.split()[1] for x in open(calls)]
         self.writes = [x.split()[1] for x in open(writes)]
         self.records = dict(self.line.count)
@@ -370,16 +390,16 @@ class Sweep:
             return {}, lambda pid: setattr(self.line, "pid", pid)
         return arm
 
-    def by_card(self, how):
+    def by_card(self, card, how):
         def arm(n):
             if how != "kill":
-                self.card.ask(f"fault at {n} {how}")
-            return {}, (lambda pid: self.card.ask(f"kill {n} {pid}")) if how == "kill" else None
+                card.ask(f"fault at {n} {how}")
+            return {}, (lambda pid: card.ask(f"kill {n} {pid}")) if how == "kill" else None
         return arm
 
     def kinds(self):
         line = [(way, n + 1) for way in ("up", "down") for n in range(self.records[way])]
-        apdus = list(range(1, self.apdus + 1))
+        apdus, token = range(1, self.apdus + 1), range(1, self.token_apdus + 1)
         changes = self.numbered(self.calls, CHANGES)
         return {
             "call-kill": ("killed before a call of PKCS#11", changes, self.by_call("kill-before"), True),
@@ -392,8 +412,11 @@ class Sweep:
             "write-kill": ("killed before a write of the state", self.numbered(self.writes), self.by_write("kill"), True),
             "write-full": ("the disk is full from a write of the state on", self.numbered(self.writes, ROOM),
                            self.by_write("full"), False),
-            "card-pull": ("the PIV card is pulled before an APDU", apdus, self.by_card("remove"), False),
-            "card-kill": ("killed at an APDU of the PIV card", apdus, self.by_card("kill"), True),
+            "card-pull": ("the PIV card is pulled before an APDU", apdus, self.by_card(self.card, "remove"), False),
+            "card-kill": ("killed at an APDU of the PIV card", apdus, self.by_card(self.card, "kill"), True),
+            "token-pull": ("the PIV token is pulled before an APDU", token, self.by_card(self.world.token, "remove"), False),
+            "token-lost": ("the PIV token is pulled after an APDU", token, self.by_card(self.world.token, "remove-after"), False),
+            "token-kill": ("killed at an APDU of the PIV token", token, self.by_card(self.world.token, "kill"), True),
         }
 
     def point(self, where, arm, killed):
@@ -404,8 +427,8 @@ class Sweep:
         extra, started = arm(where)
         status, out = self.world.run(self.verb.argv(), extra, started)
         self.line.arm(None)
-        if self.card:
-            self.card.back()
+        for card in filter(None, (self.card, self.world.token)):
+            card.back()
         wrong = None
         if killed and status != -9:
             wrong = f"was not killed, exit status {status}"
@@ -435,9 +458,9 @@ class Sweep:
 
 def main():
     sweep = Sweep(sys.argv[1])
-    print("%s, undisturbed: %d calls of PKCS#11, %d of them change something; %d APDUs of the card; %d records to and %d "
+    print("%s, undisturbed: %d calls of PKCS#11, %d of them change something; %d APDUs of the card, %d of the token; %d records to and %d "
           "from the issuer; %d writes of the state" % (
-              sweep.name, len(sweep.calls), sum(c in CHANGES for c in sweep.calls), sweep.apdus, sweep.records["up"],
+              sweep.name, len(sweep.calls), sum(c in CHANGES for c in sweep.calls), sweep.apdus, sweep.token_apdus, sweep.records["up"],
               sweep.records["down"], len(sweep.writes)), flush=True)
     good = [sweep.sweep(k) for k in sys.argv[2:]]
     return 0 if all(good) else 1

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # dpiv derive into SoftHSM2, cut off at every call of PKCS#11, APDU, record of the connection and write of the state
 # (tests/faults/sweep.py): the next run finishes or undoes.
+. tests/lib/sweep.sh
 . tests/lib/derive.sh
 derive_inside "--alg p256"
 . tests/lib/shell.sh
-. tests/lib/sweep.sh
 sweep_start
 sweep derive call-kill call-killed write-kill write-full line-cut line-half line-kill

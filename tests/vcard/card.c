@@ -109,6 +109,32 @@ vcard_free(struct vcard *vc)
 	free(vc);
 }
 
+bool
+vcard_become(struct vcard *vc, const char *path, char *why)
+{
+	struct vcard *new = vcard_load(path, why), was;
+
+	if (!new)
+		return false;
+	was = *vc;
+	*vc = *new;
+	vc->present = was.present;
+	vc->absence = was.absence;
+	vc->fault = was.fault;
+	vc->faults = was.faults;
+	vc->hook = was.hook;
+	vc->hook_arg = was.hook_arg;
+	vc->sleep = was.sleep;
+	vc->sleep_arg = was.sleep_arg;
+	vc->stats = was.stats;
+	vc->log = was.log;
+	was.fault = NULL;
+	was.faults = 0;
+	*new = was;
+	vcard_free(new);
+	return true;
+}
+
 void
 vc_security_clear(struct vcard *vc)
 {

@@ -4,10 +4,12 @@
  * begins with "ok" or "error". It stands for the hand that pulls the card, and for the observer who counts.
  *
  *	status   remove   insert   reset   log   clear   fault RULE   other   faults   kill N PID
+ *	load IMAGE
  *
  * log prints the counters since start or `clear`, and the time that they would have taken on a contact reader (3 ms
  * an APDU and 11.5 bytes a ms). fault adds a rule in the grammar of fault.c; faults tells how many have not fired
- * yet. kill: when the N-th APDU from now on arrives, process PID is killed (SIGKILL); the card goes on.
+ * yet. kill: when the N-th APDU from now on arrives, process PID is killed (SIGKILL); the card goes on. load: the card
+ * becomes that of another image, without being taken out.
  */
 #include <errno.h>
 #include <signal.h>
@@ -175,6 +177,18 @@ do_kill(struct request *r)
 	return CONTROL_NONE;
 }
 
+static enum vc_control
+do_load(struct request *r)
+{
+	char why[VCARD_WHY] = "";
+
+	if (vcard_become(r->vc, r->arg, why))
+		fputs("ok\n", r->out);
+	else
+		fprintf(r->out, "error %s\n", why);
+	return CONTROL_NONE;
+}
+
 static const struct {
 	const char *word;
 	enum vc_control (*run)(struct request *);
@@ -189,6 +203,7 @@ static const struct {
 	{ "faults", do_faults },
 	{ "other", do_other },
 	{ "kill", do_kill },
+	{ "load", do_load },
 };
 
 enum vc_control

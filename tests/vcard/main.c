@@ -46,7 +46,7 @@ static const char help[] =
     "    --no-save                leave IMAGE as it is\n"
     "    --wire                   as slow as a contact reader: 3 ms an APDU and 11.5 bytes a ms\n"
     "\n"
-    "  dpiv-vcard ctl SOCKET status|remove|insert|reset|other|log|clear|fault RULE|faults\n"
+    "  dpiv-vcard ctl SOCKET status|remove|insert|reset|other|log|clear|fault RULE|faults|kill N PID|load IMAGE\n"
     "\n"
     "Example: pcscd with vsmartcard-vpcd is running;\n"
     "    dpiv-vcard make --export-certs . card.json && dpiv-vcard serve card.json &\n"

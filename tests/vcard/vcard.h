@@ -24,6 +24,8 @@ struct vcard;
 
 /* From a card image (JSON, format piv-image-1; all keys are listed in image.c). NULL: why. */
 struct vcard *vcard_load(const char *path, char *why);
+/* The card itself becomes that of another image; log, counters, faults and hooks stay. */
+bool vcard_become(struct vcard *, const char *path, char *why);
 struct vcard *vcard_from_json(const char *text, char *why);
 /* The image as JSON text, to be freed with free(); what was generated, written, and the tries that are left. */
 char *vcard_to_json(const struct vcard *);

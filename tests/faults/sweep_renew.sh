@@ -1,0 +1,10 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# dpiv renew on SoftHSM2, cut off at every call of PKCS#11, record of the connection and write of the state
+# (tests/faults/sweep.py): the next run finishes or undoes.
+. tests/lib/sweep.sh
+. tests/lib/derive.sh
+derive_inside "--alg p256"
+. tests/lib/shell.sh
+sweep_start
+sweep renew call-kill call-killed call-error call-gone write-kill write-full line-cut line-half line-kill
