@@ -115,17 +115,6 @@ CALL(C_UnwrapKey,
 	CK_ULONG n, CK_OBJECT_HANDLE *o),
     (h, m, k, w, wn, a, n, o))
 
-static CK_RV
-shim_C_CreateObject(CK_SESSION_HANDLE h, CK_ATTRIBUTE *a, CK_ULONG n, CK_OBJECT_HANDLE *o)
-{
-	CK_RV rv = CKR_OK;
-
-	for (CK_ULONG i = 0; getenv("P11_SHIM_REFUSE") != NULL && i < n; i++)
-		if (a[i].type == CKA_CLASS && *(CK_OBJECT_CLASS *)a[i].pValue == CKO_PRIVATE_KEY)
-			return CKR_FUNCTION_NOT_SUPPORTED;
-	return before("C_CreateObject", &rv) ? rv : after("C_CreateObject", real->C_CreateObject(h, a, n, o));
-}
-
 /* Calls that only look. */
 #define LOOK(name, params, args)                                                                                       \
 	static CK_RV look_##name params                                                                                \
@@ -161,6 +150,8 @@ shim_C_CreateObject(CK_SESSION_HANDLE h, CK_ATTRIBUTE *a, CK_ULONG n, CK_OBJECT_
 	static const CK_BBOOL yes = CK_TRUE;
 	CK_RV rv = CKR_OK;
 
+	if (getenv("P11_SHIM_REFUSE") != NULL && has(a, n, CKA_CLASS, &private_key, sizeof private_key))
+		return CKR_FUNCTION_NOT_SUPPORTED;
 	if (before("C_CreateObject", &rv))
 		return rv;
 	if (rule_is("full") && has(a, n, CKA_CLASS, &private_key, sizeof private_key) &&

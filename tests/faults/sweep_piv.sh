@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# dpiv derive, renew and revoke on a PIV token that can move and delete keys, cut off at every APDU of the token
+# dpiv derive and revoke on a PIV token that can move and delete keys, cut off at every APDU of the token
 # (tests/faults/sweep.py): the next run finishes or undoes, and no place of a retired key is used up.
 . tests/lib/sweep.sh
 . tests/lib/derive.sh
 derive_inside "--alg p256" 'blank:"yubikey": true, "version": "5.7.1", "serial": 77'
 . tests/lib/shell.sh
 sweep_start_piv
-for verb in ${VERBS:-derive renew revoke}; do
+for verb in ${VERBS:-derive revoke}; do
 	sweep $verb token-kill token-pull
 done
