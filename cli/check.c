@@ -14,6 +14,7 @@
 #include <jansson.h>
 
 #include "base/text.h"
+#include "cli/check_card.h"
 #include "cli/cli.h"
 #include "cli/issuer.h"
 #include "cli/notice.h"
@@ -22,16 +23,20 @@
 #include "derive/cert.h"
 #include "derive/revoked.h"
 
-const char help_check[] = "usage: dpiv check [CREDENTIAL] [--json] [--cafile FILE] [--timeout SECONDS]\n"
+const char help_check[] = "usage: dpiv check [CREDENTIAL] [--card [--from URI]] [--json] [--cafile FILE]\n"
+			  "                  [--timeout SECONDS]\n"
 			  "\n"
 			  "Checks derived credentials: dates, and whether the issuer has revoked the\n"
 			  "certificate or that of the PIV card it was derived from. Asks by OCSP, then by\n"
 			  "CRL, at the addresses in the certificates. An issuer that cannot be reached, or\n"
 			  "whose answer is stale or not its own, makes it 'unknown', never 'good'. Needs no\n"
-			  "PIN and no card. 'dpiv status' shows the result of the last check.\n"
+			  "PIN and no card without --card. 'dpiv status' shows the result of the last check.\n"
 			  "\n"
 			  "  CREDENTIAL      a role (auth, sign, encrypt), serial number, name, UUID or token\n"
 			  "                  label; default: every credential\n"
+			  "  --card          ask the issuer by the PIV card in the reader (PIN): is it a new\n"
+			  "                  card of the same person, is the name or the address another?\n"
+			  "  --from URI      that PIV card, where there are several\n"
 			  "  --json          the same for programs\n"
 			  "  --cafile FILE   PEM certificates to trust; default: those of the [issuer NAME]\n"
 			  "                  section, and cafile in section [check] of dpiv.conf\n"
@@ -46,7 +51,8 @@ const char help_check[] = "usage: dpiv check [CREDENTIAL] [--json] [--cafile FIL
 
 struct check {
 	const char *word, *cafile;
-	bool json;
+	bool json, by_card;
+	struct check_card card;
 	long timeout;
 	const struct conf *conf;
 	struct store *store;
@@ -56,6 +62,8 @@ struct check {
 };
 
 static const struct option longopts[] = {
+	{ "card", no_argument, NULL, 'd' },
+	{ "from", required_argument, NULL, 'f' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "cafile", required_argument, NULL, 'c' },
 	{ "timeout", required_argument, NULL, 't' },
@@ -70,12 +78,16 @@ options_parse(int argc, char **argv, struct check *k)
 
 	while (e == E_OK && (opt = getopt_long(argc, argv, "", longopts, NULL)) != -1) {
 		switch (opt) {
+		case 'd': k->by_card = true; break;
+		case 'f': k->card.from = optarg; break;
 		case 'j': k->json = true; break;
 		case 'c': k->cafile = optarg; break;
 		case 't': e = run_seconds(optarg, &k->timeout); break;
 		default: return err_set(E_USAGE, "the command line is not right");
 		}
 	}
+	if (e == E_OK && k->card.from != NULL && !k->by_card)
+		return err_set(E_USAGE, "--from goes with --card");
 	if (e == E_OK && optind < argc)
 		k->word = argv[optind++];
 	return e == E_OK && optind < argc ? err_set(E_USAGE, "unexpected argument '%s'", argv[optind]) : e;
@@ -227,20 +239,54 @@ remember(struct check *k, const struct credential *c, const struct finding *cert
 }
 
 static void
-report(struct check *k, const struct credential *c, const struct finding *cert, const struct finding *card)
+holder_text(const struct credential *c, const struct card_found *f)
+{
+	const char *text = strcmp(f->state, "same") == 0 ? "the same as before"
+	    : strcmp(f->state, "replaced") == 0		 ? "replaced by the one in the reader; the keys stay"
+	    : strcmp(f->state, "other") == 0		 ? "another person's is in the reader; nothing was changed"
+							 : "unknown; nothing was changed";
+	char safe[600], serial[64];
+
+	printf("    %-18s %s\n", "PIV card", text);
+	if (f->why[0] != '\0')
+		printf("      %s\n", text_safe(span_str(f->why), safe, sizeof safe));
+	if (f->changed[0] != '\0')
+		printf("    %-18s %s: dpiv renew %s --card\n", "rekey needed",
+		    text_safe(span_str(f->changed), safe, sizeof safe), cert_serial(c->cert, serial, sizeof serial));
+}
+
+static void
+holder_count(struct check *k, const struct card_found *f)
+{
+	if (f->changed[0] != '\0' || strcmp(f->state, "other") == 0)
+		k->status = EXIT_REFUSED;
+	else if (strcmp(f->state, "unknown") == 0 && k->status == EXIT_DONE)
+		k->status = EXIT_LATER;
+}
+
+static void
+report(struct check *k, const struct credential *c, const struct finding *cert, const struct finding *card,
+    const struct card_found *holder)
 {
 	char name[256], serial[64];
+	json_t *o;
 
 	if (k->json) {
 		json_array_append_new(k->list,
-		    json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "role", role_info(c->role)->name, "serial",
+		    o = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "role", role_info(c->role)->name, "serial",
 			cert_serial(c->cert, serial, sizeof serial), "token", c->token_label, "issuer", c->issuer,
 			"certificate", finding_json(cert), "card", finding_json(card)));
+		if (k->by_card)
+			json_object_set_new(o, "holder",
+			    json_pack("{s:s, s:s, s:s}", "state", holder->state, "changed", holder->changed, "why",
+				holder->why));
 		return;
 	}
 	printf("%s\n", pick_name(c, name, sizeof name));
 	finding_text("certificate", cert);
 	finding_text("PIV card's own", card);
+	if (k->by_card)
+		holder_text(c, holder);
 	fflush(stdout);
 }
 
@@ -264,12 +310,15 @@ tell(const struct check *k, const struct credential *c, const struct finding *ce
 }
 
 static enum err
-check_one(struct check *k, const struct credential *c)
+check_one(struct check *k, struct credential *c)
 {
 	struct finding cert, card;
+	struct card_found holder = { .state = "" };
 	char name[256];
 	enum err e = trust_of(k, c);
 
+	if (e == E_OK && k->by_card)
+		e = check_card(&k->card, k->store, c, &k->how, &holder);
 	if (e != E_OK)
 		return e;
 	cli_progress("checking %s …", pick_name(c, name, sizeof name));
@@ -278,7 +327,9 @@ check_one(struct check *k, const struct credential *c)
 	cli_progress_end();
 	status_count(k, &cert);
 	status_count(k, &card);
-	report(k, c, &cert, &card);
+	if (k->by_card)
+		holder_count(k, &holder);
+	report(k, c, &cert, &card, &holder);
 	e = remember(k, c, &cert, &card);
 	if (e == E_OK)
 		tell(k, c, &cert, &card);
@@ -293,6 +344,9 @@ check_all(struct check *k)
 	enum err e = pick(k->store, k->word, &p);
 
 	k->how.timeout = k->timeout;
+	k->card.conf = k->conf;
+	k->card.cafile = k->cafile;
+	k->card.timeout = k->timeout;
 	if (e == E_OK)
 		e = others_load(k);
 	if (e == E_OK && crls != NULL)
@@ -323,6 +377,7 @@ cmd_check(int argc, char **argv)
 		json_dumpf(tree, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
 		putchar('\n');
 	}
+	check_card_clear(&k.card);
 	trust_clear(&k);
 	sk_X509_pop_free(k.how.others, X509_free);
 	sk_X509_CRL_pop_free(k.how.crls, X509_CRL_free);

@@ -119,6 +119,8 @@ enum err store_cred_lost(struct store *s, const struct credential *c, const char
 enum err store_cred_found(struct store *s, const struct enrolment *e, X509 *cert, const char *how) MUST_CHECK;
 enum err store_cred_issuer(struct store *s, const struct credential *c, const char *url, const char *how) MUST_CHECK;
 enum err store_cred_card(struct store *s, const struct credential *c, X509 *card) MUST_CHECK;
+/* A new card of the same person (known by what) in the place of the one that it was derived from. */
+enum err store_cred_relink(struct store *s, const struct credential *c, X509 *card, const char *by) MUST_CHECK;
 
 /* A revocation under way: the issuer has to be asked, then the key destroyed. */
 enum revoke_step { REVOKE_ASK, REVOKE_DESTROY };

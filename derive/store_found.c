@@ -100,3 +100,28 @@ store_cred_card(struct store *s, const struct credential *c, X509 *card)
 		e = store_event(s, "rebuilt", detail);
 	return db_end(s->db, e);
 }
+
+enum err
+store_cred_relink(struct store *s, const struct credential *c, X509 *card, const char *by)
+{
+	WBUF_AUTO der = { .max = 64 * 1024 };
+	char detail[512], serial[64], old[64] = "unknown", emails[256];
+	enum err e = store_cert_blob(card, &der);
+
+	if (e == E_OK)
+		e = db_begin(s->db);
+	if (e != E_OK)
+		return e;
+	if (c->card != NULL)
+		cert_serial(c->card, old, sizeof old);
+	snprintf(detail, sizeof detail, "%s on token '%s': certificate %s of the card is now %s, known by the %s",
+	    role_info(c->role)->name, c->token_label, old, cert_serial(card, serial, sizeof serial), by);
+	e = db_run(s->db, "UPDATE credential SET card_cert = ? WHERE id = ?",
+	    DB_ARGS(db_blob(wbuf_view(&der)), db_int(c->row)));
+	if (e == E_OK)
+		e = db_run(s->db, "INSERT OR REPLACE INTO card_link (credential, at, emails) VALUES (?, ?, ?)",
+		    DB_ARGS(db_int(c->row), db_int(time(NULL)), db_text(cert_email(card, emails, sizeof emails))));
+	if (e == E_OK)
+		e = store_event(s, "card-replaced", detail);
+	return db_end(s->db, e);
+}

@@ -1,0 +1,79 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# dpiv check --card: a new card of the same person takes the old one's place, another person's does not, nor does one that is
+# revoked or of which nothing is known; a new name asks for a rekey. The keys stay.
+. tests/lib/derive.sh
+
+fascn() { # CREDENTIAL PERSON: agency 32, system 1
+	python3 - "$1" "$2" <<-'PY'
+	import sys
+	text = "s0032f0001f%sf0f1f%s1003212e" % (sys.argv[1], sys.argv[2])
+	values = [{"s": 11, "f": 13, "e": 15}.get(c, None) if c.isalpha() else int(c) for c in text]
+	lrc = 0
+	for v in values: lrc ^= v
+	bits = ""
+	for v in values + [lrc]:
+	    four = "".join(str(v >> k & 1) for k in range(4))
+	    bits += four + str(1 - four.count("1") % 2)
+	print("%050X" % int(bits, 2))
+	PY
+}
+card_make() { # N FASCN NAME MAIL
+	"${BUILD:-build}/dpiv-vcard" make --alg p256 --ca-cert "$DERIVE_DIR/agency/ca.pem" --ca-key "$DERIVE_DIR/agency/private/ca.key" \
+		--fascn "$2" --name "$3" --email "$4" --upn "$4" "$DERIVE_DIR/$1.json" || exit 1
+}
+if [ -z "${DERIVE_DIR-}" ]; then
+	DERIVE_DIR=$(mktemp -d "${TMPDIR:-/tmp}/dpiv-derive.XXXXXX")
+	export DERIVE_DIR
+	"${BUILD:-build}/dpiv-issuer" init --demo "$DERIVE_DIR/agency" >"$DERIVE_DIR/init.log" 2>&1
+	card_make 1 "$(fascn 092446 0000001234)" 'Pat Example' pat@example.test
+	card_make 2 "$(fascn 092447 0000001234)" 'Pat Example' pat@example.test
+	card_make 3 "$(fascn 092448 0000005678)" 'Kim Other' kim@example.test
+	card_make 4 "$(fascn 092449 0000001234)" 'Pat Newname' newname@example.test
+	tests/with-card --image "$DERIVE_DIR/1.json" --image "$DERIVE_DIR/2.json" --image "$DERIVE_DIR/3.json" \
+		--image "$DERIVE_DIR/4.json" -- "$0"
+	status=$?
+	rm -rf "$DERIVE_DIR"
+	exit $status
+fi
+. tests/lib/shell.sh
+at_end issuer_stop
+AGENCY=$DERIVE_DIR/agency
+
+by_card() { # N OPTIONS...
+	card "$1"
+	"$BUILD/dpiv" check --card --from "$CARD_URI" --cafile "$AGENCY/root.pem" --timeout 5 "${@:2}"
+}
+link() { # the certificate that the store has of the card, and how often the link moved
+	python3 - "$TMP/state/dpiv/state.db" <<-'PY'
+	import hashlib, sqlite3, sys
+	db = sqlite3.connect(sys.argv[1])
+	print(hashlib.sha256(db.execute("select card_cert from credential").fetchone()[0]).hexdigest(),
+	      db.execute("select count(*) from event where what = 'card-replaced'").fetchone()[0])
+	PY
+}
+stays() { check "$1" test "$(link)" = "$BEFORE"; }
+
+issuer_start || fail 'an issuer' "$(cat "$TMP/issuer.log")"
+token_fresh laptop
+mkdir -p "$XDG_CONFIG_HOME/dpiv"
+card 1
+check 'derived' derive --alg p256 --role auth
+KEYS=$(token_objects)
+BEFORE=$(link)
+says 'the same as before' 'the card of before' by_card 1
+stays 'which moves nothing'
+says 'nothing was changed' 'a new card of which nobody knows whether it is good' by_card 2
+stays 'is not taken'
+printf '[check]\ncrls = %s\n' "$(ls "$AGENCY"/*.crl "$AGENCY"/*/ca.crl 2>/dev/null | head -1)" >"$XDG_CONFIG_HOME/dpiv/dpiv.conf"
+by_card 3 >"$TMP/out" 2>&1
+check "another person's card is not good" test $? -ne 0
+says 'nothing was changed' 'and it is said' by_card 3
+stays 'it moves nothing'
+says 'replaced by the one' 'a new card of the same person' by_card 2
+check 'the link has moved, once' test "$(link | cut -d' ' -f2)" = 1
+check 'to the new card' test "$(link | cut -d' ' -f1)" != "${BEFORE% *}"
+says 'the same as before' 'it is the card from now on' by_card 2
+says 'rekey needed.*dpiv renew [0-9A-Fa-f]* --card' 'a new name' by_card 4
+check 'the keys stayed' test "$(token_objects)" = "$KEYS"
+status 2 '--from alone' dpiv check --from pkcs11:
