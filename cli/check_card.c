@@ -86,7 +86,7 @@ check_card(
 
 	*out = (struct card_found){ .state = "unknown" };
 	card_ask(k, c->issuer);
-	if (k->asked != E_OK || c->card == NULL) {
+	if (k->own.card == NULL || c->card == NULL) {
 		snprintf(out->why, sizeof out->why, "%s",
 		    k->asked != E_OK ? k->why : "the state store does not know the card that was there before");
 		return E_OK;
@@ -95,13 +95,15 @@ check_card(
 	snprintf(out->by, sizeof out->by, "%s", by);
 	if (X509_cmp(c->card, k->own.card) == 0)
 		out->state = "same";
-	else if (who == PERSON_SAME)
+	else if (who == PERSON_SAME && k->asked == E_OK)
 		e = card_replaced(k, s, c, how, out);
 	else if (who == PERSON_OTHER)
 		out->state = "other";
+	else if (k->asked != E_OK)
+		snprintf(out->why, sizeof out->why, "%s", k->why);
 	else
 		snprintf(out->why, sizeof out->why, "nothing says that both cards are the same person's");
-	if (strcmp(out->state, "same") == 0 || strcmp(out->state, "replaced") == 0)
+	if (who == PERSON_SAME)
 		card_changed(k, c, out);
 	return e;
 }

@@ -10,6 +10,8 @@
 
 #include "base/file.h"
 #include "cli/cli.h"
+#include "cli/pick.h"
+#include "derive/cert.h"
 
 const char help_pin[] = "usage: dpiv pin change  [--token URI] [--pin-file FILE] [--new-file FILE]\n"
 			"       dpiv pin unblock [--token URI] [--puk-file FILE] [--new-file FILE]\n"
@@ -71,6 +73,28 @@ options_parse(int argc, char **argv, struct pin_run *r)
 	if (!r->unblock && r->puk_file != NULL)
 		return err_set(E_USAGE, "--puk-file is for 'unblock'; 'change' takes --pin-file");
 	return E_OK;
+}
+
+/* Nobody gets into this token any more: what was on it is lost (SP 800-157r1, 2.3.2). */
+static void
+lost_tell(const struct token *t)
+{
+	struct store *s = NULL;
+	struct picked p = { .n = 0 };
+	char serial[64];
+	bool any = false;
+
+	if (store_open_existing(&s) == E_OK && pick(s, NULL, &p) == E_OK)
+		for (size_t i = 0; i < p.n; i++) {
+			if (strcmp(p.c[i].token_serial, token_serial_number(t)) != 0)
+				continue;
+			cli_note("dpiv revoke %s --lost", cert_serial(p.c[i].cert, serial, sizeof serial));
+			any = true;
+		}
+	if (any)
+		cli_note("then wipe the token '%s': its keys cannot be used any more", token_label(t));
+	pick_free(&p);
+	store_close(&s);
 }
 
 static enum err
@@ -161,6 +185,7 @@ int
 cmd_pin(int argc, char **argv)
 {
 	struct pin_run r = { .uri = "pkcs11:" };
+	char why[512];
 	enum err e = options_parse(argc, argv, &r);
 
 	if (e == E_OK)
@@ -168,6 +193,11 @@ cmd_pin(int argc, char **argv)
 	if (e == E_OK) {
 		token_pin_facts(r.t, &r.f);
 		e = pin_with(&r);
+		if (e == E_PINLOCKED && r.unblock && r.f.tries <= 0) {
+			snprintf(why, sizeof why, "%s", err_msg());
+			lost_tell(r.t);
+			e = err_set(e, "%s", why);
+		}
 	}
 	token_close(&r.t);
 	return e == E_USAGE ? cli_usage("%s", err_msg()) : cli_fail(e);

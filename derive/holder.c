@@ -174,7 +174,7 @@ holder_ask(const struct derive_req *req, struct holdings *out)
 		e = token_failed(c.card.token, e, "cannot authenticate with the card");
 	if (e == E_OK)
 		e = holder_read(wbuf_view(&r.body), out);
-	if (e == E_OK && X509_up_ref(c.card.cert) == 1)
+	if (c.card.cert != NULL && X509_up_ref(c.card.cert) == 1)
 		out->card = c.card.cert;
 	http_reply_free(&r);
 	card_http_close(&c);

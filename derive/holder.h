@@ -17,7 +17,7 @@ struct holding {
 struct holdings {
 	struct holding *list;
 	size_t n;
-	X509 *card; /* the PIV Authentication certificate that has asked */
+	X509 *card; /* the PIV Authentication certificate that has asked, also after a failure; or NULL */
 };
 /* Which certificates of this issuer are those of the person whose card is in the reader (req->from, else the one that
  * there is)? The card's PIN is asked for. The issuer notes a card that is new to it. E_UNSUP: not a dpiv-issuer. */

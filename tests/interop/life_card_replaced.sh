@@ -7,7 +7,7 @@
 fascn() { # CREDENTIAL PERSON: agency 32, system 1
 	python3 - "$1" "$2" <<-'PY'
 	import sys
-	text = "s0032f0001f%sf0f1f%s1003212e" % (sys.argv[1], sys.argv[2])
+	text = "s0032f0001f%sf0f1f%s100321e" % (sys.argv[1], sys.argv[2])
 	values = [{"s": 11, "f": 13, "e": 15}.get(c, None) if c.isalpha() else int(c) for c in text]
 	lrc = 0
 	for v in values: lrc ^= v
@@ -18,9 +18,9 @@ fascn() { # CREDENTIAL PERSON: agency 32, system 1
 	print("%050X" % int(bits, 2))
 	PY
 }
-card_make() { # N FASCN NAME MAIL
+card_make() { # N FASCN NAME MAIL [UPN]
 	"${BUILD:-build}/dpiv-vcard" make --alg p256 --ca-cert "$DERIVE_DIR/agency/ca.pem" --ca-key "$DERIVE_DIR/agency/private/ca.key" \
-		--fascn "$2" --name "$3" --email "$4" --upn "$4" "$DERIVE_DIR/$1.json" || exit 1
+		--fascn "$2" --name "$3" --email "$4" --upn "${5-$4}" "$DERIVE_DIR/$1.json" || exit 1
 }
 if [ -z "${DERIVE_DIR-}" ]; then
 	DERIVE_DIR=$(mktemp -d "${TMPDIR:-/tmp}/dpiv-derive.XXXXXX")
@@ -29,7 +29,7 @@ if [ -z "${DERIVE_DIR-}" ]; then
 	card_make 1 "$(fascn 092446 0000001234)" 'Pat Example' pat@example.test
 	card_make 2 "$(fascn 092447 0000001234)" 'Pat Example' pat@example.test
 	card_make 3 "$(fascn 092448 0000005678)" 'Kim Other' kim@example.test
-	card_make 4 "$(fascn 092449 0000001234)" 'Pat Newname' newname@example.test
+	card_make 4 "$(fascn 092449 0000001234)" 'Pat Newname' newname@example.test pat@example.test
 	tests/with-card --image "$DERIVE_DIR/1.json" --image "$DERIVE_DIR/2.json" --image "$DERIVE_DIR/3.json" \
 		--image "$DERIVE_DIR/4.json" -- "$0"
 	status=$?
@@ -74,6 +74,7 @@ says 'replaced by the one' 'a new card of the same person' by_card 2
 check 'the link has moved, once' test "$(link | cut -d' ' -f2)" = 1
 check 'to the new card' test "$(link | cut -d' ' -f1)" != "${BEFORE% *}"
 says 'the same as before' 'it is the card from now on' by_card 2
-says 'rekey needed.*dpiv renew [0-9A-Fa-f]* --card' 'a new name' by_card 4
+says 'rekey needed' 'a new name' by_card 4
+says ' --card' 'with the command' by_card 4
 check 'the keys stayed' test "$(token_objects)" = "$KEYS"
-status 2 '--from alone' dpiv check --from pkcs11:
+status 2 '--from alone' "$BUILD/dpiv" check --from pkcs11:

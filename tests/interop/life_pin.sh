@@ -46,6 +46,12 @@ file old2 161803
 both 'SoftHSM2' "$SOFTHSM" laptop "pkcs11:token=laptop?module-path=$SOFTHSM"
 both 'card' "$MOD" "$CARD_LABEL" "pkcs11:serial=$CARD_SERIAL"
 
+at_end issuer_stop
+issuer_start || fail 'an issuer' "$(cat "$TMP/issuer.log")"
+echo 271828 >"$TMP/card.pin"
+TO="pkcs11:token=laptop?module-path=$SOFTHSM&pin-source=file:$TMP/new"
+check 'derived' derive --alg p256 --role auth
+
 # --- a card counts ------------------------------------------------------------------------------------------------------------
 says 'digits only' 'a PIV PIN has digits' asked 271828,abcxyz change
 says 'tries left' 'how many tries are left, in the question' asked 271828,x change
@@ -59,6 +65,15 @@ check 'unblocked' dpiv pin unblock --puk-file "$TMP/puk" --new-file "$TMP/new2"
 check 'usable again' logs_in "$MOD" "$CARD_LABEL" 314159
 for _ in 1 2 3; do dpiv pin unblock --puk-file "$TMP/wrongpuk" --new-file "$TMP/new" >"$TMP/out" 2>&1; done
 status 4 'the PUK can be blocked too' dpiv pin unblock --puk-file "$TMP/puk" --new-file "$TMP/new"
+for _ in 1 2 3; do pkcs11-tool --module "$MOD" --token-label "$CARD_LABEL" --login --pin 999999 -O >"$TMP/out" 2>&1; done
+card_lost() { # a credential that the state store has on the card
+	python3 -c "import sqlite3; db = sqlite3.connect('$TMP/state/dpiv/state.db'); db.execute('update credential set token_serial = ?', ('$1',)); db.commit()"
+}
+card_lost "$CARD_SERIAL"
+says '--lost' 'both blocked: what was on it has to be revoked' dpiv pin unblock --puk-file "$TMP/puk" --new-file "$TMP/new"
+says 'then wipe' 'and the token wiped' dpiv pin unblock --puk-file "$TMP/puk" --new-file "$TMP/new"
+card_lost elsewhere
+check 'what is elsewhere is not' test -z "$(dpiv pin unblock --puk-file "$TMP/puk" --new-file "$TMP/new" 2>&1 | grep -e --lost)"
 
 # --- usage --------------------------------------------------------------------------------------------------------------------
 status 2 'no action' dpiv pin
