@@ -194,6 +194,21 @@ file_mkdirs(const char *path, mode_t mode)
 }
 
 enum err
+file_mkdirs_above(const char *path, mode_t mode)
+{
+	char dir[4096];
+	char *slash;
+
+	if ((size_t)snprintf(dir, sizeof dir, "%s", path) >= sizeof dir)
+		return err_set(E_ARG, "the path %s is too long", path);
+	slash = strrchr(dir, '/');
+	if (slash == NULL || slash == dir)
+		return E_OK;
+	*slash = '\0';
+	return file_mkdirs(dir, mode);
+}
+
+enum err
 file_xdg(const char *variable, const char *fallback, char *out, size_t cap)
 {
 	const char *base = secure_getenv(variable), *home = secure_getenv("HOME");

@@ -21,6 +21,8 @@ enum err file_write(const char *path, mode_t mode, struct span data) MUST_CHECK;
 bool file_write_all(int fd, struct span data) MUST_CHECK;
 /* mkdir -p; what exists stays as it is. */
 enum err file_mkdirs(const char *path, mode_t mode) MUST_CHECK;
+/* The same for the folders above a file. */
+enum err file_mkdirs_above(const char *path, mode_t mode) MUST_CHECK;
 /* $XDG_x/dpiv or its default below $HOME; e.g. file_xdg("XDG_STATE_HOME", ".local/state", path, sizeof path). */
 enum err file_xdg(const char *variable, const char *fallback, char *out, size_t cap) MUST_CHECK;
 

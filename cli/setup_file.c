@@ -199,20 +199,6 @@ show(const struct change *c)
 
 /* --- writing ------------------------------------------------------------------------------------------------------ */
 
-static enum err
-parent_make(const char *path)
-{
-	char dir[PATH_MAX];
-	char *slash;
-
-	snprintf(dir, sizeof dir, "%s", path);
-	slash = strrchr(dir, '/');
-	if (slash == NULL || slash == dir)
-		return E_OK;
-	*slash = '\0';
-	return file_mkdirs(dir, 0700);
-}
-
 /* The folders that were made for this file, as far as they are empty. */
 static void
 parents_remove(const char *path, unsigned n)
@@ -234,7 +220,7 @@ change_write(const struct change *c)
 	enum err e;
 
 	if (!c->gone) {
-		e = parent_make(c->path);
+		e = file_mkdirs_above(c->path, 0700);
 		return e == E_OK ? file_write(c->path, c->mode, wbuf_view(&c->new)) : e;
 	}
 	if (unlink(c->path) != 0)
@@ -335,7 +321,7 @@ setup_link(struct setup *s, const char *path, const char *to)
 		return E_OK;
 	}
 	if (want)
-		e = parent_make(path);
+		e = file_mkdirs_above(path, 0700);
 	if (e == E_OK && (want ? symlink(to, path) : unlink(path)) != 0)
 		return err_set(E_IO, "cannot %s %s: %s", want ? "link" : "remove", path, strerror(errno));
 	if (e == E_OK && !want)

@@ -103,20 +103,6 @@ store_path(char *path, size_t cap)
 	return e;
 }
 
-static enum err
-store_dir(const char *path)
-{
-	char dir[PATH_MAX];
-	char *slash;
-
-	snprintf(dir, sizeof dir, "%s", path);
-	slash = strrchr(dir, '/');
-	if (slash == NULL || slash == dir)
-		return E_OK;
-	*slash = '\0';
-	return file_mkdirs(dir, 0700);
-}
-
 enum err
 store_open(const char *path, struct store **out)
 {
@@ -132,7 +118,7 @@ store_open(const char *path, struct store **out)
 	else if (snprintf(s->path, sizeof s->path, "%s", path) >= (int)sizeof s->path)
 		e = err_set(E_STORE, "the path of the state store is too long");
 	if (e == E_OK)
-		e = store_dir(s->path);
+		e = file_mkdirs_above(s->path, 0700);
 	if (e == E_OK)
 		e = db_open(s->path, &store_schema, &s->db);
 	if (e != E_OK) {
