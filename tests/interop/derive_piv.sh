@@ -134,7 +134,10 @@ check "PIV AID: and the old key is gone" old_key_is_gone
 check "PIV AID: derived anew after that" derive --role auth
 
 # --- cut short: what is on the card and in the store, and what the next run makes of it ---
-unharmed() { "$BUILD/dpiv" status | grep -q '^ *auth .*until' && cert 01 && signs 01; }
+unharmed() { # the state store has it, its token has it, and it signs
+	"$BUILD/dpiv" status --json | python3 -c 'import json, sys
+sys.exit(not any(c["role"] == "auth" and c["state"] == "ok" for c in json.load(sys.stdin)["credentials"]))' && cert 01 && signs 01
+}
 before=$(cert 01; serial 01)
 fault "ins 47 sw 6F00"
 refuse "PIV AID: a token that makes no key" renew auth --force --replace
