@@ -44,6 +44,7 @@ to = $TO
 uri = pkcs11:token=gone?module-path=$SOFTHSM
 CNF
 sample check "$BUILD/dpiv" check --json --cafile "$AGENCY/root.pem" --timeout 3
+sample check "$BUILD/dpiv" check --json --card --from "$CARD_URI" --cafile "$AGENCY/root.pem" --timeout 3
 serials() { "$BUILD/dpiv" status --json | python3 -c "import json, sys; c = [c for c in json.load(sys.stdin)['credentials'] if c['role'] == 'sign'][0]; print(c['serial'], c['card']['serial'])"; }
 read -r of_sign of_card < <(serials)
 check 'a certificate is revoked' "$BUILD/dpiv-issuer" revoke --dir "$AGENCY" "$of_sign"
