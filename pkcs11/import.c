@@ -41,8 +41,9 @@ is_free(struct p11_slot *slot, struct p11_cred *c, bool *free_place)
 	return e == E_PROTO || *free_place ? E_OK : e;
 }
 
+/* present: what an earlier call was cut short after, this very key, waits there for its certificate. */
 static CK_RV
-first_free(struct p11_slot *slot, struct p11_cred **out)
+first_free(struct p11_slot *slot, EVP_PKEY *pkey, struct p11_cred **out, bool *present)
 {
 	bool found = false;
 	enum err e = E_OK;
@@ -50,6 +51,10 @@ first_free(struct p11_slot *slot, struct p11_cred **out)
 	for (size_t i = PIV_FIRST_KEYS; i < P11_CREDS && e == E_OK && !found; i++) {
 		*out = &slot->token->cred[i];
 		e = is_free(slot, *out, &found);
+		if (e == E_OK && !found && (*out)->state == CRED_ABSENT)
+			e = key_without_certificate(slot, *out);
+		*present = e == E_OK && !found && (*out)->pkey != NULL && EVP_PKEY_eq((*out)->pkey, pkey) == 1;
+		found = found || *present;
 	}
 	if (e != E_OK)
 		return token_result(slot, e);
@@ -91,7 +96,7 @@ place_for(
 	if ((rv = already_in(slot, pkey, out)) != CKR_OK)
 		return rv;
 	*present = *out != NULL;
-	return *present ? CKR_OK : first_free(slot, out);
+	return *present ? CKR_OK : first_free(slot, pkey, out, present);
 }
 
 /* --- the public half --- */

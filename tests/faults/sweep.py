@@ -308,8 +308,9 @@ class Revoke(Renew):
         return status == 0 or (status == 3 and "no derived credential" in out)
 
     def settled(self):
-        wrong = super().settled()
-        return wrong
+        if self.serial in ledger():
+            return f"the issuer still has {self.serial} as valid"
+        return super().settled()
 
 
 class Import(Verb):
@@ -319,7 +320,7 @@ class Import(Verb):
         return [DPIV, "history", "import", "--to", TO, "--password-source", f"file:{TMP}/pw", TMP + "/old.p12"]
 
     def settled(self):
-        objects = token_objects()
+        objects = piv_objects() if PIV else token_objects()
         if not pairs(objects, 1):
             return f"the token has {objects}"
         uri = TO.replace(os.environ["TMP"] + "/shim.so", os.environ["SOFTHSM"])
@@ -426,12 +427,15 @@ class Sweep:
         start = ledger() if self.verb.issuer else set()
         extra, started = arm(where)
         status, out = self.world.run(self.verb.argv(), extra, started)
+        fired = not isinstance(where, tuple) or self.line.fired
         self.line.arm(None)
         for card in filter(None, (self.card, self.world.token)):
             card.back()
         wrong = None
         if killed and status != -9:
             wrong = f"was not killed, exit status {status}"
+        elif not fired:
+            wrong = "was not cut: there was no such record"
         elif not killed and not 0 <= status < 100:
             wrong = f"exit status {status}"
         status2, out2 = self.world.run(self.verb.argv())
