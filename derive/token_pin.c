@@ -125,7 +125,7 @@ unblock_failed(struct token *t, CK_RV rv, const char *what)
 	if (e == E_PINLOCKED)
 		return err_set(E_PINLOCKED,
 		    "token '%s': the %s is blocked too, so the token cannot be used any more: revoke its credentials "
-		    "(dpiv revoke --local, or ask the issuer) and derive anew on another one",
+		    "(dpiv revoke --lost, or ask the issuer) and derive anew on another one",
 		    t->label, what);
 	return e;
 }
