@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# dpiv derive into SoftHSM2, cut off at every call of PKCS#11, APDU, record of the connection and write of the state
-# (tests/faults/sweep.py): the next run finishes or undoes.
+# dpiv derive into SoftHSM2, killed at every call of PKCS#11 that changes something, and cut off at every record of the
+# connection and write of the state (tests/faults/sweep.py): the next run finishes or undoes.
 . tests/lib/sweep.sh
 . tests/lib/derive.sh
 derive_inside "--alg p256"
