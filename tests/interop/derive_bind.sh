@@ -117,7 +117,7 @@ bind --json >"$TMP/json"
 check '--json' python3 -c "
 import json,re
 j=json.load(open('$TMP/json'))
-assert sorted(j)==['code','expires','issuer','name','roles','seconds'], j
+assert sorted(j)==['code','expires','issuer','name','roles','seconds','version'], j
 assert j['roles']==['auth'] and j['seconds']==600 and re.fullmatch(r'([0-9A-Z]{4}-){4}[0-9A-Z]{4}', j['code'])"
 on_terminal() {
 	LC_ALL=C.UTF-8 TERM=xterm script -qec "$(printf '%q ' "$BUILD/dpiv" bind --from "$CARD_URI" --issuer "$ISSUER" \
