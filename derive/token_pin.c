@@ -124,8 +124,8 @@ unblock_failed(struct token *t, CK_RV rv, const char *what)
 		return err_set(E_PIN, "token '%s': wrong %s", t->label, what);
 	if (e == E_PINLOCKED)
 		return err_set(E_PINLOCKED,
-		    "token '%s': the %s is blocked too, so the token cannot be used any more: revoke its credentials "
-		    "(dpiv revoke --lost, or ask the issuer) and derive anew on another one",
+		    "token '%s': the %s is blocked too, so the token cannot be used any more: have its credentials "
+		    "revoked, and derive anew on another one",
 		    t->label, what);
 	return e;
 }
