@@ -44,7 +44,7 @@ replay() { "$BUILD/dpiv" replay "$trace" "$@"; }
 check "it plays without a reader" bash -c "$(declare -f replay); replay -- bash -c 'list 000000 >\"\$TMP/played\" 2>&1'"
 check "... and the listing is the same" diff "$TMP/listed" "$TMP/played"
 says "It ends with" "without a command: status, and the end of the trace" replay
-says "PIV Authentication" "... which shows the card" replay
+says "Pat Example" "... which shows the card" replay
 refuse "a signature is not in it" replay -- pkcs11-tool --module "$module" --login --pin 123456 --sign --id 01 \
     --mechanism SHA256-RSA-PKCS --input-file "$TMP/plain" --output-file "$TMP/sig2"
 says "the trace does not show this answer" "... and the log says so" env DPIV_LOG=warn \
