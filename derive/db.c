@@ -263,6 +263,12 @@ db_end(struct db *db, enum err e)
 	return e;
 }
 
+bool
+db_inside(const struct db *db)
+{
+	return sqlite3_get_autocommit(db->h) == 0;
+}
+
 /* One schema step and its number, together. */
 static enum err
 upgrade_one(struct db *db, size_t from)

@@ -26,6 +26,13 @@ static const struct conf_key table[] = {
 	{ "listen", "max_connections", 'n', "256", "connections at the same time; more wait in the kernel" },
 	{ "listen", "timeout", 'n', "15", "seconds that a stranger's connection may be silent" },
 	{ "listen", "max_lifetime", 'n', "300", "seconds that any connection may last" },
+	{ "publish", "address", 's', NULL,
+	    "numeric address and port of a plain http listener that answers for base_url: ca.crl, root.crl, ca.p7c, "
+	    "root.p7c and ocsp. While it is not set there is none" },
+	{ "ocsp", "cert", 'p', NULL,
+	    "certificate of the OCSP signer (DIR/ocsp.pem). While there is no such file OCSP is not answered" },
+	{ "ocsp", "key", 's', NULL, "its key: a pkcs11: URI, or with demo = yes a PEM file (DIR/private/ocsp.key)" },
+	{ "ocsp", "minutes", 'n', "60", "how long an answer is good; at most 1440" },
 	{ "piv", "anchors", 'p', NULL, "PEM trust anchors of the PIV cards (DIR/root.pem)" },
 	{ "piv", "intermediates", 'p', NULL, "PEM certificates of the CAs below them (DIR/chain.pem)" },
 	{ "piv", "crls", 'p', NULL, "CRLs of every CA on the paths (DIR/crls.pem); read again when the file changes" },
@@ -128,6 +135,8 @@ places(struct config *c)
 		{ c->db, NULL, NULL, "issuer.db" },
 		{ c->tls_cert, "listen", "cert", "tls.pem" },
 		{ c->tls_key, "listen", "key", "private/tls.key" },
+		{ c->ocsp_cert, "ocsp", "cert", "ocsp.pem" },
+		{ c->ocsp_key, "ocsp", "key", "private/ocsp.key" },
 		{ c->anchors, "piv", "anchors", "root.pem" },
 		{ c->intermediates, "piv", "intermediates", "chain.pem" },
 		{ c->piv_crls, "piv", "crls", "crls.pem" },
@@ -184,6 +193,7 @@ check(struct config *c)
 	if ((e = number(c, "listen", "max_connections", 1, 10000, &c->max_connections)) != E_OK ||
 	    (e = number(c, "listen", "timeout", 1, 600, &c->timeout)) != E_OK ||
 	    (e = number(c, "listen", "max_lifetime", 1, 3600, &c->max_lifetime)) != E_OK ||
+	    (e = number(c, "ocsp", "minutes", 1, 1440, &c->ocsp_minutes)) != E_OK ||
 	    (e = number(c, "profile", "days", 1, 1096, &c->days)) != E_OK ||
 	    (e = number(c, "bind", "minutes", 1, 60, &c->bind_minutes)) != E_OK ||
 	    (e = number(c, "bind", "tries", 1, 20, &c->bind_tries)) != E_OK ||
@@ -220,6 +230,7 @@ load(const char *dir, struct config *c)
 	c->name = conf_str(c->conf, "issuer", "name");
 	c->demo = conf_bool(c->conf, "issuer", "demo");
 	c->address = conf_str(c->conf, "listen", "address");
+	c->publish = conf_str(c->conf, "publish", "address");
 	c->piv_policies = conf_str(c->conf, "piv", "policies");
 	c->bind_roles = conf_str(c->conf, "bind", "roles");
 	c->require_binding = conf_bool(c->conf, "profile", "require_binding");

@@ -27,6 +27,10 @@ struct config {
 	const char *address, *tls;
 	char tls_cert[PATH_MAX], tls_key[PATH_MAX];
 	long max_connections, timeout, max_lifetime;
+	/* [publish], [ocsp] */
+	const char *publish; /* address; NULL: not here */
+	char ocsp_cert[PATH_MAX], ocsp_key[PATH_MAX];
+	long ocsp_minutes;
 	/* [piv] */
 	char anchors[PATH_MAX], intermediates[PATH_MAX], piv_crls[PATH_MAX];
 	const char *piv_policies;

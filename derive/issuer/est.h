@@ -27,6 +27,7 @@ struct est_reply {
 	struct wbuf body;  /* initialised by est_handle, freed by the caller */
 	bool base64;	   /* Content-Transfer-Encoding: base64, for old clients */
 	const char *allow; /* Allow header of a 405, or NULL */
+	long max_age;	   /* seconds that a cache may keep it; 0: not at all */
 	bool known;	   /* the client has shown a good card: its connection may be patient */
 };
 

@@ -5,7 +5,9 @@
  * certificate has its DER. Schema steps are only ever added at the end.
  */
 #include <stdio.h>
+#include <string.h>
 
+#include "derive/issuer/audit.h"
 #include "derive/issuer/ledger.h"
 #include "derive/issuer/outbox.h"
 
@@ -118,7 +120,14 @@ static const char schema_5[] = "ALTER TABLE escrow ADD COLUMN way TEXT;"
 			       "ALTER TABLE escrow ADD COLUMN sent BLOB;"
 			       "CREATE INDEX escrow_way ON escrow (way);";
 
-static const char *const steps[] = { schema_1, schema_2, schema_3, schema_4, schema_5 };
+/* The chain of events: audit.c. */
+static const char schema_6[] = "ALTER TABLE event ADD COLUMN hash BLOB;"
+			       "CREATE TABLE event_head ("
+			       " one INTEGER PRIMARY KEY CHECK (one = 1),"
+			       " id INTEGER NOT NULL,"
+			       " hash BLOB NOT NULL);";
+
+static const char *const steps[] = { schema_1, schema_2, schema_3, schema_4, schema_5, schema_6 };
 static const struct db_schema schema = {
 	.name = "issuer ledger",
 	.app_id = 0x64706969,
@@ -308,6 +317,28 @@ ledger_revoked(struct db *db, const char *serial, time_t *at, int *reason)
 }
 
 enum err
+ledger_status(struct db *db, const char *serial, struct ledger_status *out)
+{
+	struct db_rows *q = NULL;
+	bool row = false;
+	enum err e;
+
+	memset(out, 0, sizeof *out);
+	e = ledger_revoked(db, serial, &out->at, &out->reason);
+	if (e != E_NOTFOUND) {
+		out->known = out->revoked = e == E_OK;
+		return e;
+	}
+	e = db_query(
+	    db, &q, "SELECT 1 FROM certificate WHERE serial = ? AND state = 'issued'", DB_ARGS(db_text(serial)));
+	if (e == E_OK)
+		e = db_next(q, &row);
+	out->known = row;
+	db_done(&q);
+	return e;
+}
+
+enum err
 ledger_revoke_account(struct db *db, int64_t account, int reason, time_t now, int64_t *count)
 {
 	enum err e;
@@ -368,10 +399,7 @@ ledger_next(struct db *db, const char *series, int64_t *out)
 enum err
 ledger_event_add(struct db *db, const struct ledger_event *ev, time_t now)
 {
-	enum err e = db_run(db,
-	    "INSERT INTO event (at, what, code, account, serial, card, peer, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-	    DB_ARGS(db_int(now), db_text(ev->what), db_text(ev->code), ev->account ? db_int(ev->account) : db_null(),
-		db_text(ev->serial), db_text(ev->card), db_text(ev->peer), db_text(ev->detail)));
+	enum err e = audit_add(db, ev, now);
 
 	return e == E_OK && ev->notice != NULL ? outbox_add(db, ev, now) : e;
 }

@@ -56,6 +56,14 @@ enum err ledger_revoke(struct db *db, const char *serial, int reason, bool forei
 enum err ledger_revoke_account(struct db *db, int64_t account, int reason, time_t now, int64_t *count) MUST_CHECK;
 /* When and why it was revoked; E_NOTFOUND: it is not. */
 enum err ledger_revoked(struct db *db, const char *serial, time_t *at, int *reason) MUST_CHECK;
+/* What is to be said about a serial number of this CA's. Revoked ones are known even when they were signed elsewhere.
+ */
+struct ledger_status {
+	bool known, revoked;
+	time_t at;
+	int reason;
+};
+enum err ledger_status(struct db *db, const char *serial, struct ledger_status *out) MUST_CHECK;
 /* Each issued certificate of the account that is in its time and not revoked. */
 typedef enum err ledger_valid_fn(void *arg, const char *serial, const char *profile, struct span der);
 enum err ledger_each_valid(struct db *db, int64_t account, time_t now, ledger_valid_fn *fn, void *arg) MUST_CHECK;

@@ -49,6 +49,11 @@ static const struct verb {
 	    "Tell people by mail what happened to their credentials and which expire soon, once ([notices] in "
 	    "issuer.conf).\n"
 	    "'serve' does it by itself.\n" },
+	{ "audit", verb_audit, "audit show [--json] DIR\n       audit verify [--json] [--head NUMBER:HASH] DIR",
+	    "What happened, and whether all of it is there as it was written. 'verify' says the head of the chain: "
+	    "note "
+	    "it\n"
+	    "elsewhere, and give it with --head later.\n" },
 };
 #define N_VERBS (sizeof verbs / sizeof verbs[0])
 

@@ -10,6 +10,9 @@
  *
  * evhttp falls back to a plain-text socket when the bufferevent callback returns NULL, so it never does, and the
  * handler refuses whatever is not TLS.
+ *
+ * The second door is plain http, for what everybody may have (publish.h). Its bufferevent is a filter that changes
+ * nothing: libevent says of filters when they are freed, and the struct conn goes then. The doors have a limit each.
  */
 #include <errno.h>
 #include <signal.h>
@@ -29,10 +32,12 @@
 #include <event2/listener.h>
 #include <openssl/err.h>
 
+#include "derive/issuer/audit.h"
 #include "derive/issuer/binding.h"
 #include "derive/issuer/est.h"
 #include "derive/issuer/mailer.h"
 #include "derive/issuer/note.h"
+#include "derive/issuer/publish.h"
 #include "derive/issuer/server.h"
 #include "derive/issuer/tls.h"
 
@@ -43,21 +48,28 @@
 #define SPARE_FILES   64
 #define STRANGER_LIFE 2 /* times the configured timeout */
 
+/* A listener and its connections. */
+struct door {
+	struct server *s;
+	struct evhttp *http;
+	struct evconnlistener *listener;
+	long connections;
+	bool bound; /* the listener belongs to http */
+};
+
 struct server {
 	struct issuer *issuer;
 	struct event_base *base;
-	struct evhttp *http;
-	struct evconnlistener *listener;
+	struct door tls_door, plain_door;
 	struct event *term, *intr, *crl, *mail;
 	struct mailer mailer;
 	SSL_CTX *tls;
-	long connections;
-	bool bound; /* the listener belongs to http */
+	struct ocsp *ocsp; /* NULL: no responder */
 	bool stopping;
 };
 
 struct conn {
-	struct server *s;
+	struct door *door;
 	struct bufferevent *bev;
 	struct event *life;
 };
@@ -72,29 +84,40 @@ loop_exit(struct server *s, int seconds)
 	event_base_loopexit(s->base, &tv);
 }
 
+static long
+open_connections(const struct server *s)
+{
+	return s->tls_door.connections + s->plain_door.connections;
+}
+
+static void
+conn_end(void *conn)
+{
+	struct conn *c = conn;
+	struct door *d = c->door;
+	struct server *s = d->s;
+
+	if (c->life)
+		event_free(c->life);
+	free(c);
+	d->connections--;
+	if (s->stopping && open_connections(s) == 0)
+		loop_exit(s, 0);
+	else if (!s->stopping && d->connections < s->issuer->config.max_connections && d->listener)
+		evconnlistener_enable(d->listener);
+}
+
 /* SSL_free() calls this, whoever closed the connection and why. */
 static void
 conn_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl, void *argp)
 {
-	struct conn *c = ptr;
-	struct server *s;
-
 	(void)parent;
 	(void)ad;
 	(void)idx;
 	(void)argl;
 	(void)argp;
-	if (c == NULL)
-		return;
-	s = c->s;
-	if (c->life)
-		event_free(c->life);
-	free(c);
-	s->connections--;
-	if (s->stopping && s->connections == 0)
-		loop_exit(s, 0);
-	else if (!s->stopping && s->connections < s->issuer->config.max_connections && s->listener)
-		evconnlistener_enable(s->listener);
+	if (ptr != NULL)
+		conn_end(ptr);
 }
 
 static void
@@ -119,28 +142,42 @@ conn_live(struct conn *c, long seconds)
 
 /* NULL only when memory is short. */
 static SSL *
-conn_new(struct server *s)
+conn_new(struct door *d)
 {
 	struct conn *c = calloc(1, sizeof *c);
-	SSL *ssl = SSL_new(s->tls);
+	SSL *ssl = SSL_new(d->s->tls);
 
 	if (c == NULL || ssl == NULL || !SSL_set_ex_data(ssl, conn_slot, c)) {
 		free(c);
 		SSL_free(ssl);
 		return NULL;
 	}
-	c->s = s;
-	s->connections++;
+	c->door = d;
+	d->connections++;
 	return ssl;
+}
+
+static void
+conn_start(struct conn *c, struct bufferevent *bev)
+{
+	struct door *d = c->door;
+	struct server *s = d->s;
+
+	c->bev = bev;
+	c->life = evtimer_new(s->base, conn_expired, c);
+	conn_live(c, STRANGER_LIFE * s->issuer->config.timeout);
+	if (d->connections >= s->issuer->config.max_connections) {
+		note("full", "connections=%ld", d->connections);
+		evconnlistener_disable(d->listener);
+	}
 }
 
 static struct bufferevent *
 on_connection(struct event_base *base, void *arg)
 {
-	struct server *s = arg;
-	SSL *ssl = conn_new(s);
+	struct door *d = arg;
+	SSL *ssl = conn_new(d);
 	struct bufferevent *bev = NULL;
-	struct conn *c;
 
 	if (ssl) /* frees ssl when it fails */
 		bev = bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
@@ -148,14 +185,26 @@ on_connection(struct event_base *base, void *arg)
 		note("connection-lost", "out of memory");
 		return bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE); /* refused by on_request() */
 	}
-	c = SSL_get_ex_data(ssl, conn_slot);
-	c->bev = bev;
-	c->life = evtimer_new(base, conn_expired, c);
-	conn_live(c, STRANGER_LIFE * s->issuer->config.timeout);
-	if (s->connections >= s->issuer->config.max_connections) {
-		note("full", "connections=%ld", s->connections);
-		evconnlistener_disable(s->listener);
+	conn_start(SSL_get_ex_data(ssl, conn_slot), bev);
+	return bev;
+}
+
+static struct bufferevent *
+on_plain_connection(struct event_base *base, void *arg)
+{
+	struct bufferevent *socket = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE), *bev = NULL;
+	struct conn *c = calloc(1, sizeof *c);
+
+	if (socket && c)
+		bev = bufferevent_filter_new(socket, NULL, NULL, BEV_OPT_CLOSE_ON_FREE, conn_end, c);
+	if (bev == NULL) {
+		note("connection-lost", "out of memory");
+		free(c);
+		return socket;
 	}
+	c->door = arg;
+	c->door->connections++;
+	conn_start(c, bev);
 	return bev;
 }
 
@@ -170,12 +219,15 @@ send_reply(struct evhttp_request *req, const struct est_reply *r)
 {
 	struct evbuffer *body = evbuffer_new();
 	struct span view = wbuf_view(&r->body);
+	char cache[80] = "no-store";
 
+	if (r->max_age > 0)
+		(void)snprintf(cache, sizeof cache, "max-age=%ld, public, no-transform, must-revalidate", r->max_age);
 	if (body == NULL || (view.n > 0 && evbuffer_add(body, view.p, view.n) != 0)) {
 		evhttp_send_error(req, 500, NULL);
 	} else {
 		header(req, "Content-Type", r->type);
-		header(req, "Cache-Control", "no-store");
+		header(req, "Cache-Control", cache);
 		header(req, "X-Content-Type-Options", "nosniff");
 		if (r->base64)
 			header(req, "Content-Transfer-Encoding", "base64");
@@ -235,16 +287,44 @@ on_request(struct evhttp_request *req, void *arg)
 	handle(arg, req, evcon, ssl);
 }
 
+/* Not decoded: base64 has a slash, too. */
+static void
+on_plain_request(struct evhttp_request *req, void *arg)
+{
+	struct server *s = arg;
+	struct evbuffer *in = evhttp_request_get_input_buffer(req);
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
+	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+	struct evhttp_connection *evcon = evhttp_request_get_connection(req);
+	struct publish_request rq = { .path = path ? path : "" };
+	struct est_reply reply;
+	char *from = NULL;
+	uint16_t port;
+
+	if (evcon)
+		evhttp_connection_get_peer(evcon, &from, &port);
+	rq.from = from;
+	rq.post = evhttp_request_get_command(req) == EVHTTP_REQ_POST;
+	rq.media_type = evhttp_find_header(evhttp_request_get_input_headers(req), "Content-Type");
+	rq.body = span_of(evbuffer_pullup(in, -1), evbuffer_get_length(in));
+	publish_handle(s->issuer, s->ocsp, &rq, time(NULL), &reply);
+	send_reply(req, &reply);
+	wbuf_free(&reply.body);
+	ERR_clear_error();
+}
+
 static void
 on_stop(evutil_socket_t sig, short what, void *arg)
 {
 	struct server *s = arg;
 
 	(void)what;
-	note("stopping", "signal=%d connections=%ld", (int)sig, s->connections);
+	note("stopping", "signal=%d connections=%ld", (int)sig, open_connections(s));
 	s->stopping = true;
-	evconnlistener_disable(s->listener);
-	loop_exit(s, s->connections > 0 ? FAREWELL : 0);
+	evconnlistener_disable(s->tls_door.listener);
+	if (s->plain_door.listener)
+		evconnlistener_disable(s->plain_door.listener);
+	loop_exit(s, open_connections(s) > 0 ? FAREWELL : 0);
 }
 
 static void
@@ -288,7 +368,7 @@ parse_address(const char *address, struct sockaddr_storage *ss, int *len)
 }
 
 static enum err
-listen_on(struct server *s, const char *address, char *url, size_t cap)
+listen_on(struct door *d, const char *address, const char *scheme, char *url, size_t cap)
 {
 	struct sockaddr_storage ss;
 	struct sockaddr *sa = (struct sockaddr *)&ss;
@@ -300,17 +380,17 @@ listen_on(struct server *s, const char *address, char *url, size_t cap)
 	memset(&ss, 0, sizeof ss);
 	if (!parse_address(address, &ss, &len))
 		return err_set(E_CONF, "%s: not a numeric address and port, like 127.0.0.1:8443", address);
-	s->listener = evconnlistener_new_bind(
-	    s->base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, 128, sa, len);
-	if (s->listener == NULL)
+	d->listener = evconnlistener_new_bind(
+	    d->s->base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, 128, sa, len);
+	if (d->listener == NULL)
 		return err_set(E_NET, "cannot listen on %s: %s", address, strerror(errno));
-	if (getsockname(evconnlistener_get_fd(s->listener), sa, &got) != 0)
+	if (getsockname(evconnlistener_get_fd(d->listener), sa, &got) != 0)
 		return err_set(E_NET, "cannot listen on %s: %s", address, strerror(errno));
 	v6 = ss.ss_family == AF_INET6;
 	evutil_inet_ntop(ss.ss_family,
 	    v6 ? (void *)&((struct sockaddr_in6 *)sa)->sin6_addr : (void *)&((struct sockaddr_in *)sa)->sin_addr, host,
 	    sizeof host);
-	(void)snprintf(url, cap, v6 ? "https://[%s]:%u" : "https://%s:%u", host,
+	(void)snprintf(url, cap, v6 ? "%s://[%s]:%u" : "%s://%s:%u", scheme, host,
 	    (unsigned)ntohs(v6 ? ((struct sockaddr_in6 *)sa)->sin6_port : ((struct sockaddr_in *)sa)->sin_port));
 	return E_OK;
 }
@@ -322,41 +402,85 @@ add_signal(struct server *s, struct event **ev, int sig)
 	return *ev && evsignal_add(*ev, NULL) == 0;
 }
 
+/* Everything but accepting. */
 static enum err
-set_up(struct server *s, const char *address, char *url, size_t cap)
+door_open(struct door *d, const char *address, const char *scheme, long body_max, char *url, size_t cap)
+{
+	if ((d->http = evhttp_new(d->s->base)) == NULL)
+		return err_set(E_NOMEM, "cannot start the server");
+	evhttp_set_max_headers_size(d->http, HEADERS_MAX);
+	evhttp_set_max_body_size(d->http, body_max);
+	evhttp_set_timeout(d->http, (int)d->s->issuer->config.timeout);
+	evhttp_set_allowed_methods(d->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST);
+	return listen_on(d, address, scheme, url, cap);
+}
+
+static bool
+door_bind(struct door *d)
+{
+	d->bound = evhttp_bind_listener(d->http, d->listener) != NULL;
+	return d->bound;
+}
+
+static void
+door_close(struct door *d)
+{
+	if (d->listener && !d->bound)
+		evconnlistener_free(d->listener);
+	if (d->http)
+		evhttp_free(d->http); /* frees connections, and the listener that it was bound to */
+	d->listener = NULL;
+}
+
+static enum err
+open_doors(struct server *s, const char *address, struct server_urls *urls)
+{
+	const char *publish = s->issuer->config.publish;
+	struct door *d = &s->tls_door, *plain = &s->plain_door;
+	enum err e;
+
+	urls->plain[0] = '\0';
+	d->s = plain->s = s;
+	if ((e = door_open(d, address, "https", EST_BODY_MAX, urls->tls, sizeof urls->tls)) != E_OK)
+		return e;
+	evhttp_set_bevcb(d->http, on_connection, d);
+	evhttp_set_gencb(d->http, on_request, s);
+	if (publish == NULL)
+		return E_OK;
+	if ((e = door_open(plain, publish, "http", OCSP_BODY_MAX, urls->plain, sizeof urls->plain)) != E_OK)
+		return e;
+	evhttp_set_bevcb(plain->http, on_plain_connection, plain);
+	evhttp_set_gencb(plain->http, on_plain_request, s);
+	return E_OK;
+}
+
+static enum err
+set_up(struct server *s, const char *address, struct server_urls *urls)
 {
 	const struct timeval look = { .tv_sec = CRL_LOOK }, mail = { .tv_sec = MAIL_LOOK };
+	bool ok;
 	enum err e;
 
 	if (conn_slot < 0)
 		conn_slot = SSL_get_ex_new_index(0, NULL, NULL, NULL, conn_free);
-	if (conn_slot < 0 || (s->base = event_base_new()) == NULL || (s->http = evhttp_new(s->base)) == NULL)
+	if (conn_slot < 0 || (s->base = event_base_new()) == NULL)
 		return err_set(E_NOMEM, "cannot start the server");
-	if ((e = listen_on(s, address, url, cap)) != E_OK)
+	if ((e = open_doors(s, address, urls)) != E_OK)
 		return e;
-	evhttp_set_max_headers_size(s->http, HEADERS_MAX);
-	evhttp_set_max_body_size(s->http, EST_BODY_MAX);
-	evhttp_set_timeout(s->http, (int)s->issuer->config.timeout);
-	evhttp_set_allowed_methods(s->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST);
-	evhttp_set_bevcb(s->http, on_connection, s);
-	evhttp_set_gencb(s->http, on_request, s);
 	s->crl = event_new(s->base, -1, EV_PERSIST, on_crl_time, s);
 	s->mail = event_new(s->base, -1, EV_PERSIST, on_mail_time, s);
-	if (s->crl && event_add(s->crl, &look) == 0 && s->mail && event_add(s->mail, &mail) == 0 &&
-	    add_signal(s, &s->term, SIGTERM) && add_signal(s, &s->intr, SIGINT))
-		s->bound = evhttp_bind_listener(s->http, s->listener) != NULL;
-	return s->bound ? E_OK : err_set(E_NOMEM, "cannot start the server");
+	ok = s->crl && event_add(s->crl, &look) == 0 && s->mail && event_add(s->mail, &mail) == 0 &&
+	    add_signal(s, &s->term, SIGTERM) && add_signal(s, &s->intr, SIGINT) && door_bind(&s->tls_door) &&
+	    (s->plain_door.http == NULL || door_bind(&s->plain_door));
+	return ok ? E_OK : err_set(E_NOMEM, "cannot start the server");
 }
 
 static void
 tear_down(struct server *s)
 {
 	s->stopping = true;
-	if (s->listener && !s->bound)
-		evconnlistener_free(s->listener);
-	if (s->http)
-		evhttp_free(s->http); /* frees connections, and the listener that it was bound to */
-	s->listener = NULL;
+	door_close(&s->tls_door);
+	door_close(&s->plain_door);
 	if (s->term)
 		event_free(s->term);
 	if (s->intr)
@@ -370,6 +494,7 @@ tear_down(struct server *s)
 		event_base_free(s->base);
 	}
 	SSL_CTX_free(s->tls);
+	ocsp_close(&s->ocsp);
 }
 
 /* Room for the connections in the table of open files. */
@@ -387,23 +512,39 @@ raise_files(long connections)
 	}
 }
 
+/* The head of the events goes to the journal, where the ledger's writers do not write. */
+static void
+note_head(struct issuer *i)
+{
+	char text[AUDIT_HEAD_MAX];
+	struct audit_head head;
+
+	if (audit_verify(i->db, NULL, &head) == E_OK)
+		note("audit", "head=%s", audit_head_text(&head, text));
+	else
+		note("audit-broken", "%s", err_msg());
+}
+
 enum err
-server_run(struct issuer *i, const char *address, const char *versions, void (*ready)(const char *url))
+server_run(struct issuer *i, const char *address, const char *versions, void (*ready)(const struct server_urls *urls))
 {
 	struct server s = { .issuer = i };
-	char url[128];
+	struct server_urls urls;
 	enum err e;
 
 	signal(SIGPIPE, SIG_IGN);
-	raise_files(i->config.max_connections);
+	raise_files(2 * i->config.max_connections);
+	note_head(i);
 	if ((e = issuer_refresh_crls(i, time(NULL), false)) == E_OK &&
 	    (e = tls_context(&i->config, versions ? versions : i->config.tls, i->trust, &s.tls)) == E_OK &&
-	    (e = set_up(&s, address ? address : i->config.address, url, sizeof url)) == E_OK) {
-		note("listening", "%s", url);
-		ready(url);
+	    (e = i->config.publish ? ocsp_open(i, &s.ocsp) : E_OK) == E_OK &&
+	    (e = set_up(&s, address ? address : i->config.address, &urls)) == E_OK) {
+		note("listening", "%s %s", urls.tls, urls.plain);
+		ready(&urls);
 		if (event_base_dispatch(s.base) < 0)
 			e = err_set(E_INTERNAL, "the event loop failed");
-		note("stopped", "connections=%ld", s.connections);
+		note_head(i);
+		note("stopped", "connections=%ld", open_connections(&s));
 	}
 	tear_down(&s);
 	return e;

@@ -10,11 +10,12 @@
 
 #include "base/text.h"
 #include "derive/issuer/issuer.h"
+#include "derive/issuer/report.h"
 #include "derive/issuer/verbs.h"
 #include "derive/issuer/x509io.h"
 
-static void
-json_string(const char *name, const char *value, bool last)
+void
+report_string(const char *name, const char *value, bool last)
 {
 	printf("\"%s\": \"", name);
 	for (const unsigned char *p = (const unsigned char *)value; *p; p++) {
@@ -28,14 +29,18 @@ json_string(const char *name, const char *value, bool last)
 	printf("\"%s", last ? "" : ", ");
 }
 
-static enum err
-report_args(int argc, char **argv, bool *json, const char **dir)
+enum err
+report_args(int argc, char **argv, bool *json, const char **dir, const char *option, const char **value)
 {
 	*json = false;
 	*dir = NULL;
+	if (value)
+		*value = NULL;
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--json") == 0)
 			*json = true;
+		else if (option && strcmp(argv[i], option) == 0 && i + 1 < argc)
+			*value = argv[++i];
 		else if (argv[i][0] == '-' || *dir)
 			return err_set(E_USAGE, "%s: what is %s?", argv[0], argv[i]);
 		else
@@ -130,12 +135,12 @@ show(struct issuer *i, bool json)
 	crl_state(c->root_crl, root_crl, sizeof root_crl);
 	if (json) {
 		putchar('{');
-		json_string("name", c->name, false);
-		json_string("ca", ca, false);
-		json_string("ca_until", end, false);
-		json_string("ca_crl", ca_crl, false);
-		json_string("root_crl", root_crl, false);
-		json_string("address", c->address, false);
+		report_string("name", c->name, false);
+		report_string("ca", ca, false);
+		report_string("ca_until", end, false);
+		report_string("ca_crl", ca_crl, false);
+		report_string("root_crl", root_crl, false);
+		report_string("address", c->address, false);
 		if ((e = show_counts(i, true)) == E_OK)
 			printf("\"demo\": %s, \"accounts_listed\": %s}\n", c->demo ? "true" : "false",
 			    c->listed ? "true" : "false");
@@ -159,7 +164,8 @@ verb_status(int argc, char **argv)
 	bool json;
 	enum err e;
 
-	if ((e = report_args(argc, argv, &json, &dir)) != E_OK || (e = issuer_open(dir, ISSUER_LEDGER, &i)) != E_OK)
+	if ((e = report_args(argc, argv, &json, &dir, NULL, NULL)) != E_OK ||
+	    (e = issuer_open(dir, ISSUER_LEDGER, &i)) != E_OK)
 		return e;
 	e = show(&i, json);
 	issuer_close(&i);
@@ -176,9 +182,9 @@ show_account(struct db_rows *q, bool json, bool first)
 		return;
 	}
 	printf("%s{\"id\": %" PRId64 ", ", first ? "" : ",\n ", db_col_int(q, 0));
-	json_string("name", db_col_text(q, 1), false);
-	json_string("email", db_col_text(q, 2), false);
-	json_string("status", db_col_text(q, 3), false);
+	report_string("name", db_col_text(q, 1), false);
+	report_string("email", db_col_text(q, 2), false);
+	report_string("status", db_col_text(q, 3), false);
 	printf("\"cards\": %" PRId64 ", \"certificates\": %" PRId64 "}", db_col_int(q, 4), db_col_int(q, 5));
 }
 
@@ -191,7 +197,8 @@ verb_account_list(int argc, char **argv)
 	const char *dir;
 	enum err e;
 
-	if ((e = report_args(argc, argv, &json, &dir)) != E_OK || (e = issuer_open(dir, ISSUER_LEDGER, &i)) != E_OK)
+	if ((e = report_args(argc, argv, &json, &dir, NULL, NULL)) != E_OK ||
+	    (e = issuer_open(dir, ISSUER_LEDGER, &i)) != E_OK)
 		return e;
 	e = db_query(i.db, &q,
 	    "SELECT id, name, email, status, (SELECT count(*) FROM card WHERE account = account.id),"

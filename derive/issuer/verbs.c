@@ -113,9 +113,11 @@ verb_init(int argc, char **argv)
 }
 
 static void
-say_ready(const char *url)
+say_ready(const struct server_urls *urls)
 {
-	printf("listening on %s\n", url);
+	if (urls->plain[0])
+		printf("publishing on %s\n", urls->plain);
+	printf("listening on %s\n", urls->tls);
 	fflush(stdout);
 }
 

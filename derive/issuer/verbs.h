@@ -11,6 +11,7 @@ enum err verb_status(int argc, char **argv) MUST_CHECK;
 enum err verb_account(int argc, char **argv) MUST_CHECK;
 enum err verb_revoke(int argc, char **argv) MUST_CHECK;
 enum err verb_notify(int argc, char **argv) MUST_CHECK;
+enum err verb_audit(int argc, char **argv) MUST_CHECK;
 enum err verb_account_list(int argc, char **argv) MUST_CHECK; /* of verb_account */
 
 #endif
