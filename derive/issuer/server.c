@@ -11,8 +11,9 @@
  * evhttp falls back to a plain-text socket when the bufferevent callback returns NULL, so it never does, and the
  * handler refuses whatever is not TLS.
  *
- * The second door is plain http, for what everybody may have (publish.h). Its bufferevent is a filter that changes
- * nothing: libevent says of filters when they are freed, and the struct conn goes then. The doors have a limit each.
+ * The second door is plain http, for what everybody may have (publish.h). Nothing tells of the end of a plain
+ * connection without a request either, so its struct conn holds a reference to the bufferevent, and looks four times a
+ * second whether evhttp has let go of it: then its callbacks are gone. The doors have a limit each.
  */
 #include <errno.h>
 #include <signal.h>
@@ -42,9 +43,10 @@
 #include "derive/issuer/tls.h"
 
 #define HEADERS_MAX   16384
-#define MAIL_LOOK     10  /* seconds between looks whether notices are due */
-#define CRL_LOOK      300 /* seconds between looks whether a CRL is due */
-#define FAREWELL      1	  /* seconds that open connections get at the end */
+#define MAIL_LOOK     10     /* seconds between looks whether notices are due */
+#define CRL_LOOK      300    /* seconds between looks whether a CRL is due */
+#define FAREWELL      1	     /* seconds that open connections get at the end */
+#define PLAIN_LOOK    250000 /* microseconds */
 #define SPARE_FILES   64
 #define STRANGER_LIFE 2 /* times the configured timeout */
 
@@ -54,7 +56,8 @@ struct door {
 	struct evhttp *http;
 	struct evconnlistener *listener;
 	long connections;
-	bool bound; /* the listener belongs to http */
+	struct conn *plain; /* the plain ones */
+	bool bound;	    /* the listener belongs to http */
 };
 
 struct server {
@@ -72,6 +75,8 @@ struct conn {
 	struct door *door;
 	struct bufferevent *bev;
 	struct event *life;
+	struct event *look; /* plain connections only */
+	struct conn *next;
 };
 
 static int conn_slot = -1;
@@ -91,14 +96,15 @@ open_connections(const struct server *s)
 }
 
 static void
-conn_end(void *conn)
+conn_end(struct conn *c)
 {
-	struct conn *c = conn;
 	struct door *d = c->door;
 	struct server *s = d->s;
 
 	if (c->life)
 		event_free(c->life);
+	if (c->look)
+		event_free(c->look);
 	free(c);
 	d->connections--;
 	if (s->stopping && open_connections(s) == 0)
@@ -189,21 +195,54 @@ on_connection(struct event_base *base, void *arg)
 	return bev;
 }
 
+static void
+plain_end(struct conn *c)
+{
+	struct bufferevent *bev = c->bev;
+	struct conn **at = &c->door->plain;
+
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	conn_end(c);
+	bufferevent_decref(bev);
+}
+
+static void
+on_plain_look(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+	bufferevent_event_cb on_event;
+
+	(void)fd;
+	(void)what;
+	bufferevent_getcb(c->bev, NULL, NULL, &on_event, NULL);
+	if (on_event == NULL)
+		plain_end(c);
+}
+
 static struct bufferevent *
 on_plain_connection(struct event_base *base, void *arg)
 {
-	struct bufferevent *socket = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE), *bev = NULL;
+	const struct timeval look = { .tv_usec = PLAIN_LOOK };
+	struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 	struct conn *c = calloc(1, sizeof *c);
+	struct door *d = arg;
 
-	if (socket && c)
-		bev = bufferevent_filter_new(socket, NULL, NULL, BEV_OPT_CLOSE_ON_FREE, conn_end, c);
-	if (bev == NULL) {
+	if (c)
+		c->look = event_new(base, -1, EV_PERSIST, on_plain_look, c);
+	if (bev == NULL || c == NULL || c->look == NULL || event_add(c->look, &look) != 0) {
 		note("connection-lost", "out of memory");
+		if (c && c->look)
+			event_free(c->look);
 		free(c);
-		return socket;
+		return bev;
 	}
-	c->door = arg;
-	c->door->connections++;
+	bufferevent_incref(bev);
+	c->door = d;
+	c->next = d->plain;
+	d->plain = c;
+	d->connections++;
 	conn_start(c, bev);
 	return bev;
 }
@@ -430,6 +469,8 @@ door_close(struct door *d)
 	if (d->http)
 		evhttp_free(d->http); /* frees connections, and the listener that it was bound to */
 	d->listener = NULL;
+	while (d->plain)
+		plain_end(d->plain);
 }
 
 static enum err
