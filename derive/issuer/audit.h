@@ -22,6 +22,8 @@ struct audit_head {
 
 /* Appends an event; inside the caller's transaction, or in one of its own. */
 enum err audit_add(struct db *db, const struct ledger_event *ev, time_t now) MUST_CHECK;
+/* The head as it was noted with the newest event. */
+enum err audit_head(struct db *db, struct audit_head *out) MUST_CHECK;
 /* Walks the chain. E_OK: whole, and out is its head. E_STORE: the sentence names the event where it breaks. kept: a
  * head that was noted before, which must still be on the chain; or NULL. */
 enum err audit_verify(struct db *db, const struct audit_head *kept, struct audit_head *out) MUST_CHECK;

@@ -560,10 +560,10 @@ note_head(struct issuer *i)
 	char text[AUDIT_HEAD_MAX];
 	struct audit_head head;
 
-	if (audit_verify(i->db, NULL, &head) == E_OK)
+	if (audit_head(i->db, &head) == E_OK)
 		note("audit", "head=%s", audit_head_text(&head, text));
 	else
-		note("audit-broken", "%s", err_msg());
+		note("audit-failed", "%s", err_msg());
 }
 
 enum err

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "derive/issuer/account.h"
+#include "derive/issuer/audit.h"
 #include "derive/issuer/crl.h"
 #include "derive/issuer/ledger.h"
 #include "derive/issuer/refuse.h"
@@ -227,6 +228,142 @@ events_stay(void **state)
 }
 
 static void
+four_events(void)
+{
+	const struct ledger_event ev[] = {
+		{ .what = "account-added", .account = 1, .detail = "Pat" },
+		{ .what = "issued", .account = 1, .serial = "41", .card = "CC", .peer = "::1" },
+		{ .what = "refused", .code = "expired", .detail = "" },
+		{ .what = "revoked", .serial = "41", .detail = "superseded" },
+	};
+
+	for (size_t i = 0; i < sizeof ev / sizeof ev[0]; i++)
+		assert_ok(audit_add(db, &ev[i], NOW + (time_t)i));
+	assert_ok(db_run(db, "DROP TRIGGER event_kept", DB_NO_ARGS));
+	assert_ok(db_run(db, "DROP TRIGGER event_fixed", DB_NO_ARGS));
+}
+
+static void
+the_chain_of_events(void **state)
+{
+	static const struct {
+		const char *sql, *says;
+	} damages[] = {
+		{ "UPDATE event SET detail = 'Sam' WHERE id = 1", "event 1 is not" },
+		{ "UPDATE event SET detail = NULL WHERE id = 3", "event 3 is not" }, /* empty is not absent */
+		{ "UPDATE event SET serial = '42', card = NULL WHERE id = 2", "event 2 is not" },
+		{ "UPDATE event SET peer = NULL, detail = peer WHERE id = 2", "event 2 is not" },
+		{ "UPDATE event SET at = at + 1 WHERE id = 4", "event 4 is not" },
+		{ "UPDATE event SET hash = NULL WHERE id = 4", "event 4 is not" },
+		{ "UPDATE event SET hash = x'00' WHERE id = 4", "event 4 is not" },
+		{ "DELETE FROM event WHERE id = 1", "before 2 are missing" },
+		{ "DELETE FROM event WHERE id = 3", "after 2 and before 4 are missing" },
+		{ "DELETE FROM event WHERE id = 4", "after 3 are cut off: there were 4" },
+		{ "DELETE FROM event", "after 0 are cut off" },
+		{ "INSERT INTO event (at, what) VALUES (1, 'issued')", "event 5 is not" },
+		{ "UPDATE event SET id = -1 WHERE id = 1", "missing" },
+		{ "DELETE FROM event_head", "the head of the chain of events is missing" },
+		{ "UPDATE event_head SET hash = x'00'", "is damaged" },
+		{ "UPDATE event_head SET id = 3", "event 4 is not on the chain" },
+	};
+	struct audit_head head, kept;
+	char text[AUDIT_HEAD_MAX];
+
+	(void)state;
+	assert_ok(audit_verify(db, NULL, &head));
+	assert_int_equal(head.id, 0);
+	four_events();
+	assert_ok(audit_verify(db, NULL, &head));
+	assert_int_equal(head.id, 4);
+	assert_true(audit_head_read(audit_head_text(&head, text), &kept));
+	assert_ok(audit_verify(db, &kept, &head));
+	for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
+		assert_ok(db_run(db, "SAVEPOINT whole", DB_NO_ARGS));
+		assert_ok(db_run(db, damages[i].sql, DB_NO_ARGS));
+		assert_err(audit_verify(db, NULL, &head), E_STORE);
+		assert_says(damages[i].says);
+		assert_ok(db_run(db, "ROLLBACK TO whole", DB_NO_ARGS));
+		assert_ok(db_run(db, "RELEASE whole", DB_NO_ARGS));
+	}
+	assert_ok(audit_verify(db, &kept, &head));
+}
+
+/* Who calculates everything anew is found by a head that was kept elsewhere. */
+static void
+a_head_that_was_kept(void **state)
+{
+	static const char *const bad[] = { "", "4", "4:", "4:zz", "0:00", "-1:00", "4:0011" };
+	const struct ledger_event other = { .what = "account-added", .detail = "Sam" };
+	struct audit_head kept, head;
+
+	(void)state;
+	four_events();
+	assert_ok(audit_head(db, &kept));
+	assert_int_equal(kept.id, 4);
+	assert_ok(db_run(db, "DELETE FROM event", DB_NO_ARGS));
+	assert_ok(db_run(db, "DELETE FROM event_head", DB_NO_ARGS));
+	assert_ok(audit_verify(db, NULL, &head)); /* nothing shows in the file itself */
+	assert_err(audit_verify(db, &kept, &head), E_STORE);
+	assert_says("event 4 of the kept head is missing");
+	for (int i = 0; i < 5; i++)
+		assert_ok(audit_add(db, &other, NOW));
+	assert_ok(audit_verify(db, NULL, &head));
+	assert_err(audit_verify(db, &kept, &head), E_STORE);
+	assert_says("up to event 4 the events are not those");
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		assert_false(audit_head_read(bad[i], &kept));
+}
+
+/* A ledger from before the chain: its rows have no hash, and are covered by the first that has. */
+static void
+events_older_than_the_chain(void **state)
+{
+	struct audit_head head;
+
+	(void)state;
+	assert_ok(db_run(db, "INSERT INTO event (at, what) VALUES (1, 'a'), (2, 'b')", DB_NO_ARGS));
+	assert_ok(audit_verify(db, NULL, &head));
+	assert_int_equal(head.id, 2);
+	four_events();
+	assert_ok(audit_verify(db, NULL, &head));
+	assert_int_equal(head.id, 6);
+	assert_ok(db_run(db, "UPDATE event SET what = 'x' WHERE id = 2", DB_NO_ARGS));
+	assert_err(audit_verify(db, NULL, &head), E_STORE);
+	assert_says("event 3 is not what was written, or one before it");
+}
+
+static void
+what_is_said_of_a_serial(void **state)
+{
+	struct ledger_cert a = row("41", "u1"), b = row("42", "u2"), c = row("43", "u3");
+	struct ledger_status s;
+
+	(void)state;
+	add_account();
+	assert_ok(ledger_reserve(db, &a, NOW));
+	assert_ok(ledger_issued(db, "41", span_str("der")));
+	assert_ok(ledger_reserve(db, &b, NOW));
+	assert_ok(ledger_reserve(db, &c, NOW));
+	assert_ok(ledger_abandon(db, "43"));
+	assert_ok(ledger_status(db, "41", &s));
+	assert_true(s.known && !s.revoked);
+	assert_ok(ledger_status(db, "42", &s)); /* not yet anybody's */
+	assert_false(s.known || s.revoked);
+	assert_ok(ledger_status(db, "43", &s));
+	assert_false(s.known || s.revoked);
+	assert_ok(ledger_status(db, "99", &s));
+	assert_false(s.known || s.revoked);
+	assert_ok(ledger_revoke(db, "41", CRL_REASON_SUPERSEDED, false, NOW));
+	assert_ok(ledger_revoke(db, "77", 0, true, NOW)); /* signed elsewhere */
+	assert_ok(ledger_status(db, "41", &s));
+	assert_true(s.known && s.revoked);
+	assert_int_equal(s.reason, CRL_REASON_SUPERSEDED);
+	assert_int_equal(s.at, NOW);
+	assert_ok(ledger_status(db, "77", &s));
+	assert_true(s.known && s.revoked);
+}
+
+static void
 revocations(void **state)
 {
 	struct ledger_cert a = row("41", "u1"), b = row("42", "u2");
@@ -436,6 +573,10 @@ main(void)
 		T(issued_has_its_der),
 		T(keys_belong_to_one),
 		T(events_stay),
+		T(the_chain_of_events),
+		T(a_head_that_was_kept),
+		T(events_older_than_the_chain),
+		T(what_is_said_of_a_serial),
 		T(revocations),
 		T(crl_numbers_and_age),
 		T(accounts_that_cards_open),
