@@ -69,12 +69,28 @@ verb_audit_show(int argc, char **argv)
 	bool json;
 	enum err e;
 
-	if ((e = report_args(argc, argv, &json, &dir, NULL, NULL)) != E_OK ||
-	    (e = issuer_open(dir, ISSUER_LEDGER, &i)) != E_OK)
+	if ((e = report_args(argc, argv, &json, &dir)) != E_OK || (e = issuer_open(dir, ISSUER_LEDGER, &i)) != E_OK)
 		return e;
 	e = show(&i, json);
 	issuer_close(&i);
 	return e;
+}
+
+/* Takes --head and its value out of the arguments; NULL: it is not among them. */
+static const char *
+take_head(int *argc, char **argv)
+{
+	const char *value = NULL;
+	int n = 0;
+
+	for (int i = 0; i < *argc; i++) {
+		if (strcmp(argv[i], "--head") == 0 && i + 1 < *argc)
+			value = argv[++i];
+		else
+			argv[n++] = argv[i];
+	}
+	*argc = n;
+	return value;
 }
 
 static enum err
@@ -82,12 +98,12 @@ verb_audit_verify(int argc, char **argv)
 {
 	char text[AUDIT_HEAD_MAX];
 	struct audit_head kept, head;
-	const char *dir, *said;
+	const char *dir, *said = take_head(&argc, argv);
 	struct issuer i;
 	bool json;
 	enum err e;
 
-	if ((e = report_args(argc, argv, &json, &dir, "--head", &said)) != E_OK)
+	if ((e = report_args(argc, argv, &json, &dir)) != E_OK)
 		return e;
 	if (said && !audit_head_read(said, &kept))
 		return err_set(E_USAGE, "--head takes what an earlier 'audit verify' said, NUMBER:HASH");

@@ -8,10 +8,8 @@
 
 /* What the verbs that report have in common. */
 
-/* [--json] DIR. option: another option that takes a value, with its hyphens, or NULL; *value is NULL when it is absent.
- */
-enum err
-report_args(int argc, char **argv, bool *json, const char **dir, const char *option, const char **value) MUST_CHECK;
+/* [--json] DIR. */
+enum err report_args(int argc, char **argv, bool *json, const char **dir) MUST_CHECK;
 /* "name": "value" on standard output, and a comma unless it is the last. */
 void report_string(const char *name, const char *value, bool last);
 

@@ -30,17 +30,13 @@ report_string(const char *name, const char *value, bool last)
 }
 
 enum err
-report_args(int argc, char **argv, bool *json, const char **dir, const char *option, const char **value)
+report_args(int argc, char **argv, bool *json, const char **dir)
 {
 	*json = false;
 	*dir = NULL;
-	if (value)
-		*value = NULL;
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--json") == 0)
 			*json = true;
-		else if (option && strcmp(argv[i], option) == 0 && i + 1 < argc)
-			*value = argv[++i];
 		else if (argv[i][0] == '-' || *dir)
 			return err_set(E_USAGE, "%s: what is %s?", argv[0], argv[i]);
 		else
@@ -164,8 +160,7 @@ verb_status(int argc, char **argv)
 	bool json;
 	enum err e;
 
-	if ((e = report_args(argc, argv, &json, &dir, NULL, NULL)) != E_OK ||
-	    (e = issuer_open(dir, ISSUER_LEDGER, &i)) != E_OK)
+	if ((e = report_args(argc, argv, &json, &dir)) != E_OK || (e = issuer_open(dir, ISSUER_LEDGER, &i)) != E_OK)
 		return e;
 	e = show(&i, json);
 	issuer_close(&i);
@@ -197,8 +192,7 @@ verb_account_list(int argc, char **argv)
 	const char *dir;
 	enum err e;
 
-	if ((e = report_args(argc, argv, &json, &dir, NULL, NULL)) != E_OK ||
-	    (e = issuer_open(dir, ISSUER_LEDGER, &i)) != E_OK)
+	if ((e = report_args(argc, argv, &json, &dir)) != E_OK || (e = issuer_open(dir, ISSUER_LEDGER, &i)) != E_OK)
 		return e;
 	e = db_query(i.db, &q,
 	    "SELECT id, name, email, status, (SELECT count(*) FROM card WHERE account = account.id),"
