@@ -21,13 +21,13 @@ card 1
 check 'derived' derive --alg p256 --role auth,sign
 check 'good' test "$(field auth state)" = good
 check 'by OCSP' test "$(field auth by)" = OCSP
+check 'its owner revokes one' revoke_own sign
+check 'revoked, at once' test "$(field sign state)" = revoked
+check 'the other credential is good' test "$(field auth state)" = good
 check 'revoked by the issuer' "$BUILD/dpiv-issuer" revoke --dir "$AGENCY" --reason superseded "$(serial auth)"
 check 'revoked, at once' test "$(field auth state)" = revoked
 check 'says OCSP' test "$(field auth by)" = OCSP
 status 5 'and the exit status' check_it auth
-check 'the other credential is good' test "$(field sign state)" = good
-check 'its owner revokes it' revoke_own sign
-check 'revoked, at once' test "$(field sign state)" = revoked
 issuer_stop
-check 'nobody is there: unknown' test "$(field sign state)" = unknown
+check 'nobody is there: unknown' test "$(field auth state)" = unknown
 check 'the events are whole' "$BUILD/dpiv-issuer" audit verify "$AGENCY"
