@@ -21,8 +21,10 @@ card 1
 check 'derived' derive --alg p256 --role auth,sign
 check 'good' test "$(field auth state)" = good
 check 'by OCSP' test "$(field auth by)" = OCSP
+own=$(serial sign)
 check 'its owner revokes one' revoke_own sign
-check 'revoked, at once' test "$(field sign state)" = revoked
+says "0x$own: revoked" 'revoked, at once' openssl ocsp -issuer "$AGENCY/ca.pem" -CAfile "$AGENCY/root.pem" -verify_other "$AGENCY/ca.pem" \
+	-url "http://127.0.0.1:$PORT/pki/ocsp" -serial "0x$own"
 check 'the other credential is good' test "$(field auth state)" = good
 check 'revoked by the issuer' "$BUILD/dpiv-issuer" revoke --dir "$AGENCY" --reason superseded "$(serial auth)"
 check 'revoked, at once' test "$(field auth state)" = revoked
