@@ -254,6 +254,12 @@ db_begin(struct db *db)
 }
 
 enum err
+db_begin_read(struct db *db)
+{
+	return exec(db, "BEGIN DEFERRED", "begin");
+}
+
+enum err
 db_end(struct db *db, enum err e)
 {
 	if (e == E_OK && (e = exec(db, "COMMIT", "commit")) == E_OK)

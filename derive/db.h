@@ -83,6 +83,8 @@ enum err db_number(struct db *db, int64_t *out, const char *sql, const struct db
  * not nest. db_end() commits when e is E_OK and rolls back otherwise; returns e, or the error of the commit. */
 enum err db_begin(struct db *db) MUST_CHECK;
 enum err db_end(struct db *db, enum err e) MUST_CHECK;
+/* A read transaction: what is read up to db_end() is of one moment, and nobody who writes waits for it. */
+enum err db_begin_read(struct db *db) MUST_CHECK;
 /* Between the two. */
 bool db_inside(const struct db *db);
 

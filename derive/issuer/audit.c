@@ -220,7 +220,7 @@ audit_verify(struct db *db, const struct audit_head *kept, struct audit_head *ou
 	memset(out, 0, sizeof *out);
 	if (db_inside(db))
 		return verify(db, kept, out);
-	if ((e = db_begin(db)) != E_OK)
+	if ((e = db_begin_read(db)) != E_OK)
 		return e;
 	return db_end(db, verify(db, kept, out));
 }

@@ -10,18 +10,22 @@
 #include "derive/issuer/init.h"
 #include "derive/issuer/publish.h"
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static struct issuer issuer;
 static struct ocsp *responder;
 
-static void
-start(void)
+/* Makes keys, which can last longer than one input may. */
+int
+LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	static char dir[] = "/tmp/dpiv-fuzz-ocsp.XXXXXX";
 	struct init_options o = { .name = "Fuzz", .host = "localhost", .port = 8443, .demo = true, .dir = dir };
 	char cmd[80];
 
+	(void)argc;
+	(void)argv;
 	if (mkdtemp(dir) == NULL || init_run(&o) != E_OK || issuer_open(dir, ISSUER_LEDGER, &issuer) != E_OK ||
 	    ocsp_open(&issuer, &responder) != E_OK || responder == NULL)
 		abort();
@@ -29,6 +33,7 @@ start(void)
 	snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
 	if (system(cmd) != 0)
 		abort();
+	return 0;
 }
 
 /* Whatever was asked: a response, and never good about what was never issued. */
@@ -64,8 +69,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct est_reply r;
 	size_t at = strlen("/pki/ocsp/");
 
-	if (responder == NULL)
-		start();
 	publish_handle(&issuer, responder, &rq, 1800000000, &r);
 	check(&r);
 	wbuf_free(&r.body);

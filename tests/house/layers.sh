@@ -45,6 +45,6 @@ check 'curl.h is at home in derive/http.c and derive/smtp.c' home 'curl/' 'deriv
 check 'sqlite3.h is at home in derive/db.c' home 'sqlite3' derive/db.c
 check 'qrencode.h is at home in cli/qr.c' home 'qrencode' cli/qr.c
 check 'sd-bus is at home in cli/notify.c' home 'systemd/' cli/notify.c
-check 'libevent is at home in derive/issuer/server.c' home 'event2/' derive/issuer/server.c
+check 'libevent is at home in derive/issuer/server*.c' home 'event2/' 'derive/issuer/server[a-z_]*\.c'
 check 'engine.h is at home in pkcs11/engine.c' home 'openssl/engine' pkcs11/engine.c
 check 'libraries neither print nor exit' quiet

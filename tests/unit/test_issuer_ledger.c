@@ -314,6 +314,28 @@ a_head_that_was_kept(void **state)
 		assert_false(audit_head_read(bad[i], &kept));
 }
 
+/* Who looks the events over sees one moment, and keeps nobody from adding another. */
+static void
+events_are_added_while_they_are_verified(void **state)
+{
+	static const struct ledger_event ev = { .what = "revoked" };
+	struct audit_head head;
+	struct db *second;
+
+	(void)state;
+	assert_ok(ledger_open(path, &second));
+	assert_ok(audit_add(db, &ev, NOW));
+	assert_ok(db_begin_read(db));
+	assert_ok(audit_verify(db, NULL, &head));
+	assert_ok(audit_add(second, &ev, NOW));
+	assert_ok(audit_verify(db, NULL, &head));
+	assert_int_equal(head.id, 1);
+	assert_ok(db_end(db, E_OK));
+	assert_ok(audit_verify(db, NULL, &head));
+	assert_int_equal(head.id, 2);
+	db_close(&second);
+}
+
 /* A ledger from before the chain: its rows have no hash, and are covered by the first that has. */
 static void
 events_older_than_the_chain(void **state)
@@ -575,6 +597,7 @@ main(void)
 		T(events_stay),
 		T(the_chain_of_events),
 		T(a_head_that_was_kept),
+		T(events_are_added_while_they_are_verified),
 		T(events_older_than_the_chain),
 		T(what_is_said_of_a_serial),
 		T(revocations),
