@@ -126,7 +126,7 @@ enum err attempt_accept(void *arg, X509 *cert, STACK_OF(X509) * more) MUST_CHECK
 /* derive_place.c: PIV tokens, where a role has one place (token_has_places()) */
 /* Where the new key goes: id of the enrolment. E_EXISTS somebody else's certificate is there, E_POLICY. */
 enum err place_choose(struct attempt *a) MUST_CHECK;
-/* For the record: which application it is (SP 800-157r1, B.1.1), and which place. */
+/* The token's Discovery object, and for the record: which application it is (SP 800-157r1, B.1.1), and which place. */
 enum err place_note(struct attempt *a) MUST_CHECK;
 enum err place_generate(struct attempt *a, enum token_use use) MUST_CHECK;
 /* The request could not be signed: the reason that it has on a PIV token, else e. */

@@ -142,8 +142,10 @@ enum err
 place_note(struct attempt *a)
 {
 	char detail[512], objects[256];
-	enum err e = token_objects(a->d->to, objects, sizeof objects);
+	enum err e = token_discovery(a->d->to);
 
+	if (e == E_OK)
+		e = token_objects(a->d->to, objects, sizeof objects);
 	if (e != E_OK)
 		return e;
 	snprintf(detail, sizeof detail, "%s on token '%s': application %s, key under CKA_ID %02X; %s",

@@ -118,6 +118,9 @@ bool token_has_places(const struct token *t);
 enum err token_identify(struct token *t, bool *now) MUST_CHECK;
 /* The application identifier in use, for the record; NULL: not a PIV token. */
 const char *token_application(const struct token *t);
+/* A Discovery object where there is none, and the Security Object with it; where that cannot be, token_objects() says
+ * why. An error is the token's that is gone. */
+enum err token_discovery(struct token *t) MUST_CHECK;
 /* What else is on it, in words: Discovery, Key History, Security Object (token_objects.c). */
 enum err token_objects(struct token *t, char *out, size_t cap) MUST_CHECK;
 /* The key in this place, made by an earlier process, is this one: it can be used from now on. Believed until it is

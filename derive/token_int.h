@@ -57,6 +57,7 @@ struct token {
 	UI_METHOD *ui;
 	struct token_key *keys;
 	size_t n_keys;
+	char no_discovery[96]; /* why it has got no Discovery object */
 };
 
 /* token_module.c */

@@ -204,6 +204,14 @@ data_changed(struct p11_token *t, const struct p11_data *d)
 	}
 }
 
+/* Discovery as the card has it already: a YubiKey makes its own and takes none. */
+static bool
+data_is(struct p11_slot *slot, struct p11_data *d, struct span value)
+{
+	return d->row->tag == PIV_OBJ_DISCOVERY && value.n > 0 && data_load(slot, d) == E_OK && d->state == DATA_READ &&
+	    span_eq(wbuf_view(&d->value), value);
+}
+
 CK_RV
 data_put(struct p11_slot *slot, struct p11_data *d, struct span given)
 {
@@ -218,6 +226,8 @@ data_put(struct p11_slot *slot, struct p11_data *d, struct span given)
 			return rv;
 		value = wbuf_view(&sealed);
 	}
+	if (data_is(slot, d, value))
+		return secobj_follow(slot, d, value);
 	if ((e = piv_object_put(slot->token->card, d->row->tag, value)) != E_OK)
 		return token_result(slot, e);
 	if (value.n == 0)

@@ -84,6 +84,31 @@ recorded() { # TEXT: in the state store's events
 sys.exit(not any(sys.argv[2] in r[0] for r in sqlite3.connect(sys.argv[1]).execute("SELECT detail FROM event")))' \
 		"$XDG_STATE_HOME/dpiv/state.db" "$1"
 }
+# the content signer of a laboratory
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$TMP/signer.key" -out "$TMP/signer.crt" -days 30 \
+	-subj "/CN=Content Signer" 2>/dev/null
+cat "$TMP/signer.key" "$TMP/signer.crt" >"$TMP/signer.pem"
+with_signer() { sed -i "/^management_key_file/a content_signer = $TMP/signer.pem" "$XDG_CONFIG_HOME/dpiv/dpiv.conf"; }
+security_object() { # LABEL: verified with the certificate that is in it; the hash of that object is in the signed part
+	p11 --read-object --type data --label 'Security Object' -o "$TMP/so" &&
+		p11 --read-object --type data --label "$1" -o "$TMP/covered" &&
+		python3 - "$TMP/so" "$TMP/so.cms" <<-'PY' && openssl cms -verify -noverify -binary -inform DER -in "$TMP/so.cms" -out "$TMP/lds" &&
+		import sys
+		d, at = open(sys.argv[1], 'rb').read(), 0
+		while at < len(d):
+		    tag, n, at = d[at], d[at + 1], at + 2
+		    if n > 128:
+		        k = n - 128
+		        n, at = int.from_bytes(d[at:at + k], 'big'), at + k
+		    if tag == 0xBB:
+		        open(sys.argv[2], 'wb').write(d[at:at + n])
+		    at += n
+		PY
+		xxd -p "$TMP/lds" | tr -d '\n' | grep -q "$(sha256sum "$TMP/covered" | cut -d' ' -f1)"
+}
+discovery_is() { # AID: the application in use, and no PIN but its own
+	[ "$(p11 --read-object --type data --label 'Discovery Object' 2>/dev/null | xxd -p)" = "4f0b${1}5f2f024000" ]
+}
 issuer_start || fail "an issuer" "$(cat "$TMP/issuer.log")"
 fresh
 card 1
@@ -173,6 +198,21 @@ kill $SLOW
 wait $SLOW 2>/dev/null
 issuer_start || fail "an issuer again" "$(cat "$TMP/issuer.log")"
 
+# --- Discovery and its Security Object ---
+check "PIV AID: without a content signer there is no Discovery object" recorded 'Discovery: none, since there is no content_signer'
+with_signer
+fault "ins DB sw 6A81"
+check "PIV AID: a token that takes no Discovery object" derive --role sign --again
+check "PIV AID: is a target all the same" recorded 'Discovery: none, and the token takes none'
+fault "ins DB 2 remove"
+refuse "PIV AID: pulled between Discovery and Security Object" derive --role sign --again
+tests/vcard-ctl insert 1
+check "PIV AID: the next run writes it" derive --role sign --again
+check "PIV AID: Discovery has the AID in use" discovery_is a000000308000010000100
+check "PIV AID: the Security Object has it" security_object 'Discovery Object'
+check "PIV AID: and the CHUID" security_object 'Card Holder Unique Identifier'
+check "PIV AID: in the record" recorded 'Discovery: as it should be; Key History: none; Security Object: there'
+
 # --- a token that can move and delete keys ---
 fresh
 target 3
@@ -226,43 +266,29 @@ cert 07
 check "5.7: the third and fourth retired keys" history_is c10104c20100fe00
 check "5.7: an imported key decrypts" decrypts 07
 check "5.7: a missing Security Object is in the record" recorded 'Security Object: missing'
-# the content signer of a laboratory
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$TMP/signer.key" -out "$TMP/signer.crt" -days 30 \
-	-subj "/CN=Content Signer" 2>/dev/null
-cat "$TMP/signer.key" "$TMP/signer.crt" >"$TMP/signer.pem"
-sed -i "/^management_key_file/a content_signer = $TMP/signer.pem" "$XDG_CONFIG_HOME/dpiv/dpiv.conf"
+with_signer
 import_third() { "$BUILD/dpiv" history import --to "$TO" --password-source "file:$TMP/password" --cafile "$TMP/old.pem" "$TMP/old3.p12"; }
-security_object() { # verified with the certificate that is in it; the hash of Key History is in the signed part
-	p11 --read-object --type data --label 'Security Object' -o "$TMP/so" && p11 --read-object --type data --label 'Key History Object' -o "$TMP/kh" &&
-		python3 - "$TMP/so" "$TMP/so.cms" <<-'PY' && openssl cms -verify -noverify -binary -inform DER -in "$TMP/so.cms" -out "$TMP/lds" &&
-		import sys
-		d, at = open(sys.argv[1], 'rb').read(), 0
-		while at < len(d):
-		    tag, n, at = d[at], d[at + 1], at + 2
-		    if n > 128:
-		        k = n - 128
-		        n, at = int.from_bytes(d[at:at + k], 'big'), at + k
-		    if tag == 0xBB:
-		        open(sys.argv[2], 'wb').write(d[at:at + n])
-		    at += n
-		PY
-		xxd -p "$TMP/lds" | tr -d '\n' | grep -q "$(sha256sum "$TMP/kh" | cut -d' ' -f1)"
-}
 check "5.7: another one, with a content signer" import_third
-check "5.7: the Security Object is there, with its signer" security_object
+check "5.7: the Security Object is there, with its signer" security_object 'Key History Object'
 check "5.7: a derivation sees it" derive --role sign
-check "5.7: and records it" recorded 'Key History: there; Security Object: there'
+check "5.7: and records it" recorded 'Discovery: as it should be; Key History: there; Security Object: there'
+check "5.7: Discovery is the token's own" discovery_is a000000308000010000100
+check "5.7: nothing was written in its place" bash -c "! grep -q '\"7E\"' '$DERIVE_DIR/3.json'"
+check "5.7: it is in the Security Object" security_object 'Discovery Object'
 
 # --- the derived AID ---
 fresh
 target 4
 check "derived AID: it is a derived application" test "${LABEL%% *}" = Derived
+with_signer
 check "derived AID: derive auth, sign, encrypt" derive --role auth,sign,encrypt
 for id in 01 02 03; do check "derived AID: certificate $id" cert $id; done
 check "derived AID: 9A signs" signs 01
 check "derived AID: 9C signs" signs 02
 check "derived AID: 9D decrypts" decrypts 03
 check "derived AID: is in the record" recorded A000000308000020000100
+check "derived AID: Discovery has it" discovery_is a000000308000020000100
+check "derived AID: the Security Object has Discovery, and its signer" security_object 'Discovery Object'
 check "derived AID: renewed" renew auth --force --replace
 cert 01
 check "derived AID: the new key signs" signs 01

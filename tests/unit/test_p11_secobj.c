@@ -282,6 +282,35 @@ without_a_signer_none_is_made(void **state)
 	assert_int_equal(data_count(h, "Security Object"), 0);
 }
 
+/* A YubiKey's Discovery object cannot be written. Given to it as it is, it is there, and its hash follows. */
+static void
+discovery_of_its_own(void **state)
+{
+	CK_BYTE so[4096], value[4096], other[64];
+	CK_OBJECT_CLASS class = CKO_DATA;
+	CK_ATTRIBUTE t[] = { { CKA_CLASS, &class, sizeof class }, { CKA_TOKEN, &yes, 1 },
+		{ CKA_LABEL, (void *)(uintptr_t) "Discovery Object", 16 }, { CKA_VALUE, other, 0 } };
+	CK_SESSION_HANDLE h;
+	CK_OBJECT_HANDLE o;
+	struct span was;
+
+	(void)state;
+	setenv("DPIV_CONF", conf_path, 1);
+	p11_start_with(p11_card("yubikey-p256", 0, false));
+	h = p11_session(CKF_RW_SESSION);
+	assert_rv_ok(p11_login(h, CKU_SO, ADMIN));
+	assert_rv_ok(C_DestroyObject(h, data_find(h, "Security Object")));
+	was = data_value(h, "Discovery Object", value);
+	data_write(h, "Discovery Object", value, was.n);
+	check(data_value(h, "Security Object", so), PIV_OBJ_DISCOVERY, was, true, true);
+	assert_true(is_ours(data_value(h, "Security Object", so)));
+	memcpy(other, value, was.n);
+	other[was.n - 2] = 0x60;
+	t[3].ulValueLen = was.n;
+	assert_int_not_equal(C_CreateObject(h, t, 4, &o), CKR_OK);
+	assert_true(span_eq(data_value(h, "Discovery Object", so), was));
+}
+
 static void
 malformed_ones(void **state)
 {
@@ -305,6 +334,7 @@ main(void)
 		cmocka_unit_test_teardown(certificate_makes_both_follow, p11_teardown),
 		cmocka_unit_test_teardown(first_one_is_made, p11_teardown),
 		cmocka_unit_test_teardown(without_a_signer_none_is_made, p11_teardown),
+		cmocka_unit_test_teardown(discovery_of_its_own, p11_teardown),
 		cmocka_unit_test(malformed_ones),
 	};
 

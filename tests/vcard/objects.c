@@ -91,6 +91,26 @@ tag_value(struct vc_in v, uint32_t *tag)
 	return true;
 }
 
+/* A YubiKey has a Discovery object of its own, which cannot be written: the application PIN alone. */
+static bool
+discovery_built_in(const struct vcard *vc, uint32_t tag)
+{
+	return vc->opt.yubikey && tag == TAG_DISCOVERY;
+}
+
+static uint16_t
+discovery_get(const struct vcard *vc, struct vc_out *out)
+{
+	static const uint8_t policy[2] = { 0x40, 0x00 };
+	struct vc_out body = { NULL, 0, 0, false };
+
+	vc_tlv_put(&body, 0x4F, vc->aid, vc->aid_n);
+	vc_tlv_put(&body, 0x5F2F, policy, sizeof policy);
+	vc_tlv_out(out, TAG_DISCOVERY, &body);
+	vc_out_free(&body);
+	return SW_OK;
+}
+
 uint16_t
 vc_get_data(struct vcard *vc, const struct vc_apdu *a, struct vc_out *out)
 {
@@ -105,6 +125,8 @@ vc_get_data(struct vcard *vc, const struct vc_apdu *a, struct vc_out *out)
 	o = vc_object_find(vc, tag);
 	if (o && o->pin && !vc_pin_verified(vc))
 		return SW_SECURITY;
+	if (!o && discovery_built_in(vc, tag))
+		return discovery_get(vc, out);
 	if (!o || o->n == 0)
 		return SW_NOT_FOUND;
 	vc_out_put(out, o->p, o->n);
@@ -165,7 +187,7 @@ vc_put_data(struct vcard *vc, const struct vc_apdu *a, struct vc_out *out)
 		return SW_SECURITY;
 	if (!put_parse(a->data, &tag, &object, &content))
 		return SW_DATA;
-	if (!tag_allowed(vc, tag))
+	if (!tag_allowed(vc, tag) || discovery_built_in(vc, tag))
 		return SW_FUNCTION;
 	if (object.n > capacity(vc, tag) || memory_used(vc, tag) + object.n > vc->opt.memory)
 		return SW_MEMORY;
