@@ -11,8 +11,8 @@
 bool tool_there(const char *name);
 bool tool_path(const char *name, char *out, size_t cap);
 /* Runs a program from PATH, without a terminal and without standard input, and waits for its end. What it writes on
- * both streams is appended to out. E_NOTFOUND: there is none; E_IO: it failed, with its first line; it took too long.
- */
+ * both streams is appended to out. E_NOTFOUND: there is none; E_IO: it failed, with its first line; E_BUSY: it took
+ * too long. */
 enum err tool_run(const char *const argv[], struct wbuf *out) MUST_CHECK;
 
 #endif

@@ -5,7 +5,8 @@
  * re-keyed cards change them and some test cards share them.
  *
  * Where accounts are listed by an administrator, a card whose name differs from the account's is refused until the
- * administrator has looked at it; where cards open accounts by themselves, the validated card is the authority.
+ * administrator has looked at it; where cards open accounts by themselves, the validated card is the authority. An
+ * account from a list has no subject name (a zero-length one) until its first card comes.
  */
 #include <stdio.h>
 #include <string.h>
@@ -37,6 +38,7 @@ fetch(struct db *db, struct account *a, struct span subject, bool *same, const c
 		copy(a->email, sizeof a->email, db_col_text(q, 2));
 		copy(a->upn, sizeof a->upn, db_col_text(q, 3));
 		copy(a->status, sizeof a->status, db_col_text(q, 4));
+		a->unseen = db_col_blob(q, 5).n == 0;
 		*same = span_eq(db_col_blob(q, 5), subject);
 	}
 	db_done(&q);
@@ -50,6 +52,9 @@ find(struct db *db, const struct pivid *id, struct span subject, struct account 
 	    "SELECT " COLUMNS " FROM account WHERE id = (SELECT account FROM card WHERE"
 	    " (fascn = ?1 AND ?1 <> '' AND ?1 NOT LIKE '99999999999999%') OR (uuid = ?2 AND ?2 <> '')"
 	    " ORDER BY fascn = ?1 DESC, id LIMIT 1)";
+	static const char by_list[] =
+	    "SELECT " COLUMNS " FROM account WHERE id = (SELECT account FROM expected WHERE"
+	    " (fascn = ?1 AND ?1 <> '') OR (uuid = ?2 AND ?2 <> '') ORDER BY fascn = ?1 DESC, rowid LIMIT 1)";
 	static const char by_name[] = "SELECT " COLUMNS " FROM account WHERE subject = ? ORDER BY id LIMIT 1";
 	enum err e;
 
@@ -57,6 +62,8 @@ find(struct db *db, const struct pivid *id, struct span subject, struct account 
 	*same = false;
 	e = fetch(db, a, subject, same, by_card, DB_ARGS(db_text(id->fascn_id), db_text(id->uuid)));
 	if (e == E_OK && a->id == 0)
+		e = fetch(db, a, subject, same, by_list, DB_ARGS(db_text(id->fascn_id), db_text(id->uuid)));
+	if (e == E_OK && a->id == 0 && subject.n > 0)
 		e = fetch(db, a, subject, same, by_name, DB_ARGS(db_blob(subject)));
 	return e;
 }
@@ -140,6 +147,9 @@ for_card(struct db *db, const struct account_rules *rules, const struct pivid *i
 	}
 	if ((e = account_check_status(a)) != E_OK)
 		return e;
+	if (a->unseen)
+		return db_run(
+		    db, "UPDATE account SET subject = ? WHERE id = ?", DB_ARGS(db_blob(subject), db_int(a->id)));
 	if (!same && rules->listed)
 		return refuse(REFUSE_ACCOUNT_MISMATCH,
 		    "this card belongs to the account of %s, but names %s; the issuer's administrator must confirm the "
@@ -206,6 +216,80 @@ account_add(struct db *db, X509 *cert, const struct pivid *id, const char *email
 			db_text(out->email[0] ? out->email : NULL), db_text(out->upn[0] ? out->upn : NULL),
 			db_int(out->id)));
 	return e != E_OK ? e : note_card(db, out, cert, id, now);
+}
+
+/* The account that an entry is of; id 0: a new one's. */
+static enum err
+find_entry(struct db *db, const struct account_entry *entry, struct account *a)
+{
+	bool same;
+	enum err e = find(db, &entry->card, SPAN_NONE, a, &same);
+
+	if (e == E_OK && a->id == 0 && entry->upn[0])
+		e = fetch(db, a, SPAN_NONE, &same, "SELECT " COLUMNS " FROM account WHERE upn = ? ORDER BY id LIMIT 1",
+		    DB_ARGS(db_text(entry->upn)));
+	return e;
+}
+
+/* The entry's card leads here from now on. *news: it did not. */
+static enum err
+expect_card(struct db *db, int64_t account, const struct pivid *card, time_t now, bool *news)
+{
+	int64_t known;
+	enum err e = db_number(db, &known,
+	    "SELECT (SELECT count(*) FROM expected WHERE account = ?1 AND ?2 IN ('', fascn) AND ?3 IN ('', uuid))"
+	    " + (SELECT count(*) FROM card WHERE account = ?1 AND ?2 IN ('', fascn) AND ?3 IN ('', uuid))",
+	    DB_ARGS(db_int(account), db_text(card->fascn_id), db_text(card->uuid)));
+
+	*news = e == E_OK && known == 0;
+	if (!*news)
+		return e;
+	return db_run(db, "INSERT INTO expected (account, fascn, uuid, created) VALUES (?, ?, ?, ?)",
+	    DB_ARGS(db_int(account), db_text(card->fascn_id), db_text(card->uuid), db_int(now)));
+}
+
+/* What the list says and the account does not. */
+static enum err
+take_entry(struct db *db, const struct account_entry *entry, struct account *a, bool *news)
+{
+	*news = strcmp(a->name, entry->name) != 0 || (entry->email[0] && strcmp(a->email, entry->email) != 0) ||
+	    (entry->upn[0] && strcmp(a->upn, entry->upn) != 0);
+	copy(a->name, sizeof a->name, entry->name);
+	if (entry->email[0])
+		copy(a->email, sizeof a->email, entry->email);
+	if (entry->upn[0])
+		copy(a->upn, sizeof a->upn, entry->upn);
+	if (!*news)
+		return E_OK;
+	return db_run(db, "UPDATE account SET name = ?, email = ?, upn = ? WHERE id = ?",
+	    DB_ARGS(db_text(a->name), db_text(a->email[0] ? a->email : NULL), db_text(a->upn[0] ? a->upn : NULL),
+		db_int(a->id)));
+}
+
+enum err
+account_enter(
+    struct db *db, const struct account_entry *entry, time_t now, struct account *out, enum account_change *change)
+{
+	bool added, said = false, card = false;
+	enum err e;
+
+	if ((e = find_entry(db, entry, out)) != E_OK)
+		return e;
+	added = out->id == 0;
+	if (!added && strcmp(out->status, "terminated") == 0)
+		return refuse(REFUSE_ACCOUNT_TERMINATED, "the account of %s is terminated, for good", out->name);
+	if (added) {
+		copy(out->name, sizeof out->name, entry->name);
+		copy(out->email, sizeof out->email, entry->email);
+		copy(out->upn, sizeof out->upn, entry->upn);
+		e = create(db, out, SPAN_NONE, "list", now);
+	} else {
+		e = take_entry(db, entry, out, &said);
+	}
+	if (e == E_OK)
+		e = expect_card(db, out->id, &entry->card, now, &card);
+	*change = added ? ACCOUNT_ADDED : said || card ? ACCOUNT_UPDATED : ACCOUNT_SAME;
+	return e;
 }
 
 enum err

@@ -13,6 +13,7 @@ struct account {
 	int64_t id;
 	char name[512], email[256], upn[256], status[16];
 	bool opened, new_card; /* by this request */
+	bool unseen;	       /* entered from a list; its first card brings the subject name */
 };
 
 struct account_rules {
@@ -29,6 +30,15 @@ enum err account_find(struct db *db, X509 *cert, const struct pivid *id, struct 
  * is brought up to date. */
 enum err account_add(struct db *db, X509 *cert, const struct pivid *id, const char *email, const char *name, time_t now,
     struct account *out) MUST_CHECK;
+/* From a list: name as given, email and upn unless empty, and the card that is to come: fascn_id, uuid or both. An
+ * account is recognised by the card, or by the UPN. E_POLICY: it is terminated, or the card is another account's. */
+struct account_entry {
+	const char *name, *email, *upn;
+	struct pivid card;
+};
+enum account_change { ACCOUNT_SAME, ACCOUNT_UPDATED, ACCOUNT_ADDED };
+enum err account_enter(struct db *db, const struct account_entry *entry, time_t now, struct account *out,
+    enum account_change *change) MUST_CHECK;
 enum err account_get(struct db *db, int64_t id, struct account *out) MUST_CHECK;
 /* E_POLICY with refuse_last() unless the account is active. */
 enum err account_check_status(const struct account *a) MUST_CHECK;

@@ -44,6 +44,12 @@ static const struct conf_key table[] = {
 	{ "accounts", "email_from", 's', "certificate",
 	    "for accounts opened automatically: certificate (its rfc822Name) or upn (take the UPN for the mail "
 	    "address)" },
+	{ "accounts", "max_credentials", 'n', "5",
+	    "valid credentials of one purpose that a person may have at once; 0: any number" },
+	{ "accounts", "hook", 'p', NULL,
+	    "program of the site that is asked about the person before anything is issued. While it is not set nobody "
+	    "is asked" },
+	{ "accounts", "hook_seconds", 'n', "5", "how long it may take; then the request is refused" },
 	{ "profile", "base_url", 's', "http://localhost/pki",
 	    "where ca.crl, ca.p7c and ocsp are published; goes into certificates" },
 	{ "profile", "policy_auth", 's', "2.16.840.1.101.3.2.1.3.40", "policy of derived authentication certificates" },
@@ -194,6 +200,8 @@ check(struct config *c)
 	    (e = number(c, "listen", "timeout", 1, 600, &c->timeout)) != E_OK ||
 	    (e = number(c, "listen", "max_lifetime", 1, 3600, &c->max_lifetime)) != E_OK ||
 	    (e = number(c, "ocsp", "minutes", 1, 1440, &c->ocsp_minutes)) != E_OK ||
+	    (e = number(c, "accounts", "max_credentials", 0, 1000, &c->max_credentials)) != E_OK ||
+	    (e = number(c, "accounts", "hook_seconds", 1, 30, &c->hook_seconds)) != E_OK ||
 	    (e = number(c, "profile", "days", 1, 1096, &c->days)) != E_OK ||
 	    (e = number(c, "bind", "minutes", 1, 60, &c->bind_minutes)) != E_OK ||
 	    (e = number(c, "bind", "tries", 1, 20, &c->bind_tries)) != E_OK ||
@@ -232,6 +240,7 @@ load(const char *dir, struct config *c)
 	c->address = conf_str(c->conf, "listen", "address");
 	c->publish = conf_str(c->conf, "publish", "address");
 	c->piv_policies = conf_str(c->conf, "piv", "policies");
+	c->hook = conf_str(c->conf, "accounts", "hook");
 	c->bind_roles = conf_str(c->conf, "bind", "roles");
 	c->require_binding = conf_bool(c->conf, "profile", "require_binding");
 	c->notice_sign = conf_bool(c->conf, "notices", "sign");

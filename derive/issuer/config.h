@@ -36,6 +36,9 @@ struct config {
 	const char *piv_policies;
 	/* [accounts] */
 	bool listed, email_from_upn;
+	long max_credentials; /* of one purpose; 0: any number */
+	const char *hook;     /* program that is asked about a person, or NULL */
+	long hook_seconds;
 	/* [profile] */
 	const char *base_url, *policy_auth, *policy_mail;
 	long days;

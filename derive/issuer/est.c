@@ -381,8 +381,8 @@ record_refusal(struct call *c, enum refuse why, const char *sentence)
 		.detail = sentence,
 	};
 
-	if ((refuse_status(why) != 403 && why != REFUSE_BAD_CSR) || why == REFUSE_NO_CERTIFICATE ||
-	    why == REFUSE_CODE_TRIES || why == REFUSE_CODE_MISTYPED)
+	if ((refuse_status(why) != 403 && why != REFUSE_BAD_CSR && why != REFUSE_IDENTITY_SILENT) ||
+	    why == REFUSE_NO_CERTIFICATE || why == REFUSE_CODE_TRIES || why == REFUSE_CODE_MISTYPED)
 		return; /* anyone can cause these without end */
 	if (ledger_event_add(c->i->db, &ev, c->now) != E_OK)
 		note("event-lost", "%s", err_msg());

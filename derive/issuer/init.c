@@ -266,6 +266,7 @@ chosen(const struct init_options *o, const char *address, const struct conf_key 
 		{ "accounts", "mode", o->demo ? "auto" : "listed" },
 		{ "accounts", "email_from", o->demo ? "upn" : NULL },
 		/* Plain clients such as curl cannot bind, and a demo is there to be tried with them. */
+		{ "accounts", "max_credentials", o->demo ? "0" : NULL },
 		{ "profile", "require_binding", o->demo ? "no" : NULL },
 	};
 

@@ -15,6 +15,7 @@
 
 #include "derive/issuer/account.h"
 #include "derive/issuer/escrow.h"
+#include "derive/issuer/hook.h"
 #include "derive/issuer/issue.h"
 #include "derive/issuer/ledger.h"
 #include "derive/issuer/lint.h"
@@ -150,6 +151,24 @@ issued_before(struct issuer *i, const struct issue_request *r, time_t now, struc
 	return ledger_event_add(i->db, &ev, now);
 }
 
+/* A credential that is renewed leaves room for the one that replaces it. */
+static enum err
+has_room(struct issuer *i, const struct issue_request *r, time_t now, const struct order *o)
+{
+	int64_t n;
+	enum err e;
+
+	if (i->config.max_credentials == 0)
+		return E_OK;
+	e = ledger_count_valid(i->db, o->account.id, r->profile->name, r->renews, now, &n);
+	if (e == E_OK && n >= i->config.max_credentials)
+		return refuse(REFUSE_ACCOUNT_FULL,
+		    "%s has %lld valid credentials for %s, and %ld are allowed; revoke one that is not used any more "
+		    "(dpiv revoke)",
+		    o->account.name, (long long)n, r->profile->what, i->config.max_credentials);
+	return e;
+}
+
 static enum err
 reserve(struct issuer *i, const struct issue_request *r, time_t now, struct order *o, X509 **out)
 {
@@ -159,7 +178,8 @@ reserve(struct issuer *i, const struct issue_request *r, time_t now, struct orde
 
 	if ((e = account_for_card(i->db, &rules, r->piv, r->id, now, &o->account)) != E_OK ||
 	    (e = lifetime(i, new_key(r), now, o)) != E_OK || (e = key_is_new(i, r, o)) != E_OK ||
-	    (e = issued_before(i, r, now, o, out)) != E_OK || *out != NULL || (e = make_values(i, r, o)) != E_OK)
+	    (e = issued_before(i, r, now, o, out)) != E_OK || *out != NULL || (e = has_room(i, r, now, o)) != E_OK ||
+	    (e = make_values(i, r, o)) != E_OK)
 		return e;
 	row = (struct ledger_cert){
 		.serial = o->serial_text,
@@ -260,7 +280,8 @@ issue_certificate(struct issuer *i, const struct issue_request *r, time_t now, X
 
 	*out = NULL;
 	wbuf_init(&der, 1u << 20);
-	if ((e = db_begin(i->db)) == E_OK)
+	if ((e = hook_ask(&i->config, r->id, r->profile->name, r->renews != NULL)) == E_OK &&
+	    (e = db_begin(i->db)) == E_OK)
 		e = db_end(i->db, reserve(i, r, now, &o, out));
 	if (e != E_OK) {
 		X509_free(*out);

@@ -127,7 +127,17 @@ static const char schema_6[] = "ALTER TABLE event ADD COLUMN hash BLOB;"
 			       " id INTEGER NOT NULL,"
 			       " hash BLOB NOT NULL);";
 
-static const char *const steps[] = { schema_1, schema_2, schema_3, schema_4, schema_5, schema_6 };
+/* Cards of people on a list that have not come yet: account.c. fascn, uuid: '' is none. */
+static const char schema_7[] = "CREATE TABLE expected ("
+			       " account INTEGER NOT NULL REFERENCES account,"
+			       " fascn TEXT NOT NULL,"
+			       " uuid TEXT NOT NULL,"
+			       " created INTEGER NOT NULL,"
+			       " CHECK (fascn <> '' OR uuid <> ''));"
+			       "CREATE INDEX expected_fascn ON expected (fascn);"
+			       "CREATE INDEX expected_uuid ON expected (uuid);";
+
+static const char *const steps[] = { schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7 };
 static const struct db_schema schema = {
 	.name = "issuer ledger",
 	.app_id = 0x64706969,
@@ -364,6 +374,16 @@ ledger_each_revoked(struct db *db, ledger_revoked_fn *fn, void *arg)
 		e = fn(arg, db_col_text(q, 0), (time_t)db_col_int(q, 1), (int)db_col_int(q, 2));
 	db_done(&q);
 	return e;
+}
+
+enum err
+ledger_count_valid(struct db *db, int64_t account, const char *profile, const char *but, time_t now, int64_t *out)
+{
+	return db_number(db, out,
+	    "SELECT count(*) FROM certificate WHERE account = ? AND profile = ? AND serial <> ? AND state <> "
+	    "'abandoned'"
+	    " AND not_after >= ? AND serial NOT IN (SELECT serial FROM revocation)",
+	    DB_ARGS(db_int(account), db_text(profile), db_text(but ? but : ""), db_int(now)));
 }
 
 enum err

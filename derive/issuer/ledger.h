@@ -64,6 +64,10 @@ struct ledger_status {
 	int reason;
 };
 enum err ledger_status(struct db *db, const char *serial, struct ledger_status *out) MUST_CHECK;
+/* How many of this profile the account has that are in their time and not revoked, but for this serial number (NULL:
+ * for none). */
+enum err ledger_count_valid(
+    struct db *db, int64_t account, const char *profile, const char *but, time_t now, int64_t *out) MUST_CHECK;
 /* Each issued certificate of the account that is in its time and not revoked. */
 typedef enum err ledger_valid_fn(void *arg, const char *serial, const char *profile, struct span der);
 enum err ledger_each_valid(struct db *db, int64_t account, time_t now, ledger_valid_fn *fn, void *arg) MUST_CHECK;

@@ -32,10 +32,13 @@ static const struct verb {
 	    "What there is: CA, CRLs, accounts, certificates, the last refusals.\n" },
 	{ "account", verb_account,
 	    "account add --dir DIR --cert PIV9A.pem [--email ADDRESS] [--name NAME]\n"
+	    "       account import --dir DIR FILE.csv\n"
 	    "       account list [--json] DIR\n"
+	    "       account show [--json] --dir DIR ID\n"
 	    "       account suspend|resume|terminate --dir DIR ID",
 	    "People. 'add' takes the person from the card's PIV Authentication certificate, or brings their account up "
 	    "to date.\n"
+	    "'import' takes many from a list whose first line names its columns: name, email, upn, fascn, uuid.\n"
 	    "'terminate' revokes everything that was derived under the account, for good.\n" },
 	{ "revoke", verb_revoke,
 	    "revoke --dir DIR [--reason REASON] [--foreign] SERIAL\n"

@@ -27,6 +27,9 @@
 	X(ACCOUNT_MISMATCH, "account-mismatch", 403, "the card points to an account with another name")                \
 	X(ACCOUNT_SUSPENDED, "account-suspended", 403, "the account is suspended")                                     \
 	X(ACCOUNT_TERMINATED, "account-terminated", 403, "the account is terminated")                                  \
+	X(ACCOUNT_FULL, "account-full", 403, "the account has as many credentials of this kind as are allowed")        \
+	X(IDENTITY_REFUSED, "identity-refused", 403, "the site's identity system refuses this person")                 \
+	X(IDENTITY_SILENT, "identity-unavailable", 503, "the site's identity system does not answer")                  \
 	X(NO_EMAIL, "no-email", 403, "no mail address in the account")                                                 \
 	X(BINDING, "binding", 403, "the request is not bound to this TLS connection")                                  \
 	X(KEY_POLICY, "key-policy", 403, "the new key is of a kind that SP 800-78 does not allow")                     \

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/file.h"
 #include "base/secret.h"
 #include "base/text.h"
 #include "derive/issuer/account.h"
@@ -18,7 +19,9 @@
 #include "derive/issuer/ledger.h"
 #include "derive/issuer/note.h"
 #include "derive/issuer/notify.h"
+#include "derive/issuer/roster.h"
 #include "derive/issuer/server.h"
+#include "derive/issuer/show.h"
 #include "derive/issuer/verbs.h"
 #include "derive/issuer/x509io.h"
 
@@ -37,8 +40,11 @@ static const struct option options[] = {
 	{ "email", required_argument, NULL, 'e' },
 	{ "reason", required_argument, NULL, 'r' },
 	{ "foreign", no_argument, NULL, 'F' },
+	{ "json", no_argument, NULL, 'j' },
 	{ NULL, 0, NULL, 0 },
 };
+
+#define ROSTER_MAX (64u << 20) /* a list of a hundred thousand people has ten megabytes */
 
 #define LETTERS 128
 struct args {
@@ -184,6 +190,83 @@ out:
 }
 
 static enum err
+verb_account_import(int argc, char **argv)
+{
+	struct roster_count n;
+	struct issuer i;
+	struct args a;
+	WBUF_AUTO text = { 0 };
+	enum err e;
+
+	wbuf_init(&text, ROSTER_MAX);
+	if ((e = parse(argc, argv, "d", &a)) != E_OK || (e = need(a.value['d'], "--dir")) != E_OK ||
+	    (e = need(a.rest, "the CSV file")) != E_OK || (e = file_read(a.rest, &text)) != E_OK ||
+	    (e = issuer_open(a.value['d'], ISSUER_LEDGER, &i)) != E_OK)
+		return e;
+	if ((e = roster_import(i.db, wbuf_view(&text), time(NULL), &n)) == E_OK)
+		printf("%zu added, %zu brought up to date, %zu as they were\n", n.added, n.updated, n.same);
+	else
+		e = err_up(e, "%s, nothing is changed", a.rest);
+	issuer_close(&i);
+	return e;
+}
+
+/* A row in one line; of hashes the beginning is enough to tell them apart. */
+static void
+print_row(json_t *row)
+{
+	const char *field;
+	json_t *value;
+
+	printf(" ");
+	json_object_foreach(row, field, value) if (json_is_string(value) && json_string_length(value) > 0)
+	    printf(" %.*s", json_string_length(value) == 64 && strcmp(field, "detail") != 0 ? 12 : -1,
+		json_string_value(value));
+	putchar('\n');
+}
+
+static void
+print_account(json_t *account)
+{
+	const char *name;
+	json_t *value, *row;
+	size_t k;
+
+	json_object_foreach(account, name, value) if (json_is_string(value))
+	    printf("%-12s %s\n", name, json_string_value(value));
+	json_object_foreach(account, name, value) json_array_foreach(value, k, row)
+	{
+		if (k == 0)
+			printf("%s\n", name);
+		print_row(row);
+	}
+}
+
+static enum err
+verb_account_show(int argc, char **argv)
+{
+	json_t *account = NULL;
+	struct issuer i;
+	struct args a;
+	long id;
+	enum err e;
+
+	if ((e = parse(argc, argv, "dj", &a)) != E_OK || (e = need(a.value['d'], "--dir")) != E_OK ||
+	    (e = need(a.rest, "the account's number")) != E_OK || (e = number(a.rest, "account number", &id)) != E_OK ||
+	    (e = issuer_open(a.value['d'], ISSUER_LEDGER, &i)) != E_OK)
+		return e;
+	if ((e = show_account(i.db, id, time(NULL), &account)) == E_OK) {
+		if (!a.value['j'])
+			print_account(account);
+		else if (json_dumpf(account, stdout, JSON_INDENT(1)) == 0)
+			putchar('\n');
+	}
+	json_decref(account);
+	issuer_close(&i);
+	return e;
+}
+
+static enum err
 verb_account_add(int argc, char **argv)
 {
 	struct issuer i;
@@ -244,15 +327,19 @@ enum err
 verb_account(int argc, char **argv)
 {
 	static const struct {
+		const char *word;
+		enum err (*run)(int argc, char **argv);
+	} words[] = { { "add", verb_account_add }, { "import", verb_account_import }, { "list", verb_account_list },
+		{ "show", verb_account_show } };
+	static const struct {
 		const char *word, *status;
 	} changes[] = { { "suspend", "suspended" }, { "resume", "active" }, { "terminate", "terminated" } };
 
 	if (argc < 2)
-		return err_set(E_USAGE, "account: add, list, suspend, resume or terminate?");
-	if (strcmp(argv[1], "add") == 0)
-		return verb_account_add(argc - 1, &argv[1]);
-	if (strcmp(argv[1], "list") == 0)
-		return verb_account_list(argc - 1, &argv[1]);
+		return err_set(E_USAGE, "account: add, import, list, show, suspend, resume or terminate?");
+	for (size_t k = 0; k < sizeof words / sizeof words[0]; k++)
+		if (strcmp(argv[1], words[k].word) == 0)
+			return words[k].run(argc - 1, &argv[1]);
 	for (size_t k = 0; k < sizeof changes / sizeof changes[0]; k++)
 		if (strcmp(argv[1], changes[k].word) == 0)
 			return verb_account_status(argc - 1, &argv[1], changes[k].status);
