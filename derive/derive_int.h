@@ -72,6 +72,8 @@ enum err renew_connect(struct derive *d) MUST_CHECK;
 enum err derive_recover(struct derive *d) MUST_CHECK;
 /* Remove what an enrolment put on the token, and its row. Objects of somebody else under the same identifier stay. */
 enum err derive_undo(struct derive *d, struct enrolment *e, const char *why) MUST_CHECK;
+/* The certificate was received and its key is on the token: whatever of the installation is missing. */
+enum err derive_finish(struct derive *d, struct enrolment *e) MUST_CHECK;
 /* ENROL_OLD: the key that it names goes, and the row. */
 enum err derive_clear_old(struct derive *d, const struct enrolment *e) MUST_CHECK;
 /* The enrolment is a credential now. After a renewal the old key and certificate leave the token, but for those that
@@ -98,6 +100,8 @@ struct attempt {
 	struct assure assure;	  /* of the key */
 };
 
+/* The certificate beside its key, in the role's place, and read back. */
+enum err attempt_install(struct attempt *a) MUST_CHECK;
 /* The row of the journal, when the identifier and label are chosen. */
 enum err attempt_begin(struct attempt *a) MUST_CHECK;
 /* The certificates of the issuer's CAs into the store. */
@@ -111,6 +115,7 @@ enum err keygen_generate(struct attempt *a) MUST_CHECK;
 enum err keygen_open(struct attempt *a) MUST_CHECK;
 enum err keygen_keep(struct attempt *a) MUST_CHECK;
 enum err keygen_import(struct attempt *a) MUST_CHECK;
+enum err keygen_install(struct attempt *a) MUST_CHECK;
 enum err keygen_record(struct attempt *a) MUST_CHECK;
 /* ENROL_CERT with a wrapped key, by a later run. */
 enum err keygen_finish(struct derive *d, struct enrolment *e) MUST_CHECK;
@@ -134,6 +139,9 @@ enum err place_unsigned(const struct attempt *a, enum err e) MUST_CHECK;
 /* With the certificate in the journal: the key into the role's place, the old one out of it. Again after an
  * interruption. */
 enum err place_settle(struct derive *d, struct enrolment *e) MUST_CHECK;
+/* Before that: is the certificate's key on the token, in the place of e or where place_settle() puts it? Nothing is
+ * changed. */
+enum err place_has(struct derive *d, const struct enrolment *e, bool *yes) MUST_CHECK;
 /* That done, is the key the certificate's? */
 enum err place_fits(struct derive *d, struct enrolment *e, bool *fits) MUST_CHECK;
 /* What an enrolment did to its place, as far as that can be undone; d->lost. */

@@ -10,6 +10,10 @@
  * issuer. What is recorded and what has still to be destroyed change in one transaction (store_enrol_renewed).
  *
  * Whether the token takes keys at all is tried before the issuer is asked, with a key of no use and no duration.
+ *
+ * On a PIV token the key pair for the way is made in the place where a new key of the token's own would be made
+ * (derive_place.c), and the key that came takes its place: nothing is left to be destroyed, and from then on all is as
+ * with a key of the token's own. The trial is made in that place, too.
  */
 #include <string.h>
 #include <stdlib.h>
@@ -25,10 +29,11 @@
 #define WAY_LABEL  "dpiv key for a key's way"
 #define WAY_ID_LEN 16
 
-enum err
-keygen_attrs(struct attempt *a)
+/* What the issuer or the person would have to change. */
+static enum err
+keygen_possible(const struct attempt *a)
 {
-	struct derive *d = a->d;
+	const struct derive *d = a->d;
 
 	if (!d->proto->keys)
 		return err_set(E_UNSUP,
@@ -39,39 +44,59 @@ keygen_attrs(struct attempt *a)
 		return err_set(E_UNSUP,
 		    "the issuer makes the key of an encryption credential for the PIV card only; derive a new one with "
 		    "it: dpiv derive --again --role encrypt");
-	return d->proto->attrs(d->conn, a->e.role, &a->attrs);
+	return E_OK;
 }
 
 /* A request that is under way with a key of the other kind cannot be gone on with. */
 enum err
-keygen_probe(struct attempt *a)
+keygen_place(struct attempt *a)
 {
-	const struct derive_req *r = a->d->req;
+	struct derive *d = a->d;
+	enum err e = keygen_possible(a);
 
-	if (token_has_places(a->d->to))
-		return err_set(E_UNSUP,
-		    "a PIV token gets its encryption key by making it (encrypt = generate in dpiv.conf); a key from "
-		    "the "
-		    "issuer goes to one of its retired places: dpiv history recover");
+	if (e != E_OK)
+		return e;
 	if (a->resumed && strcmp(a->e.label, WAY_LABEL) != 0)
 		return err_set(
 		    E_POLICY, "the request that is under way is for a key of the token's own; begin anew with --again");
-	return a->resumed ? E_OK : token_import_probe(a->d->to, r->alg_chosen ? r->alg : TOKEN_RSA2048);
-}
-
-enum err
-keygen_place(struct attempt *a)
-{
 	if (a->resumed)
 		return E_OK;
 	snprintf(a->e.label, sizeof a->e.label, "%s", WAY_LABEL);
+	if (token_has_places(d->to)) {
+		if ((e = token_writable(d->to)) == E_OK && (e = place_choose(a)) == E_OK &&
+		    (e = attempt_begin(a)) == E_OK)
+			e = place_note(a);
+		return e;
+	}
 	a->e.id_len = WAY_ID_LEN;
 	if (RAND_bytes(a->e.id, WAY_ID_LEN) != 1)
 		return err_crypto(E_CRYPTO, "no random numbers");
 	return attempt_begin(a);
 }
 
-/* P-384 is as strong as the strongest key that it may have to carry (SP 800-57, 5.6.1); some tokens have RSA alone. */
+enum err
+keygen_probe(struct attempt *a)
+{
+	const struct derive_req *r = a->d->req;
+	enum token_alg alg = r->alg_chosen ? r->alg : TOKEN_RSA2048;
+
+	if (a->resumed)
+		return E_OK;
+	if (token_has_places(a->d->to))
+		return token_bring_probe(a->d->to, alg, a->e.id, a->e.id_len);
+	return token_import_probe(a->d->to, alg);
+}
+
+enum err
+keygen_attrs(struct attempt *a)
+{
+	return a->d->proto->attrs(a->d->conn, a->e.role, &a->attrs);
+}
+
+/*
+ * P-384 is as strong as the strongest key that it may have to carry (SP 800-57, 5.6.1); some tokens have RSA alone, and
+ * on a PIV token an EC key in a place for encryption cannot sign the request.
+ */
 enum err
 keygen_generate(struct attempt *a)
 {
@@ -80,8 +105,13 @@ keygen_generate(struct attempt *a)
 
 	if (a->resumed)
 		return E_OK;
-	a->alg = token_can(t, TOKEN_P384, TOKEN_USE_DECRYPT) == E_OK ? TOKEN_P384 : TOKEN_RSA3072;
-	e = token_generate(t, a->alg, TOKEN_USE_DECRYPT, a->e.label, a->e.id, a->e.id_len, &a->pub);
+	if (token_has_places(t)) {
+		a->alg = token_can(t, TOKEN_RSA3072, TOKEN_USE_DECRYPT) == E_OK ? TOKEN_RSA3072 : TOKEN_RSA2048;
+		e = place_generate(a, TOKEN_USE_DECRYPT);
+	} else {
+		a->alg = token_can(t, TOKEN_P384, TOKEN_USE_DECRYPT) == E_OK ? TOKEN_P384 : TOKEN_RSA3072;
+		e = token_generate(t, a->alg, TOKEN_USE_DECRYPT, a->e.label, a->e.id, a->e.id_len, &a->pub);
+	}
 	return e == E_OK ? token_pkey(t, a->e.id, a->e.id_len, &a->key) : e;
 }
 
@@ -188,10 +218,23 @@ bring(struct derive *d, const struct enrolment *e, EVP_PKEY *key, X509 *cert, st
 	return token_import(d->to, key, cert, derive_label(e->role, e->card, label), place);
 }
 
+/* On a PIV token, over the key for the way: libcrypto's idea of that ends before. */
 enum err
 keygen_import(struct attempt *a)
 {
-	return bring(a->d, &a->e, a->imported, a->cert, &a->place);
+	if (!token_has_places(a->d->to))
+		return bring(a->d, &a->e, a->imported, a->cert, &a->place);
+	EVP_PKEY_free(a->key);
+	a->key = NULL;
+	memcpy(a->place.id, a->e.id, sizeof a->place.id);
+	a->place.id_len = a->e.id_len;
+	return token_bring(a->d->to, a->imported, a->e.id, a->e.id_len);
+}
+
+enum err
+keygen_install(struct attempt *a)
+{
+	return token_has_places(a->d->to) ? attempt_install(a) : E_OK; /* token_import() did */
 }
 
 enum err
@@ -199,6 +242,8 @@ keygen_record(struct attempt *a)
 {
 	enum err e = attempt_keep_issuers(a);
 
+	if (e == E_OK && token_has_places(a->d->to))
+		return derive_record(a->d, &a->e, a->cert);
 	return e == E_OK ? settle(a->d, &a->e, a->cert, &a->place) : e;
 }
 
@@ -207,9 +252,11 @@ static enum err
 reopen(struct derive *d, const struct enrolment *e, EVP_PKEY **out)
 {
 	EVP_PKEY *way = NULL;
-	enum err err = token_pkey(d->to, e->id, e->id_len, &way);
+	enum err err = token_has_places(d->to) && e->pub != NULL ? token_tell(d->to, e->id, e->id_len, e->pub) : E_OK;
 
 	*out = NULL;
+	if (err == E_OK)
+		err = token_pkey(d->to, e->id, e->id_len, &way);
 	if (err == E_OK)
 		err = keywrap_open(wbuf_view(&e->wrapped), way, NULL, out);
 	if (err == E_CRYPTO)
@@ -220,13 +267,32 @@ reopen(struct derive *d, const struct enrolment *e, EVP_PKEY **out)
 	return err;
 }
 
+/* Which key is it that waits there: the one for the way, or the one that came? */
+static enum err
+finish_in_place(struct derive *d, struct enrolment *e)
+{
+	EVP_PKEY *key = NULL;
+	bool there;
+	enum err err = place_has(d, e, &there);
+
+	if (err == E_OK && !there && (err = reopen(d, e, &key)) == E_OK)
+		err = token_bring(d->to, key, e->id, e->id_len);
+	EVP_PKEY_free(key);
+	if (err == E_NOTFOUND || err == E_STORE || err == E_PROTO)
+		return derive_undo(d, e, "what a run that was cut short had received cannot be opened any more");
+	return err == E_OK ? derive_finish(d, e) : err;
+}
+
 enum err
 keygen_finish(struct derive *d, struct enrolment *e)
 {
 	struct token_place place;
 	EVP_PKEY *key = NULL;
-	enum err err = token_import_look(d->to, e->cert, &place);
+	enum err err;
 
+	if (token_has_places(d->to))
+		return finish_in_place(d, e);
+	err = token_import_look(d->to, e->cert, &place);
 	if (err == E_OK && place.how != TOKEN_HAD) {
 		err = reopen(d, e, &key);
 		if (err == E_OK)

@@ -249,6 +249,26 @@ place_settle(struct derive *d, struct enrolment *e)
 }
 
 enum err
+place_has(struct derive *d, const struct enrolment *e, bool *yes)
+{
+	EVP_PKEY *pub = X509_get0_pubkey(e->cert), *key = NULL;
+	uint8_t place = role_info(e->role)->id;
+	X509 *there;
+	bool some;
+	enum err err = cert_in(d, e->id, e->id_len, &there);
+
+	*yes = err == E_OK && there != NULL && X509_cmp(there, e->cert) == 0;
+	/* asked for by its place, a key without a certificate is looked for, too */
+	if (err == E_OK && !*yes && (err = token_movable(d->to, e->id, e->id_len, &some)) == E_OK &&
+	    (err = token_pkey(d->to, e->id, e->id_len, &key)) == E_OK)
+		*yes = EVP_PKEY_eq(pub, key) == 1;
+	EVP_PKEY_free(key);
+	if (err == E_NOTFOUND)
+		err = E_OK;
+	return err == E_OK && !*yes && e->id[0] != place ? key_in(d, &place, 1, pub, yes) : err;
+}
+
+enum err
 place_fits(struct derive *d, struct enrolment *e, bool *fits)
 {
 	X509 *there;

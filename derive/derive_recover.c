@@ -109,8 +109,8 @@ cert_is_there(struct derive *d, const struct enrolment *e, bool *there)
 	return err;
 }
 
-static enum err
-recover_finish(struct derive *d, struct enrolment *e)
+enum err
+derive_finish(struct derive *d, struct enrolment *e)
 {
 	bool fits, there;
 	enum err err = token_has_places(d->to) ? place_fits(d, e, &fits) : key_fits(d, e, &fits);
@@ -135,7 +135,7 @@ recover_one(struct derive *d, struct enrolment *e)
 		return derive_clear_old(d, e);
 	if (e->step == ENROL_CERT && e->cert != NULL && e->wrapped.n > 0)
 		return keygen_finish(d, e);
-	return e->step == ENROL_CERT && e->cert != NULL ? recover_finish(d, e)
+	return e->step == ENROL_CERT && e->cert != NULL ? derive_finish(d, e)
 							: derive_undo(d, e, "a run was cut short");
 }
 

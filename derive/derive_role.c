@@ -232,8 +232,8 @@ step_keep(struct attempt *a)
 }
 
 /* R18: what was written is read back. */
-static enum err
-step_install(struct attempt *a)
+enum err
+attempt_install(struct attempt *a)
 {
 	struct derive *d = a->d;
 	const struct token_key *keys;
@@ -296,7 +296,7 @@ static const struct step made_here[] = {
 	{ "requesting the certificate", wait_enrol },
 	{ "checking the certificate", step_check },
 	{ "noting the certificate", step_keep },
-	{ "installing the certificate", step_install },
+	{ "installing the certificate", attempt_install },
 	{ "recording the credential", step_record },
 	{ NULL, NULL },
 };
@@ -304,9 +304,9 @@ static const struct step made_here[] = {
 static const struct step made_there[] = {
 	{ "looking at the policy", step_judge },
 	{ "looking for a request under way", wait_resume },
-	{ "asking what the issuer wants", keygen_attrs },
-	{ "trying whether the token takes keys", keygen_probe },
 	{ "finding a place on the token", keygen_place },
+	{ "trying whether the token takes keys", keygen_probe },
+	{ "asking what the issuer wants", keygen_attrs },
 	{ "generating a key to receive the key with", keygen_generate },
 	{ "requesting key and certificate", wait_enrol },
 	{ "opening the key", keygen_open },
@@ -314,6 +314,7 @@ static const struct step made_there[] = {
 	{ "noting certificate and wrapped key", keygen_keep },
 	{ "bringing the key to the token", keygen_import },
 	{ "looking at what is known of the key", assure_key },
+	{ "installing the certificate", keygen_install },
 	{ "recording the credential", keygen_record },
 	{ NULL, NULL },
 };

@@ -126,7 +126,7 @@ enum err token_objects(struct token *t, char *out, size_t cap) MUST_CHECK;
 /* The key in this place, made by an earlier process, is this one: it can be used from now on. Believed until it is
  * tried. Nothing when a key can be seen there. */
 enum err token_tell(struct token *t, const uint8_t *id, size_t id_len, EVP_PKEY *pub) MUST_CHECK;
-/* Does it sign with the private half of this key? */
+/* Does it sign, or agree upon secrets, with the private half of this key? */
 enum err token_proves(struct token *t, const uint8_t *id, size_t id_len, EVP_PKEY *pub, bool *yes) MUST_CHECK;
 /* Can this key, which is there, be moved to another place? And move it, with its certificate; after an interruption the
  * same call goes on. */
@@ -194,6 +194,10 @@ struct token_place {
 };
 enum err
 token_import(struct token *t, EVP_PKEY *key, X509 *cert, const char *label, struct token_place *place) MUST_CHECK;
+/* Into a place of a PIV token, over the key that is there; the certificate is the caller's. */
+enum err token_bring(struct token *t, EVP_PKEY *key, const uint8_t *id, size_t id_len) MUST_CHECK;
+/* Can it? Tried with a key that stays there and is of no use. E_UNSUP with what to do instead. */
+enum err token_bring_probe(struct token *t, enum token_alg alg, const uint8_t *id, size_t id_len) MUST_CHECK;
 /* Does the token take private keys of this kind? Tried with one that is forgotten at once. E_UNSUP. */
 enum err token_import_probe(struct token *t, enum token_alg alg) MUST_CHECK;
 /* Only looks: how would it end? */

@@ -196,6 +196,43 @@ token_import_probe(struct token *t, enum token_alg alg)
 }
 
 enum err
+token_bring(struct token *t, EVP_PKEY *key, const uint8_t *id, size_t id_len)
+{
+	struct token_place place = { .how = TOKEN_IMPORTED };
+	struct private_key k = { .key = key, .label = "", .id = id, .id_len = id_len };
+	struct import im = { .place = &place };
+	CK_OBJECT_HANDLE o;
+	enum err e = raw_session(t, true);
+
+	if (e == E_OK)
+		e = token_login(t);
+	if (e == E_OK)
+		e = private_put(t, &k, &o);
+	if (e == E_OK)
+		e = import_check(t, &im, o);
+	if (e == E_OK && !span_eq(span_of(place.id, place.id_len), span_of(id, id_len)))
+		e = err_set(E_IO, "token '%s' has put the key into another place", t->label);
+	log_info("token.bring", "token=%s error=%s", t->label, err_name(e));
+	return e;
+}
+
+enum err
+token_bring_probe(struct token *t, enum token_alg alg, const uint8_t *id, size_t id_len)
+{
+	EVP_PKEY *key = probe_key(alg);
+	enum err e = key != NULL ? token_bring(t, key, id, id_len) : err_crypto(E_CRYPTO, "no key to try with");
+
+	EVP_PKEY_free(key);
+	if (e != E_UNSUP)
+		return e;
+	return err_set(E_UNSUP,
+	    "token '%s' takes no key from outside, which no command of SP 800-73 does and this token has none of its "
+	    "own for (or not for keys of this kind): let it make the key (encrypt = generate in dpiv.conf), or take "
+	    "another token",
+	    t->label);
+}
+
+enum err
 token_import_look(struct token *t, X509 *cert, struct token_place *place)
 {
 	struct import im = { .cert = cert, .place = place };

@@ -101,6 +101,40 @@ signature_fits(EVP_PKEY *key, EVP_PKEY *pub)
 	return fits;
 }
 
+/* A key for key agreement, as an EC key for encryption is, gives the same secret as its public half with another. */
+static bool
+agreement_fits(EVP_PKEY *key, EVP_PKEY *pub)
+{
+	unsigned char mine[128], theirs[128];
+	size_t n = sizeof mine, m = sizeof theirs;
+	char curve[64];
+	EVP_PKEY *other = EVP_PKEY_get_group_name(pub, curve, sizeof curve, NULL) == 1 ? EVP_EC_gen(curve) : NULL;
+	EVP_PKEY_CTX *a = other != NULL ? EVP_PKEY_CTX_new(other, NULL) : NULL, *b = EVP_PKEY_CTX_new(key, NULL);
+	bool fits;
+
+	fits = a != NULL && b != NULL && EVP_PKEY_derive_init(a) == 1 && EVP_PKEY_derive_set_peer(a, pub) == 1 &&
+	    EVP_PKEY_derive(a, mine, &n) == 1 && EVP_PKEY_derive_init(b) == 1 &&
+	    EVP_PKEY_derive_set_peer(b, other) == 1 && EVP_PKEY_derive(b, theirs, &m) == 1 && n == m &&
+	    CRYPTO_memcmp(mine, theirs, n) == 0;
+	EVP_PKEY_CTX_free(a);
+	EVP_PKEY_CTX_free(b);
+	EVP_PKEY_free(other);
+	return fits;
+}
+
+/* Some keys do one, some the other. */
+static bool
+key_fits(EVP_PKEY *key, EVP_PKEY *pub)
+{
+	bool fits = signature_fits(key, pub);
+
+	if (!fits && EVP_PKEY_get_base_id(pub) == EVP_PKEY_EC) {
+		ERR_clear_error();
+		fits = agreement_fits(key, pub);
+	}
+	return fits;
+}
+
 enum err
 token_proves(struct token *t, const uint8_t *id, size_t id_len, EVP_PKEY *pub, bool *yes)
 {
@@ -111,7 +145,7 @@ token_proves(struct token *t, const uint8_t *id, size_t id_len, EVP_PKEY *pub, b
 	if (e != E_OK)
 		return e == E_NOTFOUND ? E_OK : e;
 	if (EVP_PKEY_eq(key, pub) == 1)
-		*yes = signature_fits(key, pub);
+		*yes = key_fits(key, pub);
 	if (!*yes && ERR_peek_error() != 0) {
 		e = token_failed(t, E_OK, "cannot try the key");
 		/* refused by the card: then it is another key; anything else says nothing about it */

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Every interruption is survived: tests/faults/sweep_*.sh say which.
 
-sweep.py VERB KIND...   VERB: derive, renew, import, revoke; KIND: a name of KINDS, or all that the verb has
+sweep.py VERB KIND...   VERB: derive, keygen, renew, import, revoke; KIND: a name of KINDS, or all that the verb has
 
 The verb runs once undisturbed, and its points are counted: the calls of PKCS#11, the APDUs, the records on the line to the
 issuer, the writes of the state. Then, for each point, it runs from a fresh copy of the same beginnings (token, state) and is
@@ -278,6 +278,17 @@ class Derive(Verb):
         return self.derive()
 
 
+class Keygen(Verb):
+    """An encryption key that the issuer makes; to this address it is asked for."""
+
+    def first(self):
+        with open(os.environ["DPIV_CONF"], "a", encoding="ascii") as f:
+            f.write(f"[issuer line]\nurl = {self.line.url}\nencrypt = serverkeygen\n")
+
+    def argv(self):
+        return [*self.derive(), "--role", "encrypt"]
+
+
 class Renew(Verb):
     def first(self):
         status, out = self.world.run(self.derive())
@@ -328,7 +339,7 @@ class Import(Verb):
         return None if text == open(TMP + "/letter", encoding="ascii").read() else "the key does not open the letter"
 
 
-VERBS = {"derive": Derive, "renew": Renew, "revoke": Revoke, "import": Import}
+VERBS = {"derive": Derive, "keygen": Keygen, "renew": Renew, "revoke": Revoke, "import": Import}
 
 
 # --- how it is cut ------------------------------------------------------------------------------------------------------------------
