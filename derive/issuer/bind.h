@@ -21,7 +21,9 @@
  *
  * The code is sent as the password of HTTP Basic (RFC 7030, 3.2.3; the user name is not looked at) and not as the
  * challengePassword, since that carries the channel binding (RFC 7030, 3.5), which such requests have like all others.
- * Each role of a code can be used once. Refusals: code-wrong, code-expired, code-used, code-role, code-tries.
+ * Each role of a code can be used once. While the code lives, the same request for the same key gets the same
+ * certificate again, since its answer may have been lost, and the code still says whose it is. Refusals: code-wrong,
+ * code-expired, code-used, code-role, code-tries.
  */
 
 /* PKI-AUTH succeeded with rq->peer, which says id. The answer is appended to out. E_POLICY with refuse_last(). */

@@ -160,9 +160,17 @@ too_many(void)
 	    "here in an hour");
 }
 
+enum err
+bindstore_used(void)
+{
+	return refuse(REFUSE_CODE_USED,
+	    "this binding code was used already; if not by you, tell the issuer at once. Get a new code with "
+	    "'dpiv bind'");
+}
+
 /* The whole code is known to who asks: now the reasons may be told. */
 static enum err
-judge_state(struct db *db, const struct bindstore_claim *c, const struct row *r, time_t now)
+judge_state(struct db *db, const struct bindstore_claim *c, struct row *r, time_t now)
 {
 	int64_t given, left;
 	enum err e;
@@ -178,10 +186,9 @@ judge_state(struct db *db, const struct bindstore_claim *c, const struct row *r,
 	if (given == 0)
 		return refuse(REFUSE_CODE_ROLE,
 		    "this binding code was not given for %s; get one with 'dpiv bind --role %s'", c->role, c->role);
-	if (left == 0)
-		return refuse(REFUSE_CODE_USED,
-		    "this binding code was used already; if not by you, tell the issuer at once. Get a new code with "
-		    "'dpiv bind'");
+	r->code.used = left == 0;
+	if (left == 0 && (r->replaced || now > r->expires))
+		return bindstore_used();
 	if (r->replaced)
 		return refuse(
 		    REFUSE_CODE_EXPIRED, "a newer binding code has taken the place of this one; use the newer one");
@@ -232,8 +239,9 @@ enum err
 bindstore_use(struct db *db, const struct bindstore_code *code, const char *role, const char *serial, time_t now)
 {
 	enum err e = db_run(db,
-	    "UPDATE bind_role SET used = ?, serial = ? WHERE code = ?3 AND role = ? AND used IS NULL"
-	    " AND EXISTS (SELECT 1 FROM bind_code WHERE id = ?3 AND account = ? AND replaced = 0)",
+	    "UPDATE bind_role SET used = coalesce(used, ?1), serial = ?2 WHERE code = ?3 AND role = ?4"
+	    " AND (used IS NULL OR serial = ?2)"
+	    " AND EXISTS (SELECT 1 FROM bind_code WHERE id = ?3 AND account = ?5 AND replaced = 0)",
 	    DB_ARGS(db_int(now), db_text(serial), db_int(code->id), db_text(role), db_int(code->account)));
 
 	if (e == E_OK && db_changed(db) != 1)

@@ -2,6 +2,7 @@
 #ifndef DPIV_ISSUER_BINDSTORE_H
 #define DPIV_ISSUER_BINDSTORE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -11,7 +12,9 @@
 
 /*
  * Binding codes in the ledger (SP 800-157r1, App. C). A code belongs to one account and to the card that asked for it,
- * lives for minutes, and serves each of its roles once. Only its SHA-256 together with the account is kept. An account
+ * lives for minutes, and serves each of its roles once: after that it still says whose it is while it lives, so that
+ * who has not received the answer can ask for the same certificate again. Only its SHA-256 together with the account is
+ * kept. An account
  * has one code: a new one takes the place of the old one. Wrong guesses are counted against the code that they name and
  * against the network address that they come from, in the transaction that judges them.
  */
@@ -34,11 +37,15 @@ struct bindstore_claim {
 struct bindstore_code {
 	int64_t id, account; /* account is set for a refusal too, where the code named one */
 	char card_sha256[65];
+	bool used; /* the role, or all of them: nothing new may be issued */
 };
 /* Its own transaction. E_POLICY with refuse_last(). Nothing is used up. */
 enum err
 bindstore_check(struct db *db, const struct bindstore_claim *c, time_t now, struct bindstore_code *out) MUST_CHECK;
-/* Inside the transaction that records the certificate of this serial number. E_POLICY: somebody was faster. */
+/* What is said to who wants something new of a used one: always E_POLICY. */
+enum err bindstore_used(void) MUST_CHECK;
+/* Inside the transaction that records or repeats the certificate of this serial number, which may be the one that the
+ * role was used for. E_POLICY: it was used for another. */
 enum err bindstore_use(
     struct db *db, const struct bindstore_code *code, const char *role, const char *serial, time_t now) MUST_CHECK;
 

@@ -255,6 +255,8 @@ make_or_repeat(struct call *c, struct issue_request *r, struct est_reply *out)
 
 	if (e == E_OK && (e = db_begin(c->i->db)) == E_OK)
 		e = db_end(c->i->db, key_repeat(c, r, way, out, &done));
+	if (e == E_OK && !done && r->code != NULL && r->code->used)
+		e = bindstore_used();
 	if (e == E_OK && !done) {
 		r->key = key_make(c->i->config.escrow_algorithm);
 		e = r->key != NULL ? key_issue(c, r, way, out) : err_crypto(E_CRYPTO, "cannot generate a key");

@@ -178,8 +178,11 @@ reserve(struct issuer *i, const struct issue_request *r, time_t now, struct orde
 
 	if ((e = account_for_card(i->db, &rules, r->piv, r->id, now, &o->account)) != E_OK ||
 	    (e = lifetime(i, new_key(r), now, o)) != E_OK || (e = key_is_new(i, r, o)) != E_OK ||
-	    (e = issued_before(i, r, now, o, out)) != E_OK || *out != NULL || (e = has_room(i, r, now, o)) != E_OK ||
-	    (e = make_values(i, r, o)) != E_OK)
+	    (e = issued_before(i, r, now, o, out)) != E_OK || *out != NULL)
+		return e;
+	if (r->code != NULL && r->code->used)
+		return bindstore_used();
+	if ((e = has_room(i, r, now, o)) != E_OK || (e = make_values(i, r, o)) != E_OK)
 		return e;
 	row = (struct ledger_cert){
 		.serial = o->serial_text,

@@ -137,11 +137,17 @@ check(struct db *d, const char *plain, const char *role, const char *peer, time_
 }
 
 static enum err
-use(struct db *d, const struct bindstore_code *code, const char *role)
+use_for(struct db *d, const struct bindstore_code *code, const char *role, const char *serial)
 {
 	enum err e = db_begin(d);
 
-	return e == E_OK ? db_end(d, bindstore_use(d, code, role, "01", NOW)) : e;
+	return e == E_OK ? db_end(d, bindstore_use(d, code, role, serial, NOW)) : e;
+}
+
+static enum err
+use(struct db *d, const struct bindstore_code *code, const char *role)
+{
+	return use_for(d, code, role, "01");
 }
 
 #define assert_refusal(call, why)                                                                                      \
@@ -162,15 +168,41 @@ one_use_for_each_role(void **state)
 	assert_int_equal(code.account, 2);
 	assert_string_equal(code.card_sha256, "CC");
 	assert_ok(check(db, plain, "auth", "192.0.2.1", NOW, &code)); /* looking uses nothing up */
+	assert_false(code.used);
 	assert_ok(use(db, &code, "auth"));
-	assert_refusal(use(db, &code, "auth"), "code-used");
-	assert_refusal(check(db, plain, "auth", "192.0.2.1", NOW, &code), "code-used");
+	assert_refusal(use_for(db, &code, "auth", "02"), "code-used");
 	assert_ok(check(db, plain, NULL, "192.0.2.1", NOW, &code));
+	assert_false(code.used); /* sign is left */
 	assert_refusal(check(db, plain, "encrypt", "192.0.2.1", NOW, &code), "code-role");
 	assert_refusal(use(db, &code, "encrypt"), "code-used");
 	assert_ok(check(db, plain, "sign", "192.0.2.1", NOW, &code));
 	assert_ok(use(db, &code, "sign"));
-	assert_refusal(check(db, plain, NULL, "192.0.2.1", NOW, &code), "code-used");
+}
+
+/* Its answer may have been lost: the same certificate again, while the code lives, and no other. */
+static void
+used_says_whose_it_is(void **state)
+{
+	struct bindstore_code code;
+	char plain[BINDCODE_PLAIN], newer[BINDCODE_PLAIN];
+
+	(void)state;
+	give(1, plain);
+	assert_ok(check(db, plain, "auth", "192.0.2.1", NOW, &code));
+	assert_ok(use(db, &code, "auth"));
+	assert_ok(use(db, &code, "sign"));
+	for (int k = 0; k < 2; k++) {
+		assert_ok(check(db, plain, k == 0 ? "auth" : NULL, "192.0.2.1", NOW + LIFE, &code));
+		assert_true(code.used);
+		assert_int_equal(code.account, 1);
+	}
+	assert_ok(use(db, &code, "auth"));
+	assert_refusal(use_for(db, &code, "auth", "02"), "code-used");
+	assert_int_equal(number_in(db, "SELECT count(*) FROM bind_role WHERE serial = '01' AND used IS NOT NULL"), 2);
+	assert_refusal(check(db, plain, "auth", "192.0.2.1", NOW + LIFE + 1, &code), "code-used");
+	give(1, newer);
+	assert_refusal(check(db, plain, "auth", "192.0.2.1", NOW, &code), "code-used");
+	assert_refusal(use(db, &code, "auth"), "code-used");
 }
 
 /* What is rolled back was not used: a crash between is the same to the database. */
@@ -319,9 +351,11 @@ race_use(struct db *d, const char *plain)
 {
 	struct bindstore_code code;
 	enum err e = check(d, plain, "auth", "192.0.2.1", NOW, &code);
+	char serial[24];
 
+	snprintf(serial, sizeof serial, "%lX", (long)getpid());
 	if (e == E_OK)
-		e = use(d, &code, "auth");
+		e = use_for(d, &code, "auth", serial);
 	return e == E_OK ? 0 : e == E_POLICY && refuse_last() == REFUSE_CODE_USED ? 1 : 2;
 }
 
@@ -537,10 +571,47 @@ from_card_to_credential(void **state)
 	assert_answer(403, "code-role");
 	enroll("sign", second, p.code, NULL);
 	assert_int_equal(p.status, 200);
+	assert_ok(db_run(p.i.db, "UPDATE bind_code SET expires = expires - 3600", DB_NO_ARGS));
 	fetch_card(p.code);
 	assert_answer(403, "code-used");
 	EVP_PKEY_free(key);
 	EVP_PKEY_free(second);
+}
+
+/* The issuer has committed, and the answer is lost: the same request again gets the same, and nothing else does. */
+static void
+an_answer_that_was_lost(void **state)
+{
+	EVP_PKEY *key = minipki_key("P-256"), *other = minipki_key("P-256");
+	char first[sizeof p.text];
+
+	(void)state;
+	ask(p.card, "{}");
+	enroll("auth", key, p.code, NULL);
+	assert_int_equal(p.status, 200);
+	memcpy(first, p.text, sizeof first);
+	for (int k = 0; k < 2; k++) {
+		fetch_card(p.code);
+		assert_int_equal(p.status, 200);
+		enroll("auth", key, p.code, NULL);
+		if (p.status != 200)
+			fail_msg("%s", p.text);
+		assert_string_equal(p.text, first);
+	}
+	enroll("auth", other, p.code, NULL);
+	assert_answer(403, "code-used");
+	assert_int_equal(number_in(p.i.db, "SELECT count(*) FROM certificate"), 1);
+	assert_int_equal(number_in(p.i.db, "SELECT count(*) FROM event WHERE what = 'repeated'"), 2);
+	assert_ok(db_run(
+	    p.i.db, "INSERT INTO revocation (serial, at, reason) SELECT serial, 1, 0 FROM certificate", DB_NO_ARGS));
+	enroll("auth", key, p.code, NULL);
+	assert_answer(403, "code-used");
+	ask(p.card, "{}");
+	assert_ok(db_run(p.i.db, "UPDATE bind_code SET expires = expires - 3600", DB_NO_ARGS));
+	enroll("auth", other, p.code, NULL);
+	assert_answer(403, "code-expired");
+	EVP_PKEY_free(key);
+	EVP_PKEY_free(other);
 }
 
 /* A request that is refused for another reason leaves the code as it was. */
@@ -765,6 +836,7 @@ main(void)
 		cmocka_unit_test(answers_of_issuers),
 		cmocka_unit_test(qr_codes),
 		S(one_use_for_each_role),
+		S(used_says_whose_it_is),
 		S(use_is_part_of_the_transaction),
 		S(expiry_and_replacement),
 		S(guesses_against_a_code),
@@ -772,6 +844,7 @@ main(void)
 		S(nothing_but_a_hash_is_kept),
 		S(processes_at_once),
 		A(from_card_to_credential),
+		A(an_answer_that_was_lost),
 		A(refused_requests_use_nothing_up),
 		A(who_may_ask),
 		A(a_code_is_no_second_chance),
