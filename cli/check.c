@@ -223,7 +223,8 @@ status_count(struct check *k, const struct finding *f)
 }
 
 static enum err
-remember(struct check *k, const struct credential *c, const struct finding *cert, const struct finding *card)
+remember(struct check *k, const struct credential *c, const struct finding *cert, const struct finding *card,
+    const struct card_found *holder)
 {
 	struct store_check now, was;
 	bool sure = strcmp(cert->state, "unknown") != 0 && strcmp(card->state, "unknown") != 0;
@@ -232,6 +233,8 @@ remember(struct check *k, const struct credential *c, const struct finding *cert
 	if (e != E_OK && e != E_NOTFOUND)
 		return e;
 	now = (struct store_check){ .at = time(NULL), .sure_at = sure ? time(NULL) : was.sure_at };
+	/* what a card of the same person has not said, a check without it does not take back */
+	memcpy(now.changed, holder->theirs ? holder->changed : was.changed, sizeof now.changed);
 	memcpy(now.cert, cert->state, sizeof now.cert);
 	memcpy(now.card, card->state, sizeof now.card);
 	text_safe(span_str(cert->r.why[0] != '\0' ? cert->r.why : card->r.why), now.why, sizeof now.why);
@@ -330,7 +333,7 @@ check_one(struct check *k, struct credential *c)
 	if (k->by_card)
 		holder_count(k, &holder);
 	report(k, c, &cert, &card, &holder);
-	e = remember(k, c, &cert, &card);
+	e = remember(k, c, &cert, &card, &holder);
 	if (e == E_OK)
 		tell(k, c, &cert, &card);
 	return e;

@@ -71,7 +71,7 @@ card_changed(const struct check_card *k, const struct credential *c, struct card
 {
 	const struct holding *h = holdings_find(&k->own, c->cert);
 
-	person_changed(c->cert, k->own.card, "", out->changed, sizeof out->changed);
+	person_changed(c->cert, k->own.card, k->own.emails, out->changed, sizeof out->changed);
 	if (out->changed[0] == '\0' && h != NULL)
 		snprintf(out->changed, sizeof out->changed, "%s", h->changed);
 }
@@ -103,6 +103,7 @@ check_card(
 		snprintf(out->why, sizeof out->why, "%s", k->why);
 	else
 		snprintf(out->why, sizeof out->why, "nothing says that both cards are the same person's");
+	out->theirs = strcmp(out->state, "same") == 0 || strcmp(out->state, "replaced") == 0;
 	if (who == PERSON_SAME)
 		card_changed(k, c, out);
 	return e;

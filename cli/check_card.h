@@ -19,6 +19,7 @@ struct check_card {
 
 struct card_found {
 	const char *state;     /* "same", "replaced", "other", "unknown" */
+	bool theirs;	       /* the first two: what this card says of its holder counts */
 	char changed[128];     /* what the credential says that is no longer true: a rekey is needed; or "" */
 	char why[512], by[64]; /* replaced: by what the person is known */
 };

@@ -92,7 +92,7 @@ cred_attention(struct status *s, const struct credential *c, const char *state)
 static void
 check_attention(struct status *s, const struct credential *c, const struct store_check *k)
 {
-	char what[256];
+	char what[400], command[96], serial[64];
 	const char *role = role_info(c->role)->name;
 
 	if (strcmp(k->cert, "revoked") == 0) {
@@ -103,6 +103,12 @@ check_attention(struct status *s, const struct credential *c, const struct store
 		snprintf(what, sizeof what, "the PIV card of the %s credential on '%s' has been revoked", role,
 		    c->token_label);
 		status_attention(s, what, "ask your agency for a new card");
+	}
+	if (k->changed[0] != '\0') {
+		snprintf(what, sizeof what, "the %s credential on '%s': rekey needed, by the card there is another %s",
+		    role, c->token_label, k->changed);
+		snprintf(command, sizeof command, "dpiv renew %s --card", cert_serial(c->cert, serial, sizeof serial));
+		status_attention(s, what, command);
 	}
 	/* the card's certificate is looked at once more when seven days have passed (SP 800-157, 2.1) */
 	if (s->now > c->created + RECHECK && k->sure_at < c->created + RECHECK) {
@@ -121,8 +127,8 @@ cred_check(struct status *s, struct store *store, const struct credential *c, js
 	json_object_set_new(o, "check", json_null());
 	if (store_check_get(store, c->row, &k) == E_OK)
 		json_object_set_new(o, "check",
-		    json_pack("{s:o, s:s, s:s, s:s}", "at", status_time(k.at), "certificate", k.cert, "card", k.card,
-			"why", k.why));
+		    json_pack("{s:o, s:s, s:s, s:s, s:s}", "at", status_time(k.at), "certificate", k.cert, "card",
+			k.card, "why", k.why, "changed", k.changed));
 	check_attention(s, c, &k);
 }
 

@@ -208,6 +208,26 @@ cert_email(X509 *cert, char *out, size_t cap)
 	return out;
 }
 
+void
+cert_emails_add(X509 *cert, char *list, size_t cap)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		size_t used = strlen(list);
+		char one[256];
+		int type;
+		ASN1_STRING *s = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type);
+
+		if (type != GEN_EMAIL)
+			continue;
+		string_safe(s, one, sizeof one);
+		if (one[0] != '\0' && strchr(one, ' ') == NULL && used + strlen(one) + 1 < cap)
+			snprintf(list + used, cap - used, "%s%s", used > 0 ? " " : "", one);
+	}
+	GENERAL_NAMES_free(names);
+}
+
 static time_t
 time_of(const ASN1_TIME *t)
 {

@@ -44,6 +44,8 @@ bool cert_has_eku(X509 *cert, int nid);
 char *cert_name(X509 *cert, char *out, size_t cap);
 char *cert_serial(X509 *cert, char *out, size_t cap); /* hex */
 char *cert_email(X509 *cert, char *out, size_t cap);  /* first rfc822Name, "" when none */
+/* Every rfc822Name that fits is added to a list of words. */
+void cert_emails_add(X509 *cert, char *list, size_t cap);
 time_t cert_not_after(X509 *cert);
 time_t cert_not_before(X509 *cert);
 /* From when on it is renewed: so many days before it expires, and not before half of its life is over. */

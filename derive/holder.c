@@ -156,6 +156,22 @@ holder_read(struct span body, struct holdings *out)
 	return e;
 }
 
+#define CURRENT 4 /* 9A, 9C, 9D, 9E; behind them the key history, with addresses of before */
+
+/* What the card says is no secret, and without it the address is unknown. */
+static void
+card_emails(struct token *t, char *out, size_t cap)
+{
+	const struct token_key *keys;
+	size_t n = 0;
+
+	if (token_keys(t, &keys, &n) != E_OK)
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (keys[i].cert != NULL && keys[i].id_len == 1 && keys[i].id[0] <= CURRENT)
+			cert_emails_add(keys[i].cert, out, cap);
+}
+
 enum err
 holder_ask(const struct derive_req *req, struct holdings *out)
 {
@@ -174,6 +190,8 @@ holder_ask(const struct derive_req *req, struct holdings *out)
 		e = token_failed(c.card.token, e, "cannot authenticate with the card");
 	if (e == E_OK)
 		e = holder_read(wbuf_view(&r.body), out);
+	if (e == E_OK)
+		card_emails(c.card.token, out->emails, sizeof out->emails);
 	if (c.card.cert != NULL && X509_up_ref(c.card.cert) == 1)
 		out->card = c.card.cert;
 	http_reply_free(&r);

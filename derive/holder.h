@@ -17,7 +17,8 @@ struct holding {
 struct holdings {
 	struct holding *list;
 	size_t n;
-	X509 *card; /* the PIV Authentication certificate that has asked, also after a failure; or NULL */
+	char emails[1024]; /* those of the card's own certificates, separated by blanks; "": unknown */
+	X509 *card;	   /* the PIV Authentication certificate that has asked, also after a failure; or NULL */
 };
 /* Which certificates of this issuer are those of the person whose card is in the reader (req->from, else the one that
  * there is)? The card's PIN is asked for. The issuer notes a card that is new to it. E_UNSUP: not a dpiv-issuer. */

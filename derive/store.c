@@ -81,6 +81,8 @@ static const char *const steps[] = {
 	 "CREATE TABLE card_link (credential INTEGER PRIMARY KEY, at INTEGER NOT NULL, emails TEXT NOT NULL);"),
 	"CREATE TABLE notice (event TEXT NOT NULL, serial TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (event, "
 	"serial));",
+	/* what the holder's card said otherwise than the certificate */
+	"ALTER TABLE recheck ADD COLUMN changed TEXT NOT NULL DEFAULT '';",
 };
 
 const struct db_schema store_schema = {

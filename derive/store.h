@@ -146,6 +146,7 @@ struct store_check {
 	time_t sure_at;		 /* when both states were last known for certain; 0: never */
 	char cert[16], card[16]; /* "good", "revoked", "expired", "unknown" */
 	char why[512];
+	char changed[128]; /* what the card said otherwise than the certificate, so that a rekey is needed; or "" */
 };
 enum err store_check_put(struct store *s, const struct credential *c, const struct store_check *k) MUST_CHECK;
 enum err store_check_get(struct store *s, int64_t credential, struct store_check *out) MUST_CHECK;

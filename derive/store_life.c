@@ -24,7 +24,7 @@ static enum err
 life_change(struct store *s, const struct credential *c, const char *sql, const struct db_arg *args, size_t n,
     const char *what, const char *why)
 {
-	char detail[1024];
+	char detail[1400];
 	enum err e = db_begin(s->db);
 
 	if (e != E_OK)
@@ -131,7 +131,7 @@ store_revoke_lost(struct store *s, const struct credential *c, const char *why)
 	if (e == E_OK)
 		e = db_run(s->db, "UPDATE credential SET active = 0 WHERE id = ?", DB_ARGS(db_int(c->row)));
 	if (e == E_OK) {
-		char detail[1024];
+		char detail[1400];
 
 		life_detail(c, why, detail, sizeof detail);
 		e = store_event(s, "lost", detail);
@@ -157,14 +157,15 @@ store_lost_get(struct store *s, size_t i, struct credential *out)
 enum err
 store_check_put(struct store *s, const struct credential *c, const struct store_check *k)
 {
-	char why[700];
+	char why[900];
 
-	snprintf(why, sizeof why, "%s, the card's certificate %s%s%s", k->cert, k->card, k->why[0] != '\0' ? ": " : "",
-	    k->why);
+	snprintf(why, sizeof why, "%s, the card's certificate %s%s%s%s%s", k->cert, k->card,
+	    k->why[0] != '\0' ? ": " : "", k->why, k->changed[0] != '\0' ? "; rekey needed: " : "", k->changed);
 	return life_change(s, c,
-	    "INSERT OR REPLACE INTO recheck (credential, at, sure_at, cert, card, why) VALUES (?, ?, ?, ?, ?, ?)",
-	    DB_ARGS(
-		db_int(c->row), db_int(k->at), db_int(k->sure_at), db_text(k->cert), db_text(k->card), db_text(k->why)),
+	    "INSERT OR REPLACE INTO recheck (credential, at, sure_at, cert, card, why, changed) VALUES (?, ?, ?, ?, ?, "
+	    "?, ?)",
+	    DB_ARGS(db_int(c->row), db_int(k->at), db_int(k->sure_at), db_text(k->cert), db_text(k->card),
+		db_text(k->why), db_text(k->changed)),
 	    "checked", why);
 }
 
@@ -173,8 +174,9 @@ store_check_get(struct store *s, int64_t credential, struct store_check *out)
 {
 	struct db_rows *q = NULL;
 	bool row = false;
-	enum err e = db_query(s->db, &q, "SELECT at, sure_at, cert, card, why FROM recheck WHERE credential = ?",
-	    DB_ARGS(db_int(credential)));
+	enum err e =
+	    db_query(s->db, &q, "SELECT at, sure_at, cert, card, why, changed FROM recheck WHERE credential = ?",
+		DB_ARGS(db_int(credential)));
 
 	memset(out, 0, sizeof *out);
 	if (e == E_OK)
@@ -187,6 +189,7 @@ store_check_get(struct store *s, int64_t credential, struct store_check *out)
 		store_copy_text(db_col_text(q, 2), out->cert, sizeof out->cert);
 		store_copy_text(db_col_text(q, 3), out->card, sizeof out->card);
 		store_copy_text(db_col_text(q, 4), out->why, sizeof out->why);
+		store_copy_text(db_col_text(q, 5), out->changed, sizeof out->changed);
 	}
 	db_done(&q);
 	return e;

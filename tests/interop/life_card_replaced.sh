@@ -30,8 +30,10 @@ if [ -z "${DERIVE_DIR-}" ]; then
 	card_make 2 "$(fascn 092447 0000001234)" 'Pat Example' pat@example.test
 	card_make 3 "$(fascn 092448 0000005678)" 'Kim Other' kim@example.test
 	card_make 4 "$(fascn 092449 0000001234)" 'Pat Newname' newname@example.test pat@example.test
+	card_make 5 "$(fascn 092450 0000001234)" 'Pat Example' moved@example.test pat@example.test
+	card_make 6 "$(fascn 092451 0000001234)" 'Pat Example' pat@example.test
 	tests/with-card --image "$DERIVE_DIR/1.json" --image "$DERIVE_DIR/2.json" --image "$DERIVE_DIR/3.json" \
-		--image "$DERIVE_DIR/4.json" -- "$0"
+		--image "$DERIVE_DIR/4.json" --image "$DERIVE_DIR/5.json" --image "$DERIVE_DIR/6.json" -- "$0"
 	status=$?
 	rm -rf "$DERIVE_DIR"
 	exit $status

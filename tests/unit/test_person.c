@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Whose card is it: the FASC-N's person, the user principal name, the subject name; and what has changed. */
+#include <stdio.h>
 #include <string.h>
 
+#include "derive/cert.h"
 #include "derive/fascn.h"
 #include "derive/person.h"
 #include "tests/lib/minipki.h"
@@ -82,6 +84,92 @@ test_same(void **state)
 	X509_free(plain);
 }
 
+/* A card with this person identifier of an organization, by this name; upn may be NULL. Agency and credential vary. */
+static X509 *
+by_fascn(const char *card, const char *who, const char *cn, const char *upn)
+{
+	char symbols[FASCN_SYMBOLS + 1], ext[512], hex[2 * FASCN_BYTES + 1];
+	uint8_t b[FASCN_BYTES];
+
+	assert_int_equal(strlen(card) + strlen(who), 6 + 15);
+	snprintf(symbols, sizeof symbols, ".0032.0001.%s.0.1.%s100", card, who);
+	assert_int_equal(strlen(symbols), FASCN_SYMBOLS);
+	fascn_write(symbols, b);
+	for (size_t i = 0; i < sizeof b; i++)
+		snprintf(&hex[2 * i], 3, "%02X", b[i]);
+	snprintf(ext, sizeof ext,
+	    "subjectAltName=@san\n[san]\notherName.1=2.16.840.1.101.3.6.6;FORMAT:HEX,OCT:%s\n%s%s%s", hex,
+	    upn != NULL ? "otherName.2=1.3.6.1.4.1.311.20.2.3;UTF8:" : "", upn != NULL ? upn : "",
+	    upn != NULL ? "\n" : "");
+	return person(cn, ext);
+}
+
+/* The person identifier: 10 digits, then category, organization and association. */
+#define PAT  "000000123410032"
+#define KIM  "000000567810032"
+#define ELSE "000000567820047" /* another organization's number */
+#define NONE "000000000010032"
+
+static void
+test_identifier(void **state)
+{
+	static const struct {
+		const char *a_who, *a_cn, *a_upn, *b_who, *b_cn, *b_upn;
+		enum person want;
+		const char *by;
+	} rows[] = {
+		/* the same number under two names, and with two principal names */
+		{ PAT, "Pat", NULL, PAT, "Pat Newname", NULL, PERSON_SAME, "person identifier" },
+		{ PAT, "Pat", "pat@a.test", PAT, "Kim", "kim@a.test", PERSON_SAME, "person identifier" },
+		/* another's */
+		{ PAT, "Pat", NULL, KIM, "Kim", NULL, PERSON_OTHER, "nothing" },
+		{ PAT, "Pat", "pat@a.test", KIM, "Kim", "kim@a.test", PERSON_OTHER, "nothing" },
+		/* contradictions: another number, but one name or one principal name */
+		{ PAT, "Pat", NULL, KIM, "Pat", NULL, PERSON_UNKNOWN, "subject name" },
+		{ PAT, "Pat", "pat@a.test", KIM, "Kim", "PAT@a.test", PERSON_UNKNOWN, "user principal name" },
+		/* numbers of two organizations say nothing of each other, nor does one that is left out */
+		{ PAT, "Pat", NULL, ELSE, "Kim", NULL, PERSON_UNKNOWN, "nothing" },
+		{ PAT, "Pat", NULL, ELSE, "Pat", NULL, PERSON_SAME, "subject name" },
+		{ NONE, "Pat", NULL, NONE, "Kim", NULL, PERSON_UNKNOWN, "nothing" },
+		{ PAT, "Pat", "pat@a.test", NONE, "Kim", "pat@a.test", PERSON_SAME, "user principal name" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		X509 *a = by_fascn("092446", rows[i].a_who, rows[i].a_cn, rows[i].a_upn);
+		X509 *b = by_fascn("092447", rows[i].b_who, rows[i].b_cn, rows[i].b_upn);
+
+		for (int turn = 0; turn < 2; turn++) {
+			const char *by = "";
+			enum person got = turn == 0 ? person_same(a, b, &by) : person_same(b, a, &by);
+
+			if (got != rows[i].want || strcmp(by, rows[i].by) != 0)
+				fail_msg("row %zu: %d by %s", i, (int)got, by);
+		}
+		X509_free(a);
+		X509_free(b);
+	}
+}
+
+static void
+test_addresses(void **state)
+{
+	X509 *two = person("Pat", "subjectAltName=email:pat@example.test,email:p@example.test\n"),
+	     *none = person("Pat", NULL);
+	char list[64] = "", small[20] = "";
+
+	(void)state;
+	cert_emails_add(none, list, sizeof list);
+	assert_string_equal(list, "");
+	cert_emails_add(two, list, sizeof list);
+	cert_emails_add(two, list, sizeof list);
+	assert_string_equal(list, "pat@example.test p@example.test pat@example.test p@example.test");
+	cert_emails_add(two, small, sizeof small); /* what does not fit is left out as a whole */
+	assert_string_equal(small, "pat@example.test");
+	X509_free(two);
+	X509_free(none);
+}
+
 static void
 test_changed(void **state)
 {
@@ -105,6 +193,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fascn),
 		cmocka_unit_test(test_same),
+		cmocka_unit_test(test_identifier),
+		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_changed),
 	};
 	int bad;
