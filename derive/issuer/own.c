@@ -81,15 +81,8 @@ who(struct issuer *i, const struct est_request *rq, const char *serial, time_t n
 
 /* --- revoking ----------------------------------------------------------------------------------------------------- */
 
-struct wish {
-	char serial[X509IO_SERIAL_MAX];
-	int reason;
-	int64_t account;
-	time_t at;
-};
-
-static enum err
-wish_read(struct span body, struct wish *w)
+enum err
+own_wish_read(struct span body, struct own_wish *w)
 {
 	json_t *j = NULL;
 	const char *serial, *reason;
@@ -112,7 +105,7 @@ wish_read(struct span body, struct wish *w)
 }
 
 static enum err
-revoke(struct issuer *i, const struct est_request *rq, const struct wish *w, const struct pivid *id, time_t now)
+revoke(struct issuer *i, const struct est_request *rq, const struct own_wish *w, const struct pivid *id, time_t now)
 {
 	enum err e = ledger_revoke(i->db, w->serial, w->reason, false, now);
 
@@ -130,7 +123,7 @@ revoke(struct issuer *i, const struct est_request *rq, const struct wish *w, con
 
 /* Once; then when and why it was. */
 static enum err
-revoke_once(struct issuer *i, const struct est_request *rq, struct wish *w, const struct pivid *id, time_t now)
+revoke_once(struct issuer *i, const struct est_request *rq, struct own_wish *w, const struct pivid *id, time_t now)
 {
 	enum err e = db_begin(i->db);
 
@@ -164,11 +157,11 @@ own_revoke(struct issuer *i, const struct est_request *rq, time_t now, struct pi
 {
 	struct ledger_found row = { 0 };
 	char when[32];
-	struct wish w;
+	struct own_wish w;
 	struct tm tm;
 	enum err e;
 
-	if ((e = wish_read(rq->body, &w)) != E_OK || (e = who(i, rq, w.serial, now, id, &w.account)) != E_OK)
+	if ((e = own_wish_read(rq->body, &w)) != E_OK || (e = who(i, rq, w.serial, now, id, &w.account)) != E_OK)
 		return e;
 	wbuf_init(&row.der, 1u << 20);
 	e = ledger_find(i->db, w.serial, &row);

@@ -5,6 +5,7 @@
 #include "derive/issuer/est.h"
 #include "derive/issuer/ledger.h"
 #include "derive/issuer/pivid.h"
+#include "derive/issuer/x509io.h"
 
 /*
  * What people may do about their own certificates (SP 800-157r1, 2.4; FIPS 201-3, 2.10.2: invalidation on the holder's
@@ -25,6 +26,15 @@
 /* The ledger's row of a derived certificate, by its bytes; E_NOTFOUND: not issued here. serial has X509IO_SERIAL_MAX.
  */
 enum err own_cert(struct issuer *i, X509 *cert, char *serial, struct ledger_found *row) MUST_CHECK;
+
+/* The body of a revocation, nothing else being known of it. E_POLICY with refuse_last(). */
+struct own_wish {
+	char serial[X509IO_SERIAL_MAX];
+	int reason;
+	int64_t account; /* 0 */
+	time_t at;	 /* 0 */
+};
+enum err own_wish_read(struct span body, struct own_wish *w) MUST_CHECK;
 
 /* The answers are appended to out. id: of the card that asked. E_POLICY with refuse_last(). */
 enum err

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # dpiv check --card: a new card of the same person takes the old one's place, another person's does not, nor does one that is
-# revoked or of which nothing is known; a new name asks for a rekey. The keys stay.
+# revoked or of which nothing is known; a new name or a new address asks for a rekey, and dpiv status says so. The keys stay.
 . tests/lib/derive.sh
 
 fascn() { # CREDENTIAL PERSON: agency 32, system 1
@@ -67,7 +67,8 @@ says 'the same as before' 'the card of before' by_card 1
 stays 'which moves nothing'
 says 'nothing was changed' 'a new card of which nobody knows whether it is good' by_card 2
 stays 'is not taken'
-printf '[check]\ncrls = %s\n' "$(ls "$AGENCY"/*.crl "$AGENCY"/*/ca.crl 2>/dev/null | head -1)" >"$XDG_CONFIG_HOME/dpiv/dpiv.conf"
+CRLS=$(ls "$AGENCY"/*.crl "$AGENCY"/*/ca.crl 2>/dev/null | head -1)
+printf '[check]\ncrls = %s\n' "$CRLS" >"$XDG_CONFIG_HOME/dpiv/dpiv.conf"
 by_card 3 >"$TMP/out" 2>&1
 check "another person's card is not good" test $? -ne 0
 says 'nothing was changed' 'and it is said' by_card 3
@@ -80,3 +81,34 @@ says 'rekey needed' 'a new name' by_card 4
 says ' --card' 'with the command' by_card 4
 check 'the keys stayed' test "$(token_objects)" = "$KEYS"
 status 2 '--from alone' "$BUILD/dpiv" check --from pkcs11:
+
+# --- the address alone; and the new card is a revoked one ---------------------------------------------------------------------
+token_fresh laptop
+mkdir -p "$XDG_CONFIG_HOME/dpiv"
+printf '[check]\ncrls = %s\n' "$CRLS" >"$XDG_CONFIG_HOME/dpiv/dpiv.conf"
+attention() { "$BUILD/dpiv" status --json | python3 -c "import json, sys; print(*(a['command'] for a in json.load(sys.stdin)['attention'] if 'rekey needed' in a['what']))"; }
+card 1
+check 'derived with an address' derive --alg p256 --role sign
+SERIAL=$(sql "$TMP/state/dpiv/state.db" 'SELECT serial FROM credential')
+BEFORE=$(link)
+check 'the card of before' by_card 1
+check 'asks for nothing' test -z "$(attention)"
+card 6
+check 'the certificate of the new card' card_cert "$TMP/six.pem"
+printf 'R\t301231235959Z\t260101000000Z\t%s\tunknown\t/CN=six\n' "$(openssl x509 -in "$TMP/six.pem" -noout -serial | cut -d= -f2)" >"$TMP/index"
+printf '[ca]\ndefault_ca=x\n[x]\ndatabase=%s\ndefault_md=sha256\n' "$TMP/index" >"$TMP/x.cnf"
+check 'a CRL that has it' openssl ca -config "$TMP/x.cnf" -gencrl -cert "$AGENCY/ca.pem" -keyfile "$AGENCY/private/ca.key" -crldays 1 -out "$TMP/six.crl"
+printf '[check]\ncrls = %s\n' "$TMP/six.crl" >"$XDG_CONFIG_HOME/dpiv/dpiv.conf"
+by_card 6 >"$TMP/out" 2>&1
+check 'a new card of the same person that is revoked is not good' test $? -ne 0
+says 'nothing was changed' 'nor taken' by_card 6
+says 'the card in the reader is revoked' 'and that is the reason' by_card 6
+stays 'it moves nothing'
+printf '[check]\ncrls = %s\n' "$CRLS" >"$XDG_CONFIG_HOME/dpiv/dpiv.conf"
+says 'replaced by the one' 'while it is good, it is taken' by_card 6
+says 'mail address: dpiv renew' 'a new address alone' by_card 5
+check 'dpiv status says so' test "$(attention)" = "dpiv renew $SERIAL --card"
+"$BUILD/dpiv" check --cafile "$AGENCY/root.pem" --timeout 5 >/dev/null 2>&1
+check 'a check without the card does not take it back' test "$(attention)" = "dpiv renew $SERIAL --card"
+by_card 6 >/dev/null 2>&1
+check 'a card with the address of before does' test -z "$(attention)"
