@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Every interruption is survived: tests/faults/sweep_*.sh say which.
 
-sweep.py VERB KIND...   VERB: derive, keygen, renew, import, revoke; KIND: a name of KINDS, or all that the verb has
+sweep.py VERB KIND...   VERB: derive, keygen, renew, move, import, revoke; KIND: a name of KINDS, or all that the verb has
 
 The verb runs once undisturbed, and its points are counted: the calls of PKCS#11, the APDUs, the records on the line to the
 issuer, the writes of the state. Then, for each point, it runs from a fresh copy of the same beginnings (token, state) and is
@@ -12,7 +12,7 @@ valid certificate that the client does not know). The ledger is not restored, fo
 what a point adds to it.
 
 From the environment, as tests/lib/derive.sh sets it: BUILD TMP DERIVE_DIR TO CARD_URI SOFTHSM P11_SHIM_MODULE TOKEN_PIN
-DPIV_VCARD_CTL; SWEEP_IMAGE for a PIV token as the target.
+DPIV_VCARD_CTL; SWEEP_IMAGE for a PIV token as the target; SWEEP_SECOND, the directory of the issuer that move moves to.
 """
 import json
 import os
@@ -27,6 +27,7 @@ import time
 BUILD, TMP = os.environ["BUILD"], os.environ["TMP"]
 DPIV = BUILD + "/dpiv"
 AGENCY = os.environ.get("DERIVE_DIR", "") + "/agency"
+SECOND = os.environ.get("SWEEP_SECOND")
 TO = os.environ["TO"]
 PIV = os.environ.get("SWEEP_IMAGE")  # the target is the second virtual card, which writes itself into this file
 LIMIT = 60
@@ -224,8 +225,12 @@ def rows(path, sql):
 
 
 def ledger():
-    """Serial numbers of the certificates that are valid by the issuer's ledger."""
-    return set(rows(AGENCY + "/issuer.db", "SELECT serial FROM certificate WHERE state = 'issued' AND serial NOT IN "
+    """Serial numbers of the certificates that are valid by the issuers' ledgers."""
+    return set().union(*map(valid, [AGENCY] + [SECOND] * bool(SECOND)))
+
+
+def valid(agency):
+    return set(rows(agency + "/issuer.db", "SELECT serial FROM certificate WHERE state = 'issued' AND serial NOT IN "
                                            "(SELECT serial FROM revocation)"))
 
 
@@ -339,7 +344,43 @@ class Import(Verb):
         return None if text == open(TMP + "/letter", encoding="ascii").read() else "the key does not open the letter"
 
 
-VERBS = {"derive": Derive, "keygen": Keygen, "renew": Renew, "revoke": Revoke, "import": Import}
+class Move(Renew):
+    """From one issuer to the other, which is behind the line. One credential is left, there; the old one is revoked."""
+
+    def first(self):
+        line, self.line = self.line, Line(8443)
+        self.old_url = self.line.url
+        super().first()
+        self.line = line
+        self.old = max(known())
+        conf = os.environ["DPIV_CONF"]
+        with open(conf, "a", encoding="ascii") as f:
+            f.write(f"[issuer a]\nurl = {self.old_url}\ncafile = {AGENCY}/root.pem\n[issuer b]\nurl = {self.line.url}\n"
+                    f"cafile = {SECOND}/root.pem\n[derive]\nto = {TO}\n")
+
+    def before(self):
+        db = sqlite3.connect(AGENCY + "/issuer.db", timeout=20)
+        db.execute("DELETE FROM revocation WHERE serial = ?", (self.old,))
+        db.commit()
+        db.close()
+
+    def argv(self):
+        return [DPIV, "renew", "auth", "--move-to", "b", "--from", os.environ["CARD_URI"], "--timeout", "10"]
+
+    def again(self, status, out):
+        if status == 0:
+            return True
+        # the new one is there, and a role fits both: the run without a name ends what was begun
+        return self.world.run([DPIV, "renew", "--from", os.environ["CARD_URI"], "--timeout", "10"])[0] == 0
+
+    def settled(self):
+        if self.old in valid(AGENCY):
+            return f"the old issuer still has {self.old} as valid"
+        issuers = rows(TMP + "/state/dpiv/state.db", "SELECT issuer FROM credential WHERE active = 1")
+        return super().settled() if issuers == [self.line.url] else f"credentials of {issuers}"
+
+
+VERBS = {"derive": Derive, "keygen": Keygen, "renew": Renew, "move": Move, "revoke": Revoke, "import": Import}
 
 
 # --- how it is cut ------------------------------------------------------------------------------------------------------------------
@@ -350,7 +391,7 @@ ROOM = {"write", "pwrite", "pwrite64", "open", "open64", "mkdir", "rename"}
 
 class Sweep:
     def __init__(self, verb):
-        self.world, self.line = World(), Line(8443)
+        self.world, self.line = World(), Line(8444 if verb == "move" else 8443)
         self.verb = VERBS[verb](self.world, self.line)
         self.name = verb
         self.card = Card(0) if "DPIV_VCARD_CTL" in os.environ else None
