@@ -27,16 +27,13 @@ derive_begin() { # in the background: its own pid in $run
 
 # While the issuer answers: nothing issued yet, and issued but not received.
 for where in cacerts@stall csrattrs@stall stall stall_issued; do
-	rm -f "$TMP/server.log"
-	/usr/bin/python3 tests/faults/hostile.py $where "$DERIVE_DIR/agency/tls.pem" "$DERIVE_DIR/agency/private/tls.key" \
-		"$DERIVE_DIR/agency/chain.pem" "$DERIVE_DIR/agency/private/ca.key" >"$TMP/server.log" 2>&1 &
-	server=$!
-	for _ in $(seq 100); do grep -qs '^ready' "$TMP/server.log" && break; sleep 0.05; done
+	hostile_start $where
 	token_fresh laptop
 	derive_begin
 	for _ in $(seq 100); do grep -qs '^stalled' "$TMP/server.log" && break; sleep 0.05; done
 	kill -KILL $run
-	{ wait $run; kill $server; wait $server; } 2>/dev/null
+	wait $run 2>/dev/null
+	hostile_stop
 	issuer_start >/dev/null
 	check "killed at $where: the next run derives" derive --alg p256
 	check "killed at $where: and leaves one credential" settled
@@ -44,19 +41,16 @@ for where in cacerts@stall csrattrs@stall stall stall_issued; do
 done
 
 # Ctrl-C while the issuer has the request: it may have issued, so the key stays.
-/usr/bin/python3 tests/faults/hostile.py stall "$DERIVE_DIR/agency/tls.pem" "$DERIVE_DIR/agency/private/tls.key" \
-	"$DERIVE_DIR/agency/chain.pem" "$DERIVE_DIR/agency/private/ca.key" >"$TMP/server2.log" 2>&1 &
-server=$!
-for _ in $(seq 100); do grep -qs '^ready' "$TMP/server2.log" && break; sleep 0.05; done
+hostile_start stall
 token_fresh laptop
 derive_begin
-for _ in $(seq 100); do grep -qs '^stalled' "$TMP/server2.log" && break; sleep 0.05; done
+for _ in $(seq 100); do grep -qs '^stalled' "$TMP/server.log" && break; sleep 0.05; done
 # a second derive at the same time is told to wait
 status 6 'another derive at the same time is refused' derive --alg p256
 kill -TERM $run
 wait $run
 stopped=$?
-{ kill $server; wait $server; } 2>/dev/null
+hostile_stop
 check 'a run that is stopped says so' grep -q 'as you asked' "$TMP/out"
 check 'and fails' test $stopped -eq 1
 check 'and that the key is kept' grep -q 'The new key is kept' "$TMP/out"

@@ -7,24 +7,7 @@ derive_inside "--alg p256"
 . tests/lib/shell.sh
 AGENCY=$DERIVE_DIR/agency
 SERVER=localhost:8443
-at_end server_stop
-
-server_start() { # MODE [CERT KEY]
-	rm -f "$TMP/server.log"
-	/usr/bin/python3 tests/faults/hostile.py "$1" "${2:-$AGENCY/tls.pem}" "${3:-$AGENCY/private/tls.key}" "$AGENCY/chain.pem" \
-		"$AGENCY/private/ca.key" >"$TMP/server.log" 2>&1 &
-	SERVER_PID=$!
-	for _ in $(seq 100); do
-		grep -qs '^ready' "$TMP/server.log" && return 0
-		sleep 0.05
-	done
-	fail "the hostile server starts as $1" "$(cat "$TMP/server.log")"
-}
-
-server_stop() {
-	[ -z "${SERVER_PID-}" ] || { kill "$SERVER_PID"; wait "$SERVER_PID"; } 2>/dev/null
-	SERVER_PID=
-}
+at_end hostile_stop
 
 token_fresh laptop
 card 1
@@ -56,10 +39,10 @@ $(cat "$TMP/server.log")"; fi
 
 hostile() { # MODE STATUS SECONDS TEXT...
 	local mode=$1
-	server_start "$mode" "${CERT-}" "${KEY-}"
+	hostile_start "$mode" "${CERT-}" "${KEY-}"
 	shift
 	judge "$mode" "$@"
-	server_stop
+	hostile_stop
 }
 
 # --- what the server says ----------------------------------------------------------------------------------------------
@@ -78,7 +61,7 @@ import json, sys
 u = json.load(sys.stdin)["unfinished"]
 assert len(u) == 1 and u[0]["waiting"] is True, u'; }
 pends() { # MODE TEXT
-	server_start "$1"
+	hostile_start "$1"
 	status 6 "$1: exit status 6" derive --alg p256 --timeout 3
 	if grep -qF -- "$2" <<<"$_out"; then pass "$1: says when to come back"; else fail "$1: says when" "$_out"; fi
 	if grep -qF 'The new key is kept' <<<"$_out"; then pass "$1: the key is kept"; else fail "$1: the key" "$_out"; fi
@@ -87,7 +70,7 @@ pends() { # MODE TEXT
 	: >"$TMP/server.log"
 	status 6 "$1: too early" derive --alg p256
 	check "$1: too early is found out without the issuer" test ! -s "$TMP/server.log"
-	server_stop
+	hostile_stop
 	EXTRA=--again hostile 403 5 6 'because it is 403 today'
 }
 pends pending 'try again in 7200 seconds'
@@ -114,13 +97,13 @@ hostile not_http 1 6 "$SERVER" 'does not answer in HTTP'
 # The request is out, and nobody knows what has become of it: the key is kept, and the issuer is asked again about it.
 unanswered() { # MODE SECONDS TEXT
 	local start=$SECONDS
-	server_start "$1"
+	hostile_start "$1"
 	status 1 "$1: exit status 1" derive --alg p256 --timeout 3
 	if grep -qF -- "$3" <<<"$_out" && grep -qF "$SERVER" <<<"$_out"; then pass "$1: says what"; else fail "$1: says what" "$_out"; fi
 	if grep -qF 'The new key is kept' <<<"$_out"; then pass "$1: the key is kept"; else fail "$1: the key" "$_out"; fi
 	check "$1: in bounded time" test $((SECONDS - start)) -le "$2"
 	says 'its answer was not received' "$1: the journal knows" "$BUILD/dpiv" status
-	server_stop
+	hostile_stop
 	hostile 403 5 6 'because it is 403 today' # a no is an answer
 }
 unanswered drip 8 'did not answer within 3 seconds'
@@ -146,10 +129,10 @@ hostile untrusted 5 6 "$SERVER" 'does not lead to a trusted issuer'
 hostile no_cert_asked 5 6 "$SERVER" "without asking for the card's"
 hostile unknown_ca 5 6 "$SERVER" 'does not know the authority that issued your card'
 # it closes so fast that its alert may be lost; then it is at least a broken connection and what that may mean
-server_start rude
+hostile_start rude
 says 'card' 'rude' derive --timeout 3
 check 'rude: the token is as it was' untouched
-server_stop
+hostile_stop
 hostile tls_old 1 6 "$SERVER"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$TMP/evil.key" -out "$TMP/evil.pem" -days 10 \
 	-subj /CN=localhost -addext subjectAltName=DNS:localhost 2>/dev/null
@@ -167,20 +150,20 @@ CERT=$TMP/old.pem KEY=$TMP/old.key hostile good 5 6 "$SERVER" 'has expired'
 judge 'nobody listens' 1 6 "$SERVER" 'does not take connections'
 ISSUER=https://nowhere.invalid judge 'no such host' 1 6 'nowhere.invalid' 'not a known name'
 ISSUER=http://localhost:8443 judge 'http' 2 6 'must begin with https://'
-server_start good
+hostile_start good
 CAFILE=/etc/hostname judge 'a CA file without certificates' 1 6 '/etc/hostname'
 
 # --- and after all that it still works ---------------------------------------------------------------------------------
 check 'a good server is believed' derive --alg p256
-server_stop
+hostile_stop
 token_fresh laptop
-server_start pending_once
+hostile_start pending_once
 check '--wait sits out a 202' derive --alg p256 --wait 10
-server_stop
+hostile_stop
 key_count() { [ "$(token_objects | grep -c '^Private Key')" -eq "$1" ]; }
 key_value() { token_objects | grep -A9 '^Public Key' | grep -i 'EC_POINT'; }
 token_fresh laptop
-server_start pending_once
+hostile_start pending_once
 status 6 'a 202 without --wait ends the run' derive --alg p256
 key_value >"$TMP/key.1"
 sleep 1.1
@@ -189,9 +172,9 @@ key_value >"$TMP/key.2"
 check 'with the same key' cmp "$TMP/key.1" "$TMP/key.2"
 check 'and no other' key_count 1
 check 'and nothing is under way any more' journal_empty
-server_stop
+hostile_stop
 token_fresh laptop
-server_start pending_bare
+hostile_start pending_bare
 "$BUILD/dpiv" derive --from "$CARD_URI" --to "$TO" --issuer https://localhost:8443 --cafile "$AGENCY/root.pem" --alg p256 \
 	--wait 300 >"$TMP/out" 2>&1 </dev/null &
 run=$!
@@ -202,8 +185,8 @@ kill -KILL $run
 left_waiting() { journal_waits || { cat "$TMP/out" "$TMP/server.log"; return 1; }; }
 check 'killed while it waits: the journal waits' left_waiting
 check 'killed while it waits: the key is kept' key_count 1
-server_stop
-server_start good
+hostile_stop
+hostile_start good
 check 'killed while it waits: --again begins anew' derive --alg p256 --again
 check 'killed while it waits: and removes that key' key_count 1
-server_stop
+hostile_stop

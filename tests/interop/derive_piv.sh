@@ -184,18 +184,14 @@ check "PIV AID: and well" unharmed
 # --- an issuer that wants time: the key waits in 9A, and a later process uses it ---
 check "PIV AID: revoked" revoke auth --local
 issuer_stop
-/usr/bin/python3 tests/faults/hostile.py pending_once "$AGENCY/tls.pem" "$AGENCY/private/tls.key" "$AGENCY/chain.pem" \
-	"$AGENCY/private/ca.key" >"$TMP/server.log" 2>&1 &
-SLOW=$!
-for _ in $(seq 100); do ! grep -q ready "$TMP/server.log" || break; sleep 0.05; done
+hostile_start pending_once
 tests/vcard-ctl clear 1 >/dev/null
 status 6 "PIV AID: an issuer that wants time" derive --role auth
 sleep 1
 check "PIV AID: the next run goes on" derive --role auth
 check "PIV AID: with the same key" test "$(tests/vcard-ctl log 1 | sed -n 's/^ins=47 *\(count=\)\{0,1\}\([0-9]*\).*/\2/p')" = 1
 check "PIV AID: which signs" unharmed
-kill $SLOW
-wait $SLOW 2>/dev/null
+hostile_stop
 issuer_start || fail "an issuer again" "$(cat "$TMP/issuer.log")"
 
 # --- Discovery and its Security Object ---

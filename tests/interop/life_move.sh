@@ -15,6 +15,7 @@ A=https://localhost:8443 B=https://localhost:8444
 sed -i "s|^# anchors.*|anchors = $AGENCY/root.pem|; s|^# intermediates.*|intermediates = $AGENCY/ca.pem|; s|^# crls.*|crls = $AGENCY/crls.pem|" \
 	"$SECOND/issuer.conf"
 second_start() {
+	: >"$TMP/second.log"
 	"$BUILD/dpiv-issuer" serve "$SECOND" >"$TMP/second.log" 2>&1 &
 	SECOND_PID=$!
 	for _ in $(seq 100); do grep -q '^listening on' "$TMP/second.log" && return 0; sleep 0.05; done

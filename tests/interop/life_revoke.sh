@@ -112,17 +112,6 @@ check 'the new one is in use' test "$(creds)" = auth
 issuer_stop
 
 # --- EST of another make: the person has to ask -------------------------------------------------------------------------------
-hostile_start() { # MODE
-	/usr/bin/python3 tests/faults/hostile.py "$1" "$AGENCY/tls.pem" "$AGENCY/private/tls.key" "$AGENCY/chain.pem" \
-		"$AGENCY/private/ca.key" >"$TMP/server.log" 2>&1 &
-	HOSTILE=$!
-	for _ in $(seq 100); do grep -q '^ready' "$TMP/server.log" && return 0; sleep 0.05; done
-	fail "the server starts as $1" "$(cat "$TMP/server.log")"
-}
-hostile_stop() {
-	[ -z "${HOSTILE-}" ] || { kill "$HOSTILE"; wait "$HOSTILE"; } 2>/dev/null
-	HOSTILE=
-}
 at_end hostile_stop
 token_fresh laptop
 hostile_start revoke@404

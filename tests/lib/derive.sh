@@ -12,6 +12,7 @@
 #   card_cert FILE             its PIV Authentication certificate
 #   derive OPTIONS...          dpiv derive from the card into the token
 #   token_objects              what is on the token, sorted
+#   hostile_start MODE [CERT KEY]    tests/faults/hostile.py in the issuer's place, its log in $TMP/server.log; hostile_stop
 
 # token_blank MEMBERS: the image of a PIV token with the demo secrets and nothing on it; MEMBERS of the image besides
 token_blank() {
@@ -58,6 +59,26 @@ issuer_start() {
 issuer_stop() {
 	[ -z "${ISSUER_PID-}" ] || { kill "$ISSUER_PID" 2>/dev/null; wait "$ISSUER_PID" 2>/dev/null; }
 	ISSUER_PID=
+}
+
+# What an earlier server has logged must not be read as this one's.
+hostile_start() {
+	local a=$DERIVE_DIR/agency
+	: >"$TMP/server.log"
+	/usr/bin/python3 tests/faults/hostile.py "$1" "${2:-$a/tls.pem}" "${3:-$a/private/tls.key}" "$a/chain.pem" \
+		"$a/private/ca.key" >"$TMP/server.log" 2>&1 &
+	HOSTILE_PID=$!
+	for _ in $(seq 100); do
+		grep -q '^ready' "$TMP/server.log" && return 0
+		kill -0 $HOSTILE_PID 2>/dev/null || break
+		sleep 0.05
+	done
+	fail "the hostile server starts as $1" "$(cat "$TMP/server.log")"
+}
+
+hostile_stop() {
+	[ -z "${HOSTILE_PID-}" ] || { kill "$HOSTILE_PID"; wait "$HOSTILE_PID"; } 2>/dev/null
+	HOSTILE_PID=
 }
 
 token_fresh() {
