@@ -12,6 +12,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "base/text.h"
 #include "derive/cert.h"
 #include "derive/fascn.h"
 
@@ -206,6 +207,21 @@ cert_email(X509 *cert, char *out, size_t cap)
 	}
 	GENERAL_NAMES_free(names);
 	return out;
+}
+
+enum err
+cert_key_text(EVP_PKEY *pub, char out[CERT_KEY_TEXT])
+{
+	unsigned char md[EVP_MAX_MD_SIZE], *der = NULL;
+	unsigned int len = 0;
+	int n = i2d_PUBKEY(pub, &der);
+	bool ok = n > 0 && EVP_Digest(der, (size_t)n, md, &len, EVP_sha256(), NULL) == 1;
+
+	OPENSSL_free(der);
+	if (!ok)
+		return err_crypto(E_CRYPTO, "cannot hash the public key");
+	text_hex(span_of(md, len), out, CERT_KEY_TEXT);
+	return E_OK;
 }
 
 void

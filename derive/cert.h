@@ -44,6 +44,9 @@ bool cert_has_eku(X509 *cert, int nid);
 char *cert_name(X509 *cert, char *out, size_t cap);
 char *cert_serial(X509 *cert, char *out, size_t cap); /* hex */
 char *cert_email(X509 *cert, char *out, size_t cap);  /* first rfc822Name, "" when none */
+#define CERT_KEY_TEXT 65
+/* SHA-256 of a SubjectPublicKeyInfo, in hex. */
+enum err cert_key_text(EVP_PKEY *pub, char out[CERT_KEY_TEXT]) MUST_CHECK;
 /* Every rfc822Name that fits is added to a list of words. */
 void cert_emails_add(X509 *cert, char *list, size_t cap);
 time_t cert_not_after(X509 *cert);

@@ -277,8 +277,9 @@ derive_by_card(struct derive *d)
 
 /* The card has spoken on another machine (SP 800-157r1, App. C); the issuer says which it was. */
 static enum err
-by_code(struct derive *d)
+by_code(struct derive *d, const bool todo[ROLE_COUNT])
 {
+	EVP_PKEY *waits = NULL;
 	enum err e;
 
 	if (d->proto->card == NULL)
@@ -288,7 +289,12 @@ by_code(struct derive *d)
 	derive_step(d, "showing the binding code to the issuer");
 	if (e == E_OK)
 		e = derive_open_conn(d);
-	return e == E_OK ? d->proto->card(d->conn, &d->card.cert) : e;
+	if (e == E_OK)
+		e = wait_key(d, todo, &waits);
+	if (e == E_OK)
+		e = d->proto->card(d->conn, waits, &d->card.cert);
+	EVP_PKEY_free(waits);
+	return e;
 }
 
 static enum err
@@ -313,7 +319,7 @@ run(struct derive *d)
 		e = assure_target(d);
 	if (e != E_OK || !any)
 		return e;
-	e = d->req->code != NULL ? by_code(d) : derive_by_card(d);
+	e = d->req->code != NULL ? by_code(d, todo) : derive_by_card(d);
 	for (size_t i = 0; e == E_OK && i < d->req->n_roles; i++)
 		if (todo[i])
 			e = derive_role(d, d->req->role[i]);

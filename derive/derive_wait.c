@@ -79,6 +79,25 @@ wait_planned(struct derive *d, enum role role, bool *waits)
 	return e;
 }
 
+enum err
+wait_key(struct derive *d, const bool todo[ROLE_COUNT], EVP_PKEY **out)
+{
+	*out = NULL;
+	for (size_t i = 0; i < d->req->n_roles; i++) {
+		struct enrolment row;
+		enum err e = todo[i] ? wait_find(d, d->req->role[i], &row) : E_NOTFOUND;
+
+		if (e == E_NOTFOUND)
+			continue;
+		if (e == E_OK && row.pub != NULL && EVP_PKEY_up_ref(row.pub) == 1)
+			*out = row.pub;
+		if (e == E_OK)
+			enrolment_clear(&row);
+		return e;
+	}
+	return E_OK;
+}
+
 /* Sleep in short pieces, so that the person can stop it. */
 static enum err
 wait_sleep(struct attempt *a, long seconds)

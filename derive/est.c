@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "derive/bind.h"
+#include "derive/cert.h"
 #include "derive/csr.h"
 #include "derive/est_reply.h"
 #include "derive/holder.h"
@@ -176,15 +177,26 @@ est_attrs(struct proto_conn *c, enum role role, struct proto_attrs *out)
 	return e;
 }
 
+static enum err
+est_card_url(const struct proto_conn *c, EVP_PKEY *waits, char *url)
+{
+	char what[128] = "card", key[CERT_KEY_TEXT];
+	enum err e = waits != NULL ? cert_key_text(waits, key) : E_OK;
+
+	if (e == E_OK && waits != NULL)
+		snprintf(what, sizeof what, "card?key=%s", key);
+	return e == E_OK ? bind_url(c->base, what, url, URL_MAX) : e;
+}
+
 /* Not EST, but dpiv-issuer's (derive/issuer/bind.h). Asked before there is a key: what is wrong with the code is known
  * then. The answer is one DER certificate. */
 static enum err
-est_card(struct proto_conn *c, X509 **out)
+est_card(struct proto_conn *c, EVP_PKEY *waits, X509 **out)
 {
 	char url[URL_MAX];
 	const unsigned char *in;
 	struct http_reply r;
-	enum err e = bind_url(c->base, "card", url, sizeof url);
+	enum err e = est_card_url(c, waits, url);
 
 	*out = NULL;
 	http_reply_init(&r);

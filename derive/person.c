@@ -77,7 +77,9 @@ person_changed(X509 *derived, X509 *card, const char *emails, char *out, size_t 
 	bool subject = !same_subject(derived, card);
 	bool upn = cert_upn(derived, mine, sizeof mine)[0] != '\0' &&
 	    cert_upn(card, theirs, sizeof theirs)[0] != '\0' && strcasecmp(mine, theirs) != 0;
-	bool email = emails[0] != '\0' && cert_email(derived, mine, sizeof mine)[0] != '\0' && !has_word(emails, mine);
+	/* an issuer may take the address from the principal name: a new certificate would say the same again */
+	bool email = emails[0] != '\0' && cert_email(derived, mine, sizeof mine)[0] != '\0' &&
+	    !has_word(emails, mine) && strcasecmp(mine, cert_upn(card, theirs, sizeof theirs)) != 0;
 
 	snprintf(out, cap, "%s%s%s%s%s", subject ? "subject" : "", subject && (upn || email) ? ", " : "",
 	    upn ? "user principal name" : "", upn && email ? ", " : "", email ? "mail address" : "");

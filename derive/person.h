@@ -16,7 +16,8 @@ enum person { PERSON_SAME, PERSON_OTHER, PERSON_UNKNOWN };
 enum person person_same(X509 *a, X509 *b, const char **by);
 
 /* What a derived certificate says that is no longer true of its holder (SP 800-157r1, 2.3.1): "subject, UPN, mail
- * address", "" when nothing is. emails: the addresses in the card's certificates, separated by blanks; "": unknown. */
+ * address", "" when nothing is. emails: the addresses in the card's certificates, separated by blanks; "": unknown. An
+ * address that is the card's user principal name is true as well. */
 char *person_changed(X509 *derived, X509 *card, const char *emails, char *out, size_t cap);
 
 #endif

@@ -388,7 +388,7 @@ scep_enrol(struct proto_conn *c, const struct proto_request *rq, struct proto_is
 	if (e == E_OK)
 		e = scep_party(c, rq, &fresh);
 	if (e == E_OK)
-		e = scep_transaction(rq->pub, transaction);
+		e = cert_key_text(rq->pub, transaction);
 	if (e == E_OK && RAND_bytes(nonce, sizeof nonce) != 1)
 		e = err_crypto(E_CRYPTO, "no random numbers");
 	/* the answer to a poll is for its signer: a throw-away key of this run can only ask anew (5.2 prefers that) */

@@ -102,21 +102,6 @@ scep_build(const struct scep_request *m, struct wbuf *out)
 	return ok ? E_OK : err_set(E_CRYPTO, "cannot sign the request"); /* the queue: token_failed() */
 }
 
-enum err
-scep_transaction(EVP_PKEY *pub, char out[SCEP_TRANSACTION])
-{
-	unsigned char md[EVP_MAX_MD_SIZE], *der = NULL;
-	unsigned int len = 0;
-	int n = i2d_PUBKEY(pub, &der);
-	bool ok = n > 0 && EVP_Digest(der, (size_t)n, md, &len, EVP_sha256(), NULL) == 1;
-
-	OPENSSL_free(der);
-	if (!ok)
-		return err_crypto(E_CRYPTO, "cannot hash the public key");
-	text_hex(span_of(md, len), out, SCEP_TRANSACTION);
-	return E_OK;
-}
-
 static bool
 self_extension(X509 *x)
 {
@@ -133,7 +118,7 @@ self_fill(X509 *x, const X509_NAME *subject, EVP_PKEY *pub)
 {
 	char transaction[SCEP_TRANSACTION];
 	BIGNUM *serial = NULL;
-	bool ok = scep_transaction(pub, transaction) == E_OK;
+	bool ok = cert_key_text(pub, transaction) == E_OK;
 
 	transaction[30] = '\0';
 	ok = ok && BN_hex2bn(&serial, transaction) > 0 && BN_to_ASN1_INTEGER(serial, X509_get_serialNumber(x)) != NULL;

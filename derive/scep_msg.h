@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "derive/cert.h"
 
 /* SCEP messages (RFC 8894, 3): what goes out is built, what comes in is judged, neither knows of HTTP. */
 
@@ -20,7 +21,7 @@ struct scep_caps {
 void scep_read_caps(struct span body, struct scep_caps *out);
 
 #define SCEP_NONCE	 16
-#define SCEP_TRANSACTION 65 /* hex of SHA-256, and the end */
+#define SCEP_TRANSACTION CERT_KEY_TEXT /* hex of the hash of the key (3.2.1.1) */
 
 /* One side of the message layer: signs requests, opens the answers. */
 struct scep_party {
@@ -41,8 +42,6 @@ struct scep_request {
 /* E_CRYPTO: a key did not sign, see token_failed(). */
 enum err scep_build(const struct scep_request *m, struct wbuf *out) MUST_CHECK;
 
-/* The transaction of a key: hex of the hash of its SubjectPublicKeyInfo (3.2.1.1). */
-enum err scep_transaction(EVP_PKEY *pub, char out[SCEP_TRANSACTION]) MUST_CHECK;
 /* A certificate of this key for itself: the signer's when there is no other (2.3). E_CRYPTO as above. */
 enum err scep_self_signed(const X509_NAME *subject, EVP_PKEY *pub, EVP_PKEY *key, X509 **out) MUST_CHECK;
 /* IssuerAndSubject (3.3.3). */

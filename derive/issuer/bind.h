@@ -16,7 +16,9 @@
  *      "name":"CN=Pat Example,O=Agency,C=US"}
  *     A code that the account had before is void. (A form of a foreign web page cannot send this media type.)
  * GET  /.well-known/dpiv/card   with the code: the PIV Authentication certificate that it is bound to, DER,
- *     application/pkix-cert. It uses nothing up, so a client can tell what is wrong before it makes a key.
+ *     application/pkix-cert. It uses nothing up, so a client can tell what is wrong before it makes a key. A code of
+ *     which every role is used is refused, unless the query is key=HEX, the SHA-256 of the SubjectPublicKeyInfo of a
+ *     request that it was used for: whose answer may have been lost.
  * POST /.well-known/est/[LABEL/]simpleenroll   without a client certificate, with the code.
  *
  * The code is sent as the password of HTTP Basic (RFC 7030, 3.2.3; the user name is not looked at) and not as the

@@ -235,6 +235,21 @@ bindstore_check(struct db *db, const struct bindstore_claim *c, time_t now, stru
 	return e != E_OK ? e : verdict;
 }
 
+/* The key of a request for a key is another than that of its certificate, and in the escrow's row. */
+enum err
+bindstore_is_for(struct db *db, const struct bindstore_code *code, const char *key_sha256, bool *yes)
+{
+	int64_t n = 0;
+	enum err e = db_number(db, &n,
+	    "SELECT count(*) FROM bind_role r JOIN certificate c ON c.serial = r.serial"
+	    " LEFT JOIN escrow e ON e.serial = c.serial WHERE r.code = ? AND coalesce(e.way, c.spki_sha256) = ?"
+	    " AND c.state = 'issued' AND c.serial NOT IN (SELECT serial FROM revocation)",
+	    DB_ARGS(db_int(code->id), db_text(key_sha256)));
+
+	*yes = e == E_OK && n > 0;
+	return e;
+}
+
 enum err
 bindstore_use(struct db *db, const struct bindstore_code *code, const char *role, const char *serial, time_t now)
 {

@@ -14,9 +14,8 @@
  * Binding codes in the ledger (SP 800-157r1, App. C). A code belongs to one account and to the card that asked for it,
  * lives for minutes, and serves each of its roles once: after that it still says whose it is while it lives, so that
  * who has not received the answer can ask for the same certificate again. Only its SHA-256 together with the account is
- * kept. An account
- * has one code: a new one takes the place of the old one. Wrong guesses are counted against the code that they name and
- * against the network address that they come from, in the transaction that judges them.
+ * kept. An account has one code: a new one takes the place of the old one. Wrong guesses are counted against the code
+ * that they name and against the network address that they come from, in the transaction that judges them.
  */
 struct bindstore_grant {
 	int64_t account;
@@ -42,6 +41,9 @@ struct bindstore_code {
 /* Its own transaction. E_POLICY with refuse_last(). Nothing is used up. */
 enum err
 bindstore_check(struct db *db, const struct bindstore_claim *c, time_t now, struct bindstore_code *out) MUST_CHECK;
+/* The code was used for this key (SHA-256 of its SubjectPublicKeyInfo), and the certificate is valid. */
+enum err
+bindstore_is_for(struct db *db, const struct bindstore_code *code, const char *key_sha256, bool *yes) MUST_CHECK;
 /* What is said to who wants something new of a used one: always E_POLICY. */
 enum err bindstore_used(void) MUST_CHECK;
 /* Inside the transaction that records or repeats the certificate of this serial number, which may be the one that the

@@ -197,6 +197,19 @@ op_bind(struct call *c, struct est_reply *out)
 	return bind_give(c->i, c->rq, &c->id, c->now, &out->body);
 }
 
+/* A code that is used up tells nobody whose it was, but who has the key that it was used for. */
+static enum err
+card_of_used(const struct call *c, const struct bindstore_code *code)
+{
+	const char *query = c->rq->query != NULL ? c->rq->query : "";
+	bool theirs = false;
+	enum err e = E_OK;
+
+	if (strncmp(query, "key=", 4) == 0)
+		e = bindstore_is_for(c->i->db, code, &query[4], &theirs);
+	return e == E_OK && !theirs ? bindstore_used() : e;
+}
+
 static enum err
 op_card(struct call *c, struct est_reply *out)
 {
@@ -206,6 +219,9 @@ op_card(struct call *c, struct est_reply *out)
 	if (c->rq->authorization == NULL)
 		return refuse(REFUSE_NO_CERTIFICATE, "a binding code must be sent, and none was");
 	e = est_authenticate_code(c, NULL, &who, out);
+	if (e == E_OK && who.code.used)
+		e = card_of_used(c, &who.code);
+	out->known = e == E_OK;
 	if (e == E_OK)
 		e = x509io_cert_der(who.card, &out->body);
 	out->status = 200;

@@ -12,6 +12,7 @@
 struct est_request {
 	bool post;		/* else GET */
 	const char *path;	/* decoded, without query */
+	const char *query;	/* as it came, or NULL */
 	const char *media_type; /* Content-Type, or NULL */
 	struct span body;
 	X509 *peer;		     /* client certificate; its key signed the handshake. NULL: none */

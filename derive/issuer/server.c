@@ -112,6 +112,7 @@ handle(struct server *s, struct evhttp_request *req, struct evhttp_connection *e
 		binding[0] = '\0';
 	rq.post = evhttp_request_get_command(req) == EVHTTP_REQ_POST;
 	rq.path = path ? path : "";
+	rq.query = uri ? evhttp_uri_get_query(uri) : NULL;
 	rq.media_type = evhttp_find_header(evhttp_request_get_input_headers(req), "Content-Type");
 	rq.authorization = evhttp_find_header(evhttp_request_get_input_headers(req), "Authorization");
 	rq.body = span_of(evbuffer_pullup(in, -1), evbuffer_get_length(in));

@@ -46,6 +46,7 @@ for tls in 1.2 1.3; do
 	check "TLS $tls: in the card's name" test "$(subject "$TMP/new.pem")" = "$(subject "$TMP/card.pem")"
 	status 5 "TLS $tls: not a second time" there --code-file "$TMP/code" --again
 	says 'was used already' '  with its sentence' there --code-file "$TMP/code" --again
+	says 'the binding code: ' '  said before a key is made' there --code-file "$TMP/code" --again
 	check '  nothing was left on the token' test "$(keys)" -eq 1
 	check "TLS $tls: for two roles" bind_to "$TMP/code" --role sign,encrypt
 	status 5 '  not for a third' there --code-file "$TMP/code" --role auth --again

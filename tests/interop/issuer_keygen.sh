@@ -70,6 +70,33 @@ check 'openssl opens it: the key of the certificate, signed under the issuer roo
 cp "$TMP/body" "$TMP/first"
 check 'the same request again' test "$(skg est/encrypt/serverkeygen "$TMP/rq")" = 200
 check 'gets the same answer: whoever asks again has not received it' cmp "$TMP/body" "$TMP/first"
+
+# by a binding code: it is used up by the first answer, which the same request gets again and no other one
+by_code() { # FILE: HTTP status to standard output
+	curl -sS --http1.1 --cacert "$AGENCY/root.pem" -u "x:$CODE" -D "$TMP/head" -o "$TMP/body" -w '%{http_code}' \
+		-H 'Content-Type: application/pkcs10' --data-binary "@$1" "$URL/.well-known/est/encrypt/serverkeygen"
+}
+card_by_code() { curl -sS --http1.1 --cacert "$AGENCY/root.pem" -u "x:$CODE" -o "$TMP/body" -w '%{http_code}' "$URL/.well-known/dpiv/card$1"; }
+kept() { python3 -c "import sqlite3, sys; print(sqlite3.connect('$AGENCY/issuer.db').execute('SELECT count(*) FROM escrow').fetchone()[0])"; }
+key_hash() { openssl pkey -in "$TMP/way.key" -pubout -outform DER | sha256sum | cut -d' ' -f1 | tr a-f A-F; }
+CODE=$(curl -sS --http1.1 --cacert "$AGENCY/root.pem" --cert "$TMP/pat.pem" --key "$TMP/pat.key" -H 'Content-Type: application/json' \
+	--data '{"roles":["encrypt"]}' "$URL/.well-known/dpiv/bind" | python3 -c 'import json, sys; print(json.load(sys.stdin)["code"])')
+cp "$TMP/way.key" "$TMP/way.old"
+openssl ecparam -name prime256v1 -genkey -noout -out "$TMP/way.key"
+asked "$TMP/rq.code"
+check 'a key by a binding code' test "$(by_code "$TMP/rq.code")" = 200
+cp "$TMP/body" "$TMP/first.code"
+KEPT=$(kept)
+check 'the code is used, and the same request' test "$(by_code "$TMP/rq.code")" = 200
+check 'gets the same key' cmp "$TMP/body" "$TMP/first.code"
+check 'the card is told to who has the request' test "$(card_by_code "?key=$(key_hash)")" = 200
+openssl ecparam -name prime256v1 -genkey -noout -out "$TMP/way.key"
+asked "$TMP/rq.other"
+check 'another request' test "$(by_code "$TMP/rq.other")/$(grep -c code-used "$TMP/body")" = 403/1
+check 'has no key made for it' test "$(kept)" = "$KEPT"
+check 'nor is the card told' test "$(card_by_code "?key=$(key_hash)")/$(grep -c code-used "$TMP/body")" = 403/1
+cp "$TMP/way.old" "$TMP/way.key"
+
 check 'recovery gives it back' test "$(skg dpiv/recover "$TMP/rq")" = 200
 refuses() { # CODE NAME PATH FILE
 	skg "$3" "$4" >/dev/null

@@ -141,7 +141,7 @@ test_request(void **state)
 
 	(void)state;
 	wbuf_init(&out, 65536);
-	assert_ok(scep_transaction(key, transaction));
+	assert_ok(cert_key_text(key, transaction));
 	assert_int_equal(strlen(transaction), 64);
 	assert_ok(scep_self_signed(X509_get_subject_name(p.ra), key, key, &m.from.cert));
 	assert_int_equal(X509_verify(m.from.cert, key), 1);

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cli/qr.h"
 #include "derive/bind.h"
+#include "derive/cert.h"
 #include "derive/issuer/bind.h"
 #include "derive/issuer/init.h"
 #include "derive/issuer/ledger.h"
@@ -527,13 +528,29 @@ enroll(const char *label, EVP_PKEY *key, const char *code, X509 *peer)
 }
 
 static void
-fetch_card(const char *code)
+fetch_card_by(const char *code, const char *query)
 {
 	char header[128];
-	struct est_request rq = { .path = "/.well-known/dpiv/card" };
+	struct est_request rq = { .path = "/.well-known/dpiv/card", .query = query };
 
 	rq.authorization = code != NULL ? basic(code, header) : NULL;
 	call(&rq);
+}
+
+static void
+fetch_card(const char *code)
+{
+	fetch_card_by(code, NULL);
+}
+
+/* As a client that waits for the answer about this key. */
+static void
+fetch_card_for(const char *code, EVP_PKEY *key)
+{
+	char query[80] = "key=";
+
+	assert_ok(cert_key_text(key, &query[4]));
+	fetch_card_by(code, query);
 }
 
 #define assert_answer(want, word)                                                                                      \
@@ -583,6 +600,8 @@ static void
 an_answer_that_was_lost(void **state)
 {
 	EVP_PKEY *key = minipki_key("P-256"), *other = minipki_key("P-256");
+	static const char *const strange[] = { "", "key", "key=", "key=%", "key=NULL", "' OR 1=1 --",
+		"key=' OR 1=1 --" };
 	char first[sizeof p.text];
 
 	(void)state;
@@ -591,7 +610,7 @@ an_answer_that_was_lost(void **state)
 	assert_int_equal(p.status, 200);
 	memcpy(first, p.text, sizeof first);
 	for (int k = 0; k < 2; k++) {
-		fetch_card(p.code);
+		fetch_card_for(p.code, key);
 		assert_int_equal(p.status, 200);
 		enroll("auth", key, p.code, NULL);
 		if (p.status != 200)
@@ -600,11 +619,23 @@ an_answer_that_was_lost(void **state)
 	}
 	enroll("auth", other, p.code, NULL);
 	assert_answer(403, "code-used");
+	/* nobody else is told whose it was, and that before a key is made */
+	fetch_card(p.code);
+	assert_answer(403, "code-used");
+	assert_false(p.known);
+	fetch_card_for(p.code, other);
+	assert_answer(403, "code-used");
+	for (size_t k = 0; k < sizeof strange / sizeof strange[0]; k++) {
+		fetch_card_by(p.code, strange[k]);
+		assert_answer(403, "code-used");
+	}
 	assert_int_equal(number_in(p.i.db, "SELECT count(*) FROM certificate"), 1);
 	assert_int_equal(number_in(p.i.db, "SELECT count(*) FROM event WHERE what = 'repeated'"), 2);
 	assert_ok(db_run(
 	    p.i.db, "INSERT INTO revocation (serial, at, reason) SELECT serial, 1, 0 FROM certificate", DB_NO_ARGS));
 	enroll("auth", key, p.code, NULL);
+	assert_answer(403, "code-used");
+	fetch_card_for(p.code, key);
 	assert_answer(403, "code-used");
 	ask(p.card, "{}");
 	assert_ok(db_run(p.i.db, "UPDATE bind_code SET expires = expires - 3600", DB_NO_ARGS));

@@ -174,7 +174,7 @@ static void
 test_changed(void **state)
 {
 	X509 *old = person("Pat", SAN_UPN("pat@example.test")), *now = person("Kim", SAN_UPN("kim@example.test"));
-	X509 *mail = person("Pat", SAN_MAIL);
+	X509 *mail = person("Pat", SAN_MAIL), *upn = person("Pat", SAN_UPN("PAT@example.test"));
 	char out[128];
 
 	(void)state;
@@ -182,9 +182,13 @@ test_changed(void **state)
 	assert_string_equal(person_changed(old, now, "", out, sizeof out), "subject, user principal name");
 	assert_string_equal(person_changed(mail, mail, "a@b.c PAT@example.test", out, sizeof out), "");
 	assert_string_equal(person_changed(mail, mail, "pat@example.tes", out, sizeof out), "mail address");
+	/* an address that the issuer took from the card's principal name: a rekey would not end it */
+	assert_string_equal(person_changed(mail, upn, "p@example.test", out, sizeof out), "");
+	assert_string_equal(person_changed(mail, now, "p@example.test", out, sizeof out), "subject, mail address");
 	X509_free(old);
 	X509_free(now);
 	X509_free(mail);
+	X509_free(upn);
 }
 
 int
