@@ -30,10 +30,12 @@ if [ -z "${DERIVE_DIR-}" ]; then
 	card_make 2 "$(fascn 092447 0000001234)" 'Pat Example' pat@example.test
 	card_make 3 "$(fascn 092448 0000005678)" 'Kim Other' kim@example.test
 	card_make 4 "$(fascn 092449 0000001234)" 'Pat Newname' newname@example.test pat@example.test
-	card_make 5 "$(fascn 092450 0000001234)" 'Pat Example' moved@example.test pat@example.test
+	card_make 5 "$(fascn 092450 0000001234)" 'Pat Example' moved@example.test
 	card_make 6 "$(fascn 092451 0000001234)" 'Pat Example' pat@example.test
+	card_make 7 "$(fascn 092452 0000001234)" 'Pat Example' moved@example.test pat@example.test
 	tests/with-card --image "$DERIVE_DIR/1.json" --image "$DERIVE_DIR/2.json" --image "$DERIVE_DIR/3.json" \
-		--image "$DERIVE_DIR/4.json" --image "$DERIVE_DIR/5.json" --image "$DERIVE_DIR/6.json" -- "$0"
+		--image "$DERIVE_DIR/4.json" --image "$DERIVE_DIR/5.json" --image "$DERIVE_DIR/6.json" \
+		--image "$DERIVE_DIR/7.json" -- "$0"
 	status=$?
 	rm -rf "$DERIVE_DIR"
 	exit $status
@@ -112,3 +114,7 @@ check 'dpiv status says so' test "$(attention)" = "dpiv renew $SERIAL --card"
 check 'a check without the card does not take it back' test "$(attention)" = "dpiv renew $SERIAL --card"
 by_card 6 >/dev/null 2>&1
 check 'a card with the address of before does' test -z "$(attention)"
+# this issuer takes addresses from the principal name: another certificate would say the same
+by_card 7 >"$TMP/out" 2>&1
+check 'another address beside the principal name that the certificate has' test $? -eq 0
+check 'asks for nothing' test -z "$(attention)"
