@@ -117,6 +117,14 @@ card 1
 target 2
 says "cannot sign the request" "PIV AID: an EC key in 9D cannot sign its request" derive --role encrypt --alg p256
 check "PIV AID: and leaves nothing" no_cert 03
+fault() { tests/vcard-ctl fault clear 1 >/dev/null && tests/vcard-ctl fault "$1" 1 >/dev/null; }
+# of the eight commands of SP 800-73 part 2 (SP 800-157r1, B.2) those that a derivation needs, as a token without them answers
+for ins in CB 20 87 DB 47; do
+	fault "every ins $ins sw 6D00"
+	refuse "PIV AID: no target is a token without the command $ins" derive --role auth
+	tests/vcard-ctl fault clear 1 >/dev/null
+	check "PIV AID: and nothing is left on it" no_cert 01
+done
 target 2
 named() { p11 --read-object --type data --label 'Card Holder Unique Identifier' -o "$TMP/chuid" && [ "${LABEL#PIV }" != 00000000 ]; }
 check "PIV AID: a token without CHUID has one" named
@@ -143,7 +151,6 @@ check "PIV AID: the new key signs" signs 01
 check "PIV AID: sign is renewed by the authentication key" renew sign --force --replace
 cert 02
 check "PIV AID: the new key signs" signs 02
-fault() { tests/vcard-ctl fault clear 1 >/dev/null && tests/vcard-ctl fault "$1" 1 >/dev/null; }
 old_key_is_gone() { # with the old certificate beside it again, 9A signs with another key
 	openssl x509 -in "$TMP/01.pem" -outform DER -out "$TMP/old.der" &&
 		p11 --login --pin 123456 --write-object "$TMP/old.der" --type cert --id 01 >/dev/null && ! signs 01 &&
