@@ -32,6 +32,15 @@ static const struct part {
 			"state = 'issued'"
 			" ORDER BY created DESC, c.rowid DESC",
 	    { "serial", "purpose", "state", "from", "to", "revoked", "card" } },
+	/* SP 800-157r1, 2.4: bound in the week before something of the person was reported as lost (keyCompromise) */
+	{ "examine",
+	    "SELECT DISTINCT c.serial, c.profile, " TIME("c.created") ", l.serial, " TIME(
+		"r.at") " FROM certificate c JOIN certificate l ON l.account = c.account AND l.serial <> c.serial"
+			" JOIN revocation r ON r.serial = l.serial AND r.reason = 1"
+			" WHERE c.account = ?1 AND c.state = 'issued' AND c.not_after >= ?2"
+			" AND c.created BETWEEN r.at - 7 * 86400 AND r.at"
+			" AND c.serial NOT IN (SELECT serial FROM revocation) ORDER BY c.created DESC, c.rowid DESC",
+	    { "serial", "purpose", "bound", "lost", "lost_at" } },
 	{ "events",
 	    "SELECT " TIME("at") ", what, code, serial, peer, detail FROM event WHERE account = ?1 AND ?2 = ?2"
 				 " ORDER BY id DESC LIMIT 20",

@@ -45,6 +45,19 @@ says '2 valid credentials' 'and the sentence how many' cat "$TMP/three.answer"
 check 'one is revoked' "$ISSUER" revoke --dir "$AGENCY" --cert "$TMP/two.pem"
 check 'then there is room' ask four
 check 'the same request again gets the same certificate, limit or not' enroll pat "$AUTH" four
+
+# --- after a loss: what was bound in the seven days before it --------------------------------------------------------------------
+says '[]' 'nothing is to be examined: a revocation is no loss' shown 'a["examine"]'
+check 'one is lost' "$ISSUER" revoke --dir "$AGENCY" --reason keyCompromise --cert "$TMP/four.pem"
+serial_of() { openssl x509 -in "$TMP/$1.pem" -noout -serial | cut -d= -f2; }
+check 'what was bound before it is to be examined, and nothing that is revoked' test \
+	"$(shown '*(x["serial"] + "/" + x["lost"] for x in a["examine"])')" = "$(serial_of one)/$(serial_of four)"
+bound() { python3 -c "import sqlite3; d = sqlite3.connect('$AGENCY/issuer.db', timeout=20); d.execute(\"UPDATE certificate SET created = created - $1 WHERE serial = '$(serial_of one)'\"); d.commit()"; }
+check 'fixture: bound almost seven days before' bound 604700
+check 'that is still one of them' test "$(shown 'len(a["examine"])')" -eq 1
+check 'fixture: eight days before' bound 86400
+check 'that is none' test "$(shown 'len(a["examine"])')" -eq 0
+check 'fixture: as it was' bound -691100
 check_stop 'stop'
 
 # --- the site's identity system ---------------------------------------------------------------------------------------------
