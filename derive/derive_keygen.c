@@ -93,6 +93,21 @@ keygen_attrs(struct attempt *a)
 	return a->d->proto->attrs(a->d->conn, a->e.role, &a->attrs);
 }
 
+/* Which RSA keys a PIV token makes shows when it is asked to: many make none of 3072 bits. */
+static enum err
+generate_in_place(struct attempt *a)
+{
+	enum err e = token_can(a->d->to, TOKEN_RSA3072, TOKEN_USE_DECRYPT);
+
+	a->alg = TOKEN_RSA3072;
+	if (e == E_OK)
+		e = place_generate(a, TOKEN_USE_DECRYPT);
+	if (e != E_UNSUP && e != E_ARG)
+		return e;
+	a->alg = TOKEN_RSA2048;
+	return place_generate(a, TOKEN_USE_DECRYPT);
+}
+
 /*
  * P-384 is as strong as the strongest key that it may have to carry (SP 800-57, 5.6.1); some tokens have RSA alone, and
  * on a PIV token an EC key in a place for encryption cannot sign the request.
@@ -106,8 +121,7 @@ keygen_generate(struct attempt *a)
 	if (a->resumed)
 		return E_OK;
 	if (token_has_places(t)) {
-		a->alg = token_can(t, TOKEN_RSA3072, TOKEN_USE_DECRYPT) == E_OK ? TOKEN_RSA3072 : TOKEN_RSA2048;
-		e = place_generate(a, TOKEN_USE_DECRYPT);
+		e = generate_in_place(a);
 	} else {
 		a->alg = token_can(t, TOKEN_P384, TOKEN_USE_DECRYPT) == E_OK ? TOKEN_P384 : TOKEN_RSA3072;
 		e = token_generate(t, a->alg, TOKEN_USE_DECRYPT, a->e.label, a->e.id, a->e.id_len, &a->pub);

@@ -231,8 +231,10 @@ key_in(
 	stale = c->state == CRED_THERE && (c->pkey == NULL || EVP_PKEY_eq(c->pkey, pkey) != 1);
 	if ((e = piv_key_import(card, c->row->ref, &key->secret, policy)) != E_OK)
 		return import_refused(slot, key->secret.alg, e);
-	if (stale && (e = piv_cert_put(card, c->row->ref, SPAN_NONE)) != E_OK)
+	if (stale && (e = piv_cert_put(card, c->row->ref, SPAN_NONE)) != E_OK) {
+		cred_changed(slot, c);
 		return token_result(slot, e);
+	}
 	if (stale || c->state != CRED_THERE)
 		cred_changed(slot, c);
 	c->meta_known = false;

@@ -107,9 +107,11 @@ generate(struct p11_slot *slot, struct p11_cred *c, enum piv_alg alg, struct piv
 	if ((e = piv_key_generate(card, c->row->ref, alg, policy, &spki)) != E_OK) {
 		rv = generate_refused(slot, c, alg, e);
 		if (former.n > 0 && slot->token->card != NULL &&
-		    piv_cert_put(card, c->row->ref, wbuf_view(&former)) != E_OK)
+		    piv_cert_put(card, c->row->ref, wbuf_view(&former)) != E_OK) {
 			log_warn("key", "key=%s text=\"its certificate could not be put back\" error=\"%s\"",
 			    c->row->name, err_msg());
+			cred_changed(slot, c); /* it is not there any more, as far as is known */
+		}
 		return rv;
 	}
 	cred_changed(slot, c);

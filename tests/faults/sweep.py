@@ -12,7 +12,8 @@ valid certificate that the client does not know). The ledger is not restored, fo
 what a point adds to it.
 
 From the environment, as tests/lib/derive.sh sets it: BUILD TMP DERIVE_DIR TO CARD_URI SOFTHSM P11_SHIM_MODULE TOKEN_PIN
-DPIV_VCARD_CTL; SWEEP_IMAGE for a PIV token as the target; SWEEP_SECOND, the directory of the issuer that move moves to.
+DPIV_VCARD_CTL; SWEEP_IMAGE for a PIV token as the target, SWEEP_PLAIN when that has the commands of SP 800-73 alone;
+SWEEP_SECOND, the directory of the issuer that move moves to; SWEEP_PART "2/3": the second, fifth, … point.
 """
 import json
 import os
@@ -30,6 +31,7 @@ AGENCY = os.environ.get("DERIVE_DIR", "") + "/agency"
 SECOND = os.environ.get("SWEEP_SECOND")
 TO = os.environ["TO"]
 PIV = os.environ.get("SWEEP_IMAGE")  # the target is the second virtual card, which writes itself into this file
+PLAIN = os.environ.get("SWEEP_PLAIN")  # it can neither move nor delete keys
 LIMIT = 60
 
 
@@ -203,8 +205,13 @@ def piv_objects():
     image = json.load(open(PIV, encoding="ascii"))
     tags = {"9A": "5FC105", "9C": "5FC10A", "9D": "5FC10B", **{"%02X" % (0x82 + n): "5FC1%02X" % (0x0D + n) for n in range(20)}}
     keys = [("Private Key", k.upper()) for k in image.get("keys", {}) if k.upper() in tags]
-    objects = [o.upper() for o in image.get("objects", {})]
+    objects = [o.upper() for o, v in image.get("objects", {}).items() if v != "5300"]  # an empty container is none
     return keys + [("Certificate", k) for k, tag in tags.items() if tag in objects]
+
+
+def piv_keys():
+    """{place: key}"""
+    return {k.upper(): v for k, v in json.load(open(PIV, encoding="ascii")).get("keys", {}).items()} if PIV else {}
 
 
 def pairs(objects, n):
@@ -254,9 +261,12 @@ class Verb:
         return [DPIV, "derive", "--from", os.environ["CARD_URI"], "--to", TO, "--issuer", self.line.url, "--alg", "p256",
                 *self.common()]
 
+    def objects(self):
+        return piv_objects() if PIV else token_objects()
+
     def settled(self):
         """None, or what is wrong."""
-        objects = piv_objects() if PIV else token_objects()
+        objects = self.objects()
         if not pairs(objects, self.keys):
             return f"the token has {objects}"
         status = json.loads(plain([DPIV, "status", "--json"]) or "{}")
@@ -300,8 +310,14 @@ class Renew(Verb):
         assert status == 0, out
 
     def argv(self):
-        over = ["--replace"] if os.environ.get("SWEEP_REPLACE") else []
+        over = ["--replace"] if PLAIN else []
         return [DPIV, "renew", "auth", "--force", *over, "--token", TO, *self.common()]
+
+    def again(self, status, out):
+        """Where the old key had to make room for the new one, --replace says that the card may be needed."""
+        if PLAIN and status == 3 and "derive a new one with the PIV card" in out:
+            status, _ = self.world.run(self.derive())
+        return status == 0
 
 
 class Revoke(Renew):
@@ -312,7 +328,13 @@ class Revoke(Renew):
 
     def first(self):
         super().first()
-        self.serial = max(known())
+        self.serial, self.old = max(known()), piv_keys()
+
+    def objects(self):
+        """Without what a key that cannot be deleted was destroyed by: another one over it, without a certificate."""
+        found, now = super().objects(), piv_keys()
+        return [(c, i) for c, i in found if not (PLAIN and c == "Private Key" and ("Certificate", i) not in found and
+                                                 now[i] != self.old.get(i))]
 
     def before(self):
         db = sqlite3.connect(AGENCY + "/issuer.db", timeout=20)
@@ -499,6 +521,8 @@ class Sweep:
     def sweep(self, kind):
         text, points, arm, killed = self.kinds()[kind]
         begun, wrong = time.time(), []
+        nth, parts = (int(x) for x in os.environ.get("SWEEP_PART", "1/1").split("/"))
+        points = list(points)[nth - 1::parts]
         for where in points:
             what = self.point(where, arm, killed)
             if what:
