@@ -275,11 +275,25 @@ derive_by_card(struct derive *d)
 	return e == E_OK ? derive_open_conn(d) : e;
 }
 
+/* Of each role, before a key is made: the code may be good for another one only. */
+static enum err
+code_card(struct derive *d, enum role role)
+{
+	EVP_PKEY *waits = NULL;
+	enum err e = wait_key(d, role, &waits);
+
+	X509_free(d->card.cert);
+	d->card.cert = NULL;
+	if (e == E_OK)
+		e = d->proto->card(d->conn, role, waits, &d->card.cert);
+	EVP_PKEY_free(waits);
+	return e;
+}
+
 /* The card has spoken on another machine (SP 800-157r1, App. C); the issuer says which it was. */
 static enum err
 by_code(struct derive *d, const bool todo[ROLE_COUNT])
 {
-	EVP_PKEY *waits = NULL;
 	enum err e;
 
 	if (d->proto->card == NULL)
@@ -289,11 +303,9 @@ by_code(struct derive *d, const bool todo[ROLE_COUNT])
 	derive_step(d, "showing the binding code to the issuer");
 	if (e == E_OK)
 		e = derive_open_conn(d);
-	if (e == E_OK)
-		e = wait_key(d, todo, &waits);
-	if (e == E_OK)
-		e = d->proto->card(d->conn, waits, &d->card.cert);
-	EVP_PKEY_free(waits);
+	for (size_t i = 0; e == E_OK && i < d->req->n_roles; i++)
+		if (todo[i])
+			e = code_card(d, d->req->role[i]);
 	return e;
 }
 

@@ -161,8 +161,8 @@ void assure_clear(struct derive *d);
 /* Before anybody is asked for a PIN: E_PENDING when the issuer does not want to be asked again yet and --wait does not
  * reach that far. *waits: there is a request of this role to go on with. */
 enum err wait_planned(struct derive *d, enum role role, bool *waits) MUST_CHECK;
-/* The key of such a request for one of these roles, or NULL. */
-enum err wait_key(struct derive *d, const bool todo[ROLE_COUNT], EVP_PKEY **out) MUST_CHECK;
+/* The key of such a request, or NULL. */
+enum err wait_key(struct derive *d, enum role role, EVP_PKEY **out) MUST_CHECK;
 /* Take up such a request: row, key. Nothing happens when there is none. */
 enum err wait_resume(struct attempt *a) MUST_CHECK;
 /* Ask for the certificate, and wait as far as --wait goes. */

@@ -80,22 +80,17 @@ wait_planned(struct derive *d, enum role role, bool *waits)
 }
 
 enum err
-wait_key(struct derive *d, const bool todo[ROLE_COUNT], EVP_PKEY **out)
+wait_key(struct derive *d, enum role role, EVP_PKEY **out)
 {
-	*out = NULL;
-	for (size_t i = 0; i < d->req->n_roles; i++) {
-		struct enrolment row;
-		enum err e = todo[i] ? wait_find(d, d->req->role[i], &row) : E_NOTFOUND;
+	struct enrolment row;
+	enum err e = wait_find(d, role, &row);
 
-		if (e == E_NOTFOUND)
-			continue;
-		if (e == E_OK && row.pub != NULL && EVP_PKEY_up_ref(row.pub) == 1)
-			*out = row.pub;
-		if (e == E_OK)
-			enrolment_clear(&row);
-		return e;
-	}
-	return E_OK;
+	*out = NULL;
+	if (e == E_OK && row.pub != NULL && EVP_PKEY_up_ref(row.pub) == 1)
+		*out = row.pub;
+	if (e == E_OK)
+		enrolment_clear(&row);
+	return e == E_NOTFOUND ? E_OK : e;
 }
 
 /* Sleep in short pieces, so that the person can stop it. */

@@ -178,25 +178,24 @@ est_attrs(struct proto_conn *c, enum role role, struct proto_attrs *out)
 }
 
 static enum err
-est_card_url(const struct proto_conn *c, EVP_PKEY *waits, char *url)
+est_card_url(const struct proto_conn *c, enum role role, EVP_PKEY *waits, char *url)
 {
-	char what[128] = "card", key[CERT_KEY_TEXT];
+	char what[128], key[CERT_KEY_TEXT] = "";
 	enum err e = waits != NULL ? cert_key_text(waits, key) : E_OK;
 
-	if (e == E_OK && waits != NULL)
-		snprintf(what, sizeof what, "card?key=%s", key);
+	snprintf(what, sizeof what, "card?role=%s%s%s", role_info(role)->name, waits != NULL ? "&key=" : "", key);
 	return e == E_OK ? bind_url(c->base, what, url, URL_MAX) : e;
 }
 
 /* Not EST, but dpiv-issuer's (derive/issuer/bind.h). Asked before there is a key: what is wrong with the code is known
  * then. The answer is one DER certificate. */
 static enum err
-est_card(struct proto_conn *c, EVP_PKEY *waits, X509 **out)
+est_card(struct proto_conn *c, enum role role, EVP_PKEY *waits, X509 **out)
 {
 	char url[URL_MAX];
 	const unsigned char *in;
 	struct http_reply r;
-	enum err e = est_card_url(c, waits, url);
+	enum err e = est_card_url(c, role, waits, url);
 
 	*out = NULL;
 	http_reply_init(&r);

@@ -81,9 +81,10 @@ struct proto {
 	/* Certificates of the issuer: not trusted by having come from here. NULL: the protocol has no such request. */
 	enum err (*cacerts)(struct proto_conn *c, STACK_OF(X509) * *out) MUST_CHECK;
 	enum err (*attrs)(struct proto_conn *c, enum role role, struct proto_attrs *out) MUST_CHECK;
-	/* Whose card has asked for the binding code? It is sent from now on. waits: the key of a request that was not
-	 * answered, for which the code may be used already; or NULL. Function NULL: not in this protocol. */
-	enum err (*card)(struct proto_conn *c, EVP_PKEY *waits, X509 **out) MUST_CHECK;
+	/* Whose card has asked for the binding code, and is it good for this role? It is sent from now on. waits: the
+	 * key of a request that was not answered, for which the code may be used already; or NULL. Function NULL: not
+	 * in this protocol. */
+	enum err (*card)(struct proto_conn *c, enum role role, EVP_PKEY *waits, X509 **out) MUST_CHECK;
 	/* E_PENDING: call again after retry_after seconds, over this or a later connection, with asked set and the
 	 * same key. E_REMOTE: refused, with its reason. E_CRYPTO: a key did not work, see token_failed(). */
 	enum err (*enrol)(struct proto_conn *c, const struct proto_request *rq, struct proto_issued *out) MUST_CHECK;

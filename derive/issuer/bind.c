@@ -177,6 +177,33 @@ bind_basic(const char *header, char plain[BINDCODE_PLAIN])
 	return e == E_POLICY ? refuse(REFUSE_CODE_MISTYPED, "%s", err_msg()) : e;
 }
 
+/* The value of one name between the ampersands, as it is: roles and hex need no decoding. */
+static void
+query_value(const char *query, const char *name, char *out, size_t cap)
+{
+	size_t n = strlen(name);
+
+	out[0] = '\0';
+	for (const char *p = query; *p != '\0'; p += strcspn(p, "&"), p += *p == '&') {
+		size_t len = strcspn(p, "&");
+
+		if (len > n && p[n] == '=' && memcmp(p, name, n) == 0 && len - n - 1 < cap)
+			(void)snprintf(out, cap, "%.*s", (int)(len - n - 1), &p[n + 1]);
+	}
+}
+
+void
+bind_query_read(const char *query, struct bind_query *out)
+{
+	char role[16];
+	const struct profile *p;
+
+	query_value(query != NULL ? query : "", "role", role, sizeof role);
+	query_value(query != NULL ? query : "", "key", out->key, sizeof out->key);
+	p = role[0] != '\0' ? profile_find(role) : NULL;
+	out->role = p != NULL ? p->name : NULL;
+}
+
 static enum err
 read_card(struct issuer *i, time_t now, struct bind_person *p)
 {

@@ -16,9 +16,10 @@
  *      "name":"CN=Pat Example,O=Agency,C=US"}
  *     A code that the account had before is void. (A form of a foreign web page cannot send this media type.)
  * GET  /.well-known/dpiv/card   with the code: the PIV Authentication certificate that it is bound to, DER,
- *     application/pkix-cert. It uses nothing up, so a client can tell what is wrong before it makes a key. A code of
- *     which every role is used is refused, unless the query is key=HEX, the SHA-256 of the SubjectPublicKeyInfo of a
- *     request that it was used for: whose answer may have been lost.
+ *     application/pkix-cert. It uses nothing up, so a client can tell what is wrong before it makes a key. The query
+ *     may name the role that is wanted, and the key of a request whose answer may have been lost (SHA-256 of its
+ *     SubjectPublicKeyInfo): role=auth&key=HEX. A code that is used for the role, or for all where none is named, is
+ *     refused without the key that it was used for.
  * POST /.well-known/est/[LABEL/]simpleenroll   without a client certificate, with the code.
  *
  * The code is sent as the password of HTTP Basic (RFC 7030, 3.2.3; the user name is not looked at) and not as the
@@ -34,6 +35,13 @@ enum err bind_give(
 
 /* The code of an Authorization header: "Basic" and user:password in base64 (RFC 7617). E_POLICY. */
 enum err bind_basic(const char *header, char plain[BINDCODE_PLAIN]) MUST_CHECK;
+
+/* Of GET card: what it does not have or what is too long is empty, an unknown role NULL. */
+struct bind_query {
+	const char *role; /* of the profile table */
+	char key[65];
+};
+void bind_query_read(const char *query, struct bind_query *out);
 
 /* Whoever a code speaks for. */
 struct bind_person {

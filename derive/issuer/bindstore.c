@@ -237,14 +237,15 @@ bindstore_check(struct db *db, const struct bindstore_claim *c, time_t now, stru
 
 /* The key of a request for a key is another than that of its certificate, and in the escrow's row. */
 enum err
-bindstore_is_for(struct db *db, const struct bindstore_code *code, const char *key_sha256, bool *yes)
+bindstore_is_for(struct db *db, const struct bindstore_code *code, const char *role, const char *key_sha256, bool *yes)
 {
 	int64_t n = 0;
 	enum err e = db_number(db, &n,
 	    "SELECT count(*) FROM bind_role r JOIN certificate c ON c.serial = r.serial"
-	    " LEFT JOIN escrow e ON e.serial = c.serial WHERE r.code = ? AND coalesce(e.way, c.spki_sha256) = ?"
+	    " LEFT JOIN escrow e ON e.serial = c.serial WHERE r.code = ?1 AND coalesce(e.way, c.spki_sha256) = ?2"
+	    " AND (?3 IS NULL OR r.role = ?3)"
 	    " AND c.state = 'issued' AND c.serial NOT IN (SELECT serial FROM revocation)",
-	    DB_ARGS(db_int(code->id), db_text(key_sha256)));
+	    DB_ARGS(db_int(code->id), db_text(key_sha256), db_text(role)));
 
 	*yes = e == E_OK && n > 0;
 	return e;

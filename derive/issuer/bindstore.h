@@ -41,9 +41,10 @@ struct bindstore_code {
 /* Its own transaction. E_POLICY with refuse_last(). Nothing is used up. */
 enum err
 bindstore_check(struct db *db, const struct bindstore_claim *c, time_t now, struct bindstore_code *out) MUST_CHECK;
-/* The code was used for this key (SHA-256 of its SubjectPublicKeyInfo), and the certificate is valid. */
-enum err
-bindstore_is_for(struct db *db, const struct bindstore_code *code, const char *key_sha256, bool *yes) MUST_CHECK;
+/* The code was used for this role (NULL: any) and key (SHA-256 of its SubjectPublicKeyInfo), and the certificate is
+ * valid. */
+enum err bindstore_is_for(
+    struct db *db, const struct bindstore_code *code, const char *role, const char *key_sha256, bool *yes) MUST_CHECK;
 /* What is said to who wants something new of a used one: always E_POLICY. */
 enum err bindstore_used(void) MUST_CHECK;
 /* Inside the transaction that records or repeats the certificate of this serial number, which may be the one that the

@@ -199,14 +199,11 @@ op_bind(struct call *c, struct est_reply *out)
 
 /* A code that is used up tells nobody whose it was, but who has the key that it was used for. */
 static enum err
-card_of_used(const struct call *c, const struct bindstore_code *code)
+card_of_used(const struct call *c, const struct bindstore_code *code, const struct bind_query *q)
 {
-	const char *query = c->rq->query != NULL ? c->rq->query : "";
-	bool theirs = false;
-	enum err e = E_OK;
+	bool theirs;
+	enum err e = bindstore_is_for(c->i->db, code, q->role, q->key, &theirs);
 
-	if (strncmp(query, "key=", 4) == 0)
-		e = bindstore_is_for(c->i->db, code, &query[4], &theirs);
 	return e == E_OK && !theirs ? bindstore_used() : e;
 }
 
@@ -214,13 +211,15 @@ static enum err
 op_card(struct call *c, struct est_reply *out)
 {
 	struct bind_person who = { .card = NULL };
+	struct bind_query q;
 	enum err e;
 
 	if (c->rq->authorization == NULL)
 		return refuse(REFUSE_NO_CERTIFICATE, "a binding code must be sent, and none was");
-	e = est_authenticate_code(c, NULL, &who, out);
+	bind_query_read(c->rq->query, &q);
+	e = est_authenticate_code(c, q.role, &who, out);
 	if (e == E_OK && who.code.used)
-		e = card_of_used(c, &who.code);
+		e = card_of_used(c, &who.code, &q);
 	out->known = e == E_OK;
 	if (e == E_OK)
 		e = x509io_cert_der(who.card, &out->body);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Binding codes from everywhere: typed, in an Authorization header, in an issuer's answer. */
+/* Binding codes from everywhere: typed, in an Authorization header, in an issuer's answer;
+ * and the query that goes with one. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	char plain[BINDCODE_PLAIN];
 	struct bind_answer a;
+	struct bind_query q;
 	char *header = malloc(n + 1);
 
 	if (header == NULL)
@@ -34,6 +36,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		sound(plain);
 	if (bind_basic(header, plain) == E_OK)
 		sound(plain);
+	bind_query_read(header, &q);
+	if (strlen(q.key) >= sizeof q.key || (q.key[0] != '\0' && strstr(header, q.key) == NULL))
+		__builtin_trap();
 	if (bind_read_answer(span_of(data, n), &a) == E_OK) {
 		if (a.seconds <= 0 || bindcode_read(span_str((const char *)a.text->v), plain) != E_OK)
 			__builtin_trap();

@@ -50,6 +50,7 @@ for tls in 1.2 1.3; do
 	check '  nothing was left on the token' test "$(keys)" -eq 1
 	check "TLS $tls: for two roles" bind_to "$TMP/code" --role sign,encrypt
 	status 5 '  not for a third' there --code-file "$TMP/code" --role auth --again
+	says 'the binding code: ' '  said before a key is made' there --code-file "$TMP/code" --role auth --again
 	says 'was not given for auth' '  with its sentence' there --code-file "$TMP/code" --role auth --again
 	check '  derived' there --code-file "$TMP/code" --role sign,encrypt
 	check '  three keys' test "$(keys)" -eq 3

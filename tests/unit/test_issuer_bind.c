@@ -586,6 +586,15 @@ from_card_to_credential(void **state)
 	assert_answer(403, "code-used");
 	enroll("encrypt", second, p.code, NULL);
 	assert_answer(403, "code-role");
+	/* and all of that can be known before a key is made */
+	fetch_card_by(p.code, "role=auth");
+	assert_answer(403, "code-used");
+	fetch_card_by(p.code, "key=00&role=auth");
+	assert_answer(403, "code-used");
+	fetch_card_by(p.code, "role=encrypt");
+	assert_answer(403, "code-role");
+	fetch_card_by(p.code, "role=sign");
+	assert_int_equal(p.status, 200);
 	enroll("sign", second, p.code, NULL);
 	assert_int_equal(p.status, 200);
 	assert_ok(db_run(p.i.db, "UPDATE bind_code SET expires = expires - 3600", DB_NO_ARGS));
