@@ -21,19 +21,13 @@
 #include "derive/issuer/profile.h"
 #include "derive/issuer/refuse.h"
 
-#define ROLES_MAX 8
 #define BODY_MAX  1024
 #define BASIC_MAX 512
 
 /* --- giving ------------------------------------------------------------------------------------------------------- */
 
-struct wish {
-	const char *role[ROLES_MAX + 1]; /* of the profile table, ended by NULL */
-	size_t n;
-};
-
-static enum err
-wish_add(const struct config *c, struct wish *w, const char *name)
+enum err
+bind_wish_add(const struct config *c, struct bind_wish *w, const char *name)
 {
 	const struct profile *p = name != NULL && name[0] != '\0' ? profile_find(name) : NULL;
 
@@ -45,14 +39,14 @@ wish_add(const struct config *c, struct wish *w, const char *name)
 	for (size_t k = 0; k < w->n; k++)
 		if (w->role[k] == p->name)
 			return E_OK;
-	if (w->n >= ROLES_MAX)
+	if (w->n >= BIND_ROLES_MAX)
 		return refuse(REFUSE_BAD_BODY, "too many roles");
 	w->role[w->n++] = p->name;
 	return E_OK;
 }
 
 static enum err
-wish_read(const struct config *c, struct span body, struct wish *w)
+wish_read(const struct config *c, struct span body, struct bind_wish *w)
 {
 	json_t *j = NULL, *roles, *role;
 	size_t k;
@@ -66,9 +60,9 @@ wish_read(const struct config *c, struct span body, struct wish *w)
 	roles = json_object_get(j, "roles");
 	if (body.n > 0 && (!json_is_object(j) || (roles != NULL && !json_is_array(roles))))
 		e = refuse(REFUSE_BAD_BODY, "the request is not {\"roles\":[...]}");
-	json_array_foreach(roles, k, role) if (e == E_OK) e = wish_add(c, w, json_string_value(role));
+	json_array_foreach(roles, k, role) if (e == E_OK) e = bind_wish_add(c, w, json_string_value(role));
 	if (e == E_OK && w->n == 0)
-		e = wish_add(c, w, "auth");
+		e = bind_wish_add(c, w, "auth");
 	json_decref(j);
 	return e;
 }
@@ -82,8 +76,8 @@ utc(time_t t, char out[32])
 }
 
 static enum err
-write_answer(
-    const struct issuer *i, const char *plain, const struct wish *w, const char *name, time_t expires, struct wbuf *out)
+write_answer(const struct issuer *i, const char *plain, const struct bind_wish *w, const char *name, time_t expires,
+    struct wbuf *out)
 {
 	char text[BINDCODE_TEXT], when[32];
 	json_t *roles = json_array(), *j;
@@ -108,7 +102,7 @@ write_answer(
 
 /* Account, code and event, all or nothing. */
 static enum err
-give(struct issuer *i, const struct est_request *rq, const struct pivid *id, const struct wish *w, time_t now,
+give(struct issuer *i, const struct est_request *rq, const struct pivid *id, const struct bind_wish *w, time_t now,
     time_t expires, char plain[BINDCODE_PLAIN])
 {
 	const struct account_rules rules = { i->config.listed, i->config.email_from_upn };
@@ -138,19 +132,29 @@ give(struct issuer *i, const struct est_request *rq, const struct pivid *id, con
 }
 
 enum err
+bind_make(struct issuer *i, const struct est_request *rq, const struct pivid *id, const struct bind_wish *w, time_t now,
+    time_t *expires, char plain[BINDCODE_PLAIN])
+{
+	enum err e = db_begin(i->db);
+
+	*expires = now + (time_t)i->config.bind_minutes * 60;
+	if (e == E_OK && (e = db_end(i->db, give(i, rq, id, w, now, *expires, plain))) == E_OK)
+		note("code-given", "peer=%s", rq->from ? rq->from : "-");
+	return e;
+}
+
+enum err
 bind_give(struct issuer *i, const struct est_request *rq, const struct pivid *id, time_t now, struct wbuf *out)
 {
-	const time_t expires = now + (time_t)i->config.bind_minutes * 60;
 	char plain[BINDCODE_PLAIN];
-	struct wish w;
+	struct bind_wish w;
+	time_t expires;
 	enum err e;
 
 	if ((e = wish_read(&i->config, rq->body, &w)) != E_OK)
 		return e;
-	if ((e = db_begin(i->db)) == E_OK && (e = db_end(i->db, give(i, rq, id, &w, now, expires, plain))) == E_OK) {
+	if ((e = bind_make(i, rq, id, &w, now, &expires, plain)) == E_OK)
 		e = write_answer(i, plain, &w, id->subject, expires, out);
-		note("code-given", "peer=%s", rq->from ? rq->from : "-");
-	}
 	OPENSSL_cleanse(plain, sizeof plain);
 	return e;
 }

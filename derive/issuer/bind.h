@@ -29,6 +29,17 @@
  * code-expired, code-used, code-role, code-tries.
  */
 
+#define BIND_ROLES_MAX 8
+/* What a code is asked for. */
+struct bind_wish {
+	const char *role[BIND_ROLES_MAX + 1]; /* of the profile table, ended by NULL */
+	size_t n;
+};
+/* E_POLICY with refuse_last(): no such role, or no codes for it here. */
+enum err bind_wish_add(const struct config *c, struct bind_wish *w, const char *name) MUST_CHECK;
+/* PKI-AUTH succeeded with rq->peer, which says id. The caller wipes plain. E_POLICY with refuse_last(). */
+enum err bind_make(struct issuer *i, const struct est_request *rq, const struct pivid *id, const struct bind_wish *w,
+    time_t now, time_t *expires, char plain[BINDCODE_PLAIN]) MUST_CHECK;
 /* PKI-AUTH succeeded with rq->peer, which says id. The answer is appended to out. E_POLICY with refuse_last(). */
 enum err bind_give(
     struct issuer *i, const struct est_request *rq, const struct pivid *id, time_t now, struct wbuf *out) MUST_CHECK;

@@ -63,6 +63,9 @@ static const struct conf_key table[] = {
 	    "wrong binding codes that are accepted, per code and per network address; at most 20" },
 	{ "bind", "roles", 'l', "auth,sign,encrypt",
 	    "for which roles binding codes are given: auth, sign, encrypt; none: for no role" },
+	{ "page", "admins", 'l', NULL,
+	    "administrators: SHA-256 of their PIV Authentication certificates, in hex; they see accounts and events on "
+	    "the page" },
 	{ "escrow", "cert", 'p', NULL,
 	    "certificate of the recovery key, for which encryption keys made here are wrapped and kept "
 	    "(DIR/recovery.pem). While there is no such file no keys are made" },
@@ -188,6 +191,25 @@ plain(struct config *c, const char *key, const char *start, const char *charset,
 	return E_OK;
 }
 
+/* A mistyped fingerprint would be an administrator who is silently none. */
+static enum err
+fingerprints(struct config *c, const char **out)
+{
+	const char *at = *out = conf_str(c->conf, "page", "admins");
+
+	while (at && *(at += strspn(at, ", \t")) != '\0') {
+		size_t n = strcspn(at, ", \t");
+
+		if (n != 64 || strspn(at, "0123456789abcdefABCDEF") < n)
+			return err_set(E_CONF,
+			    "%s/issuer.conf: [page] admins: not the SHA-256 of a certificate as 64 hexadecimal "
+			    "digits: %.*s",
+			    c->dir, n > 80 ? 80 : (int)n, at);
+		at = &at[n];
+	}
+	return E_OK;
+}
+
 static enum err
 check(struct config *c)
 {
@@ -211,6 +233,7 @@ check(struct config *c)
 	    (e = word(c, "escrow", "algorithm", "rsa2048,rsa3072,p256,p384", &c->escrow_algorithm)) != E_OK ||
 	    (e = word(c, "accounts", "mode", "auto,listed", &mode)) != E_OK ||
 	    (e = word(c, "accounts", "email_from", "certificate,upn", &email)) != E_OK ||
+	    (e = fingerprints(c, &c->admins)) != E_OK ||
 	    (e = plain(c, "base_url", "http://", url, &c->base_url)) != E_OK ||
 	    (e = plain(c, "policy_auth", "2.16.840.1.101.3.2.1.", oid, &c->policy_auth)) != E_OK ||
 	    (e = plain(c, "policy_mail", "2.16.840.1.101.3.2.1.", oid, &c->policy_mail)) != E_OK)

@@ -46,6 +46,8 @@ struct config {
 	/* [bind] */
 	long bind_minutes, bind_tries;
 	const char *bind_roles;
+	/* [page] */
+	const char *admins; /* SHA-256 of certificates, comma-separated; NULL: none */
 	/* [escrow] */
 	char recovery_cert[PATH_MAX], recovery_key[PATH_MAX];
 	const char *escrow_algorithm;

@@ -18,6 +18,7 @@
 #include "derive/issuer/ledger.h"
 #include "derive/issuer/note.h"
 #include "derive/issuer/own.h"
+#include "derive/issuer/page.h"
 #include "derive/issuer/pkiauth.h"
 #include "derive/issuer/refuse.h"
 #include "derive/issuer/renewal.h"
@@ -308,6 +309,15 @@ op_root_p7c(struct call *c, struct est_reply *out)
 	return put_certs(c->i->root, NULL, false, out, "application/pkcs7-mime; smime-type=certs-only");
 }
 
+/* One bare certificate, which telephones and browsers take. */
+static enum err
+op_root_cer(struct call *c, struct est_reply *out)
+{
+	out->status = 200;
+	out->type = "application/pkix-cert";
+	return x509io_cert_der(c->i->root, &out->body);
+}
+
 static const struct op {
 	const char *name;
 	bool post;
@@ -331,6 +341,7 @@ static const struct op file_ops[] = {
 	{ "/pki/root.crl", false, op_root_crl },
 	{ "/pki/ca.p7c", false, op_ca_p7c },
 	{ "/pki/root.p7c", false, op_root_p7c },
+	{ "/pki/root.cer", false, op_root_cer },
 };
 
 static const struct op *
@@ -372,6 +383,8 @@ dispatch(struct call *c, struct est_reply *out)
 {
 	const struct op *op = route(c);
 
+	if (op == NULL && page_is(c->rq->path))
+		return page_run(c, out);
 	if (op == NULL)
 		return refuse(REFUSE_NOT_FOUND,
 		    "no such path; EST is at " WELL_KNOWN "{cacerts,csrattrs,simpleenroll,simplereenroll,serverkeygen},"
@@ -423,6 +436,10 @@ explain(struct call *c, enum err e, struct est_reply *out)
 	out->status = refuse_status(why);
 	out->type = "text/plain; charset=utf-8";
 	out->base64 = false;
+	if (page_is(c->rq->path)) {
+		page_refused(c, refuse_code(why), sentence, out);
+		return;
+	}
 	(void)snprintf(line, sizeof line, "dpiv-issuer: %s: %s\n", refuse_code(why), sentence);
 	wbuf_put(&out->body, line, strlen(line));
 }

@@ -11,25 +11,27 @@
 /* EST (RFC 7030, 8951) without the transport: a request that came over TLS, and the answer to it. */
 struct est_request {
 	bool post;		/* else GET */
-	const char *path;	/* decoded, without query */
+	const char *path;	/* as it was sent: percent signs are not decoded; without query */
 	const char *query;	/* as it came, or NULL */
 	const char *media_type; /* Content-Type, or NULL */
 	struct span body;
-	X509 *peer;		     /* client certificate; its key signed the handshake. NULL: none */
-	STACK_OF(X509) * peer_chain; /* what came with it, or NULL */
-	const char *authorization;   /* the header, or NULL */
-	const char *binding;	     /* binding_value() */
-	const char *from;	     /* network address */
+	X509 *peer;			  /* client certificate; its key signed the handshake. NULL: none */
+	STACK_OF(X509) * peer_chain;	  /* what came with it, or NULL */
+	const char *authorization;	  /* the header, or NULL */
+	const char *binding;		  /* binding_value() */
+	const char *from;		  /* network address */
+	const char *host, *origin, *site; /* headers Host, Origin, Sec-Fetch-Site, or NULL */
 };
 
 struct est_reply {
 	int status;
-	const char *type;  /* Content-Type */
-	struct wbuf body;  /* initialised by est_handle, freed by the caller */
-	bool base64;	   /* Content-Transfer-Encoding: base64, for old clients */
-	const char *allow; /* Allow header of a 405, or NULL */
-	long max_age;	   /* seconds that a cache may keep it; 0: not at all */
-	bool known;	   /* the client has shown a good card: its connection may be patient */
+	const char *type;	    /* Content-Type */
+	struct wbuf body;	    /* initialised by est_handle, freed by the caller */
+	bool base64;		    /* Content-Transfer-Encoding: base64, for old clients */
+	const char *allow;	    /* Allow header of a 405, or NULL */
+	long max_age;		    /* seconds that a cache may keep it; 0: not at all */
+	const char *const *headers; /* more of them: name, value, ..., NULL. NULL: none */
+	bool known;		    /* the client has shown a good card: its connection may be patient */
 };
 
 #define EST_BODY_MAX 65536

@@ -137,7 +137,10 @@ static const char schema_7[] = "CREATE TABLE expected ("
 			       "CREATE INDEX expected_fascn ON expected (fascn);"
 			       "CREATE INDEX expected_uuid ON expected (uuid);";
 
-static const char *const steps[] = { schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7 };
+/* Keys that every process of this issuer shares: guard.c. */
+static const char schema_8[] = "CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL);";
+
+static const char *const steps[] = { schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7, schema_8 };
 static const struct db_schema schema = {
 	.name = "issuer ledger",
 	.app_id = 0x64706969,

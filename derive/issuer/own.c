@@ -153,26 +153,34 @@ put_json(json_t *j, struct wbuf *out)
 }
 
 enum err
-own_revoke(struct issuer *i, const struct est_request *rq, time_t now, struct pivid *id, struct wbuf *out)
+own_give_up(struct issuer *i, const struct est_request *rq, time_t now, struct pivid *id, struct own_wish *w)
 {
 	struct ledger_found row = { 0 };
+	enum err e;
+
+	if ((e = who(i, rq, w->serial, now, id, &w->account)) != E_OK)
+		return e;
+	wbuf_init(&row.der, 1u << 20);
+	e = ledger_find(i->db, w->serial, &row);
+	if (e == E_NOTFOUND || (e == E_OK && row.account != w->account))
+		e = refuse(REFUSE_NOT_YOURS, "no certificate of yours has the serial number %s", w->serial);
+	wbuf_free(&row.der);
+	if (e == E_OK)
+		e = revoke_once(i, rq, w, id, now);
+	if (e == E_OK && !crl_lists(i->config.ca_crl, w->serial, now))
+		e = issuer_refresh_crls(i, now, true);
+	return e;
+}
+
+enum err
+own_revoke(struct issuer *i, const struct est_request *rq, time_t now, struct pivid *id, struct wbuf *out)
+{
 	char when[32];
 	struct own_wish w;
 	struct tm tm;
 	enum err e;
 
-	if ((e = own_wish_read(rq->body, &w)) != E_OK || (e = who(i, rq, w.serial, now, id, &w.account)) != E_OK)
-		return e;
-	wbuf_init(&row.der, 1u << 20);
-	e = ledger_find(i->db, w.serial, &row);
-	if (e == E_NOTFOUND || (e == E_OK && row.account != w.account))
-		e = refuse(REFUSE_NOT_YOURS, "no certificate of yours has the serial number %s", w.serial);
-	wbuf_free(&row.der);
-	if (e == E_OK)
-		e = revoke_once(i, rq, &w, id, now);
-	if (e == E_OK && !crl_lists(i->config.ca_crl, w.serial, now))
-		e = issuer_refresh_crls(i, now, true);
-	if (e != E_OK)
+	if ((e = own_wish_read(rq->body, &w)) != E_OK || (e = own_give_up(i, rq, now, id, &w)) != E_OK)
 		return e;
 	(void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&w.at, &tm));
 	return put_json(

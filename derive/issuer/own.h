@@ -35,6 +35,10 @@ struct own_wish {
 	time_t at;	 /* 0 */
 };
 enum err own_wish_read(struct span body, struct own_wish *w) MUST_CHECK;
+/* Revokes w->serial for whoever has signed the handshake, once; at and reason are then those of the first time. The CRL
+ * has it when this returns. E_POLICY with refuse_last(). */
+enum err own_give_up(
+    struct issuer *i, const struct est_request *rq, time_t now, struct pivid *id, struct own_wish *w) MUST_CHECK;
 
 /* The answers are appended to out. id: of the card that asked. E_POLICY with refuse_last(). */
 enum err

@@ -50,7 +50,9 @@
 	X(DECRYPT_KEY, "decrypt-key", 400, "the request does not say to which key of its own a key is sent")           \
 	X(KEYGEN_ROLE, "keygen-role", 403, "the issuer makes no keys for this purpose")                                \
 	X(NO_ESCROW, "no-escrow", 403, "no key of this person is kept")                                                \
-	X(NOT_OFFERED, "not-offered", 501, "an EST operation that this issuer does not offer")
+	X(NOT_OFFERED, "not-offered", 501, "an EST operation that this issuer does not offer")                         \
+	X(CROSS_SITE, "cross-site", 403, "a form of another site, or one that is too old")                             \
+	X(NOT_ADMIN, "not-admin", 403, "not the certificate of an administrator")
 
 enum refuse {
 #define X(name, code, status, text) REFUSE_##name,

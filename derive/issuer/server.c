@@ -90,6 +90,8 @@ send_reply(struct evhttp_request *req, const struct est_reply *r)
 			header(req, "Content-Transfer-Encoding", "base64");
 		if (r->allow)
 			header(req, "Allow", r->allow);
+		for (const char *const *h = r->headers; h && h[0] && h[1]; h = &h[2])
+			header(req, h[0], h[1]);
 		evhttp_send_reply(req, r->status, NULL, body);
 	}
 	if (body)
@@ -100,6 +102,7 @@ static void
 handle(struct server *s, struct evhttp_request *req, struct evhttp_connection *evcon, SSL *ssl)
 {
 	struct evbuffer *in = evhttp_request_get_input_buffer(req);
+	const struct evkeyvalq *had = evhttp_request_get_input_headers(req);
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
 	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
 	char binding[BINDING_MAX], *from = NULL;
@@ -113,8 +116,11 @@ handle(struct server *s, struct evhttp_request *req, struct evhttp_connection *e
 	rq.post = evhttp_request_get_command(req) == EVHTTP_REQ_POST;
 	rq.path = path ? path : "";
 	rq.query = uri ? evhttp_uri_get_query(uri) : NULL;
-	rq.media_type = evhttp_find_header(evhttp_request_get_input_headers(req), "Content-Type");
-	rq.authorization = evhttp_find_header(evhttp_request_get_input_headers(req), "Authorization");
+	rq.media_type = evhttp_find_header(had, "Content-Type");
+	rq.authorization = evhttp_find_header(had, "Authorization");
+	rq.host = evhttp_find_header(had, "Host");
+	rq.origin = evhttp_find_header(had, "Origin");
+	rq.site = evhttp_find_header(had, "Sec-Fetch-Site");
 	rq.body = span_of(evbuffer_pullup(in, -1), evbuffer_get_length(in));
 	rq.peer = SSL_get1_peer_certificate(ssl);
 	rq.peer_chain = SSL_get_peer_cert_chain(ssl);
