@@ -103,7 +103,7 @@ check '  its state' has '<dd>valid'
 check '  its end' has "<time datetime=\"$(date -u -d "$(openssl x509 -in "$TMP/one.pem" -noout -enddate | cut -d= -f2)" +%Y-%m-%dT%H:%M:%SZ)\">"
 check '  the card' has "$(openssl x509 -in "$TMP/pat.pem" -noout -ext subjectAltName | grep -oP 'urn:uuid:\K[0-9a-f-]+') (this one)"
 check 'markup in a name' page 200 sam /
-check '  stays text' has '&lt;script&gt;alert(1)'
+check '  stays text' has '\&lt;script\&gt;alert(1)'
 check '  and is no markup' has_not '<script'
 check '  it is a page' well_formed
 
@@ -122,7 +122,7 @@ page 403 pat /code -H "Origin: http://${URL#https://}" -d "token=$t&role-auth=1"
 page 403 pat /code -H "Origin: $URL" -H 'Sec-Fetch-Site: same-site' -d "token=$t&role-auth=1"; refused 'a neighbour'
 page 403 pat /code -d "token=$t&role-auth=1"; refused 'a browser that says nothing'
 post 403 pat /code -d 'role-auth=1'; refused 'no token'
-post 403 pat /code -d "token=${t%?}0${t##*?}&role-auth=1"; refused 'a token with another end'
+post 403 pat /code -d "token=${t%?}$([ "${t: -1}" = 0 ] && echo 1 || echo 0)&role-auth=1"; refused 'a token with a wrong digit'
 post 403 sam /code -d "token=$t&role-auth=1"; refused 'the token of another card'
 post 403 pat /code -d "token=$(printf %016x $(($(date +%s) + 60)))${t:16}&role-auth=1"; refused 'a token whose end was changed'
 post 403 pat /code -d "token=$(token pat "/credential/$serial" "/credential/$serial")&role-auth=1"; refused 'the token of another form'
@@ -177,7 +177,7 @@ page 403 pat "/credential/$serial" -H 'Sec-Fetch-Site: cross-site' -H 'Origin: h
 check 'not from another site' has '<code>cross-site</code>'
 check '  nothing is revoked so far' test "$(ledger 'SELECT count(*) FROM revocation')" = 0
 for reason in $(est pat "/credential/$serial" | grep -oP '<option value="\K[A-Za-z]+'); do
-	check "the reason $reason is one" sh -c "'$ISSUER' revoke --dir '$AGENCY' --reason $reason 1234 2>&1 | grep -qv reason"
+	status 3 "the reason $reason is one" "$ISSUER" revoke --dir "$AGENCY" --reason "$reason" 1234
 done
 check 'revoked' post 200 pat "/credential/$serial" -d "token=$t&reason=keyCompromise&sure=1"
 check '  it is a page' well_formed
@@ -205,7 +205,6 @@ check 'forms outlive a restart' test -n "$(token pat / /code)"
 check 'resumed' "$ISSUER" account resume --dir "$AGENCY" 1
 t=$(token pat / /code)
 check_stop 'stop'
-old=$URL
 check_start 'serve again'
 check '  the old form' post 200 pat /code -d "token=$t&role-sign=1"
 check 'programs have plain text still' sh -c "curl -sS --cacert $AGENCY/root.pem $URL/nothing | grep -q '^dpiv-issuer: not-found: '"
