@@ -16,9 +16,9 @@ endif
 PKGS_base   := libcrypto
 PKGS_hw     := libpcsclite libcrypto zlib p11-kit-1
 PKGS_p11    := p11-kit-1
-PKGS_derive := libcrypto libssl libcurl libp11 p11-kit-1 sqlite3 jansson
-PKGS_cli    := libqrencode libsystemd
-PKGS_issuer := libevent libevent_openssl libqrencode
+PKGS_derive := libcrypto libssl libcurl libp11 p11-kit-1 sqlite3 jansson libqrencode
+PKGS_cli    := libsystemd
+PKGS_issuer := libevent libevent_openssl
 PKGS_vcard  := jansson libcrypto zlib
 PKGS_all    := $(sort $(PKGS_base) $(PKGS_hw) $(PKGS_p11) $(PKGS_derive) $(PKGS_cli) $(PKGS_issuer) $(PKGS_vcard))
 

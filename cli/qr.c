@@ -1,30 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * QR codes in a terminal (ISO/IEC 18004 by libqrencode): two modules a character cell, upper and lower half block,
- * black on white by colour so that it reads on dark and light terminals alike, four modules of white around it as the
- * standard wants. Text that is upper case goes into the alphanumeric mode, which makes small codes.
+ * QR codes in a terminal: two modules a character cell, upper and lower half block, black on white by colour so that it
+ * reads on dark and light terminals alike, four modules of white around it as the standard wants.
  */
 #include <langinfo.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <qrencode.h>
 
 #include "cli/qr.h"
+#include "derive/qrcode.h"
 
-#define QUIET 4
-#define CELLS (25 + 2 * QUIET) /* version 2 holds a binding code */
+#define CELLS (25 + 2 * QRCODE_QUIET) /* version 2 holds a binding code */
 #define ON    "\033[0;30;107m"
 #define OFF   "\033[0m\n"
-#define DARK  1
 
 static bool
-dark(const QRcode *qr, int x, int y)
+dark(const struct qrcode *qr, int x, int y)
 {
-	x -= QUIET;
-	y -= QUIET;
-	return x >= 0 && y >= 0 && x < qr->width && y < qr->width && (qr->data[y * qr->width + x] & DARK);
+	x -= QRCODE_QUIET;
+	y -= QRCODE_QUIET;
+	return x >= 0 && y >= 0 && x < qr->side && y < qr->side && qr->dark[y][x];
 }
 
 bool
@@ -32,19 +29,18 @@ qr_draw(const char *text, struct wbuf *out)
 {
 	/* neither, lower, upper, both */
 	static const char *const cell[] = { " ", "\xe2\x96\x84", "\xe2\x96\x80", "\xe2\x96\x88" };
-	QRcode *qr = QRcode_encodeString(text, 0, QR_ECLEVEL_M, QR_MODE_8, 1);
+	struct qrcode qr;
 	int side;
 
-	if (qr == NULL)
+	if (!qrcode_make(text, &qr))
 		return false;
-	side = qr->width + 2 * QUIET;
+	side = qr.side + 2 * QRCODE_QUIET;
 	for (int y = 0; y < side; y += 2) {
 		wbuf_span(out, span_str(ON));
 		for (int x = 0; x < side; x++)
-			wbuf_span(out, span_str(cell[2 * dark(qr, x, y) + dark(qr, x, y + 1)]));
+			wbuf_span(out, span_str(cell[2 * dark(&qr, x, y) + dark(&qr, x, y + 1)]));
 		wbuf_span(out, span_str(OFF));
 	}
-	QRcode_free(qr);
 	return !out->bad;
 }
 
