@@ -8,11 +8,13 @@
 
 ledger() { python3 -c 'import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchone()[0])' "$AGENCY/issuer.db" "$1"; }
 http() { [ "$(tail -n 1 "$TMP/http")" = "$1" ] || { cat "$TMP/http" "$TMP/page"; return 1; }; }
+# Every page that was seen stays in $PAGES, when that names a directory.
+keep() { [ -z "${PAGES-}" ] || cp "$TMP/page" "$PAGES/$(ls "$PAGES" | wc -l).html"; }
 # page STATUS CARD PATH [curl options]: into $TMP/page
 page() {
 	local want=$1
 	shift
-	est "$@" >"$TMP/page" && http "$want"
+	est "$@" >"$TMP/page" && keep && http "$want"
 }
 has() { grep -qF -- "$1" "$TMP/page" || { cat "$TMP/page"; return 1; }; }
 has_not() { ! grep -qF -- "$1" "$TMP/page"; }
@@ -143,10 +145,20 @@ code=$(grep -oP '<p class="code"><code>\K[0-9A-Z-]{24}' "$TMP/page")
 check '  of five groups' test ${#code} -eq 24
 check '  with a picture' has 'aria-label="QR code of the binding code"'
 check '  and the headers' header "Content-Security-Policy: default-src 'none'"
+# qr: the picture's path, eight pixels a module, read by another program
 qr() {
-	command -v zbarimg >/dev/null && command -v rsvg-convert >/dev/null || return 0
-	grep -o '<svg.*</svg>' "$TMP/page" | sed 's/<svg /&xmlns="http:\/\/www.w3.org\/2000\/svg" width="400" height="400" /' >"$TMP/qr.svg"
-	rsvg-convert "$TMP/qr.svg" -o "$TMP/qr.png" && [ "$(zbarimg -q --raw "$TMP/qr.png")" = "$code" ]
+	python3 - "$TMP/page" >"$TMP/qr.pgm" <<-'PY'
+		import re, sys
+		page = open(sys.argv[1]).read()
+		side = int(re.search(r'viewBox="0 0 (\d+) ', page)[1])
+		dots = [[255] * side for _ in range(side)]
+		for x, y, n in re.findall(r'M(\d+) (\d+)h(\d+)v1h-\d+z', page):
+		    for k in range(int(n)): dots[int(y)][int(x) + k] = 0
+		print("P2", side * 8, side * 8, 255)
+		for row in dots:
+		    for _ in range(8): print(*[v for v in row for _ in range(8)])
+	PY
+	[ "$(zbarimg -q --raw "$TMP/qr.pgm")" = "$code" ]
 }
 check '  that reads as the code' qr
 check 'the page waits for it' page 200 pat /
