@@ -180,8 +180,8 @@ page_refused(struct call *c, const char *code, const char *sentence, struct est_
 {
 	page_open(c, "This is not possible", out);
 	html_put(&out->body,
-	    "<div class=\"note bad\" role=\"alert\"><p>%s.</p><p>%s</p><p>Code: <code>%s</code></p></div>\n", sentence,
-	    advice(code), code);
+	    "<div class=\"note bad\" role=\"alert\"><p><bdi>%s</bdi>.</p><p>%s</p><p>Code: <code>%s</code></p></div>\n",
+	    sentence, advice(code), code);
 	if (page_close(out) != E_OK)
 		out->status = 500;
 }

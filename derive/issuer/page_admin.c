@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What administrators see. They are recognised by the certificate that has just passed PKI-AUTH and nothing else; there
- * is nothing to change here, that is dpiv-issuer's verbs' work on the machine itself.
+ * What administrators see. They are recognised by the certificate that has just passed PKI-AUTH; an account that was
+ * suspended or terminated takes that away at once, whatever the configuration still says. There is nothing to change
+ * here, that is dpiv-issuer's verbs' work on the machine itself.
  */
 #include <stdio.h>
 
+#include "derive/issuer/account.h"
 #include "derive/issuer/crl.h"
 #include "derive/issuer/page_int.h"
 #include "derive/issuer/refuse.h"
@@ -55,10 +57,10 @@ put_attention(struct call *c, struct wbuf *w)
 		int64_t *n;
 		const char *text;
 	} rows[] = {
-		{ &at.refused, "requests were refused in the last 24 hours" },
-		{ &at.suspended, "accounts are suspended" },
-		{ &at.mail, "notices could not be delivered so far" },
-		{ &at.expiring, "credentials expire soon and have no successor" },
+		{ &at.refused, "Requests refused in the last 24 hours" },
+		{ &at.suspended, "Suspended accounts" },
+		{ &at.mail, "Notices that could not be delivered so far" },
+		{ &at.expiring, "Credentials that expire soon and have no successor" },
 	};
 	enum err e = roll_attention(c->i->db, c->now, c->i->config.notice_days, &at);
 	bool any = false;
@@ -68,7 +70,7 @@ put_attention(struct call *c, struct wbuf *w)
 		html_put(w, "<li>The list of revoked certificates is not up to date.</li>");
 	for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++)
 		if (*rows[k].n > 0) {
-			html_put(w, "<li>%d %s.</li>", (int)*rows[k].n, rows[k].text);
+			html_put(w, "<li>%s: %d</li>", rows[k].text, (int)*rows[k].n);
 			any = true;
 		}
 	html_put(w, any ? "</ul>\n" : "<li>Nothing.</li></ul>\n");
@@ -82,12 +84,16 @@ page_admin(struct call *c, struct est_reply *out)
 	static const char *const events[] = { "Time", "What", "Code", "Person", "Serial number", "From", "Details",
 		NULL };
 	struct wbuf *w = &out->body;
+	struct account own;
 	enum err e = est_authenticate(c, out);
 
 	if (e != E_OK)
 		return e;
 	if (!page_admin_is(c))
 		return refuse(REFUSE_NOT_ADMIN, "this card is not one of an administrator");
+	if ((e = account_find(c->i->db, c->rq->peer, &c->id, &own)) != E_OK ||
+	    (own.id != 0 && (e = account_check_status(&own)) != E_OK))
+		return e;
 	out->status = 200;
 	page_open(c, "Administration", out);
 	e = put_attention(c, w);

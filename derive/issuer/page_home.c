@@ -104,7 +104,18 @@ list_code(void *arg, const struct roll_code *c)
 	return E_OK;
 }
 
-/* "none" as a role name is no role, so that the form has no box. */
+/* Codes are given here at all, and to this person ("none" in the configuration is the name of no role). */
+static bool
+code_may(const struct call *c, const struct account *a)
+{
+	const struct profile *p;
+	bool any = false;
+
+	for (size_t k = 0; (p = profile_at(k)) != NULL; k++)
+		any = any || config_list_has(c->i->config.bind_roles, p->name);
+	return any && (a->id != 0 ? strcmp(a->status, "active") == 0 : !c->i->config.listed);
+}
+
 static enum err
 put_code_form(struct call *c, struct wbuf *w)
 {
@@ -127,9 +138,7 @@ put_code_form(struct call *c, struct wbuf *w)
 		    any ? "" : " checked", p->what);
 		any = true;
 	}
-	html_put(w,
-	    any ? "</fieldset><button type=\"submit\">Get a binding code</button></form>\n"
-		: "<p>Codes are not given here.</p></fieldset></form>\n");
+	html_put(w, "</fieldset><button type=\"submit\">Get a binding code</button></form>\n");
 	return E_OK;
 }
 
@@ -148,22 +157,37 @@ put_person(struct wbuf *w, const struct call *c, const struct account *a)
 	    a->status, a->email[0] ? a->email : "none");
 }
 
+static void
+list_open(struct listing *l, const char *title)
+{
+	html_put(l->w, "<h2>%s</h2>\n<ul class=\"cards\">", title);
+	l->any = false;
+}
+
+static void
+list_close(struct listing *l)
+{
+	html_put(l->w, l->any ? "</ul>\n" : "</ul>\n<p>None.</p>\n");
+}
+
 static enum err
 put_lists(struct call *c, const struct account *a, struct wbuf *w)
 {
 	struct listing l = { .w = w, .now = c->now, .card = c->id.sha256 };
 	enum err e;
 
-	html_put(w, "<h2>Your derived credentials</h2>\n<ul class=\"cards\">");
+	list_open(&l, "Your derived credentials");
 	e = roll_credentials(c->i->db, a->id, list_credential, &l);
-	html_put(w, "</ul>\n%s<h2>Your cards</h2>\n<ul class=\"cards\">", l.any ? "" : "None.");
+	list_close(&l);
+	list_open(&l, "Your cards");
 	if (e == E_OK)
 		e = roll_cards(c->i->db, a->id, list_card, &l);
-	html_put(w, "</ul>\n<h2>Your binding code</h2>\n<ul>");
-	l.any = false;
+	list_close(&l);
+	list_open(&l, "Your binding code");
 	if (e == E_OK)
 		e = roll_codes(c->i->db, a->id, c->now, list_code, &l);
-	html_put(w, "</ul>\n<p>%s<a href=\"/\">Look again</a></p>\n", l.any ? "" : "You have none now. ");
+	list_close(&l);
+	html_put(w, "<p><a href=\"/\">Look again</a></p>\n");
 	return e;
 }
 
@@ -180,7 +204,7 @@ page_home(struct call *c, struct est_reply *out)
 	put_person(&out->body, c, &a);
 	if (a.id != 0)
 		e = put_lists(c, &a, &out->body);
-	if (e == E_OK && (a.id != 0 || !c->i->config.listed))
+	if (e == E_OK && code_may(c, &a))
 		e = put_code_form(c, &out->body);
 	return e == E_OK ? page_close(out) : e;
 }

@@ -207,10 +207,10 @@ check 'an administrator' page 200 sam /admin
 check '  it is a page' well_formed
 check '  the accounts' has 'PAT EXAMPLE'
 check '  the events' has '<td>code-given</td>'
-check '  what needs attention' has 'requests were refused in the last 24 hours'
+check '  what needs attention' has 'Requests refused in the last 24 hours: '
 check 'an account is suspended' "$ISSUER" account suspend --dir "$AGENCY" 1
 check '  which needs attention' page 200 sam /admin
-check '  one' has '1 accounts are suspended'
+check '  one' has 'Suspended accounts: 1'
 post 403 pat /code -d "token=$(token pat / /code)&role-auth=1"
 check '  and gets no code' has '<code>account-suspended</code>'
 check 'forms outlive a restart' test -n "$(token pat / /code)"
