@@ -208,14 +208,25 @@ check '  it is a page' well_formed
 check '  the accounts' has 'PAT EXAMPLE'
 check '  the events' has '<td>code-given</td>'
 check '  what needs attention' has 'Requests refused in the last 24 hours: '
+t=$(token pat / /code)
 check 'an account is suspended' "$ISSUER" account suspend --dir "$AGENCY" 1
 check '  which needs attention' page 200 sam /admin
 check '  one' has 'Suspended accounts: 1'
-post 403 pat /code -d "token=$(token pat / /code)&role-auth=1"
-check '  and gets no code' has '<code>account-suspended</code>'
-check 'forms outlive a restart' test -n "$(token pat / /code)"
+check '  sees itself' page 200 pat /
+check '  suspended' has '</bdi>, suspended'
+check '  without a form' has_not '<form'
+post 403 pat /code -d "token=$t&role-auth=1"
+check '  and gets no code by an old one' has '<code>account-suspended</code>'
 check 'resumed' "$ISSUER" account resume --dir "$AGENCY" 1
+sam_code() { post 200 sam /code -d "token=$(token sam / /code)&role-auth=1"; }
+check 'the administrator gets an account' sam_code
+sam_account=$(ledger 'SELECT max(id) FROM account')
+check '  which is suspended' "$ISSUER" account suspend --dir "$AGENCY" "$sam_account"
+check '  no administrator any more' page 403 sam /admin
+check '  for this reason' has '<code>account-suspended</code>'
+check '  who sees nothing' has_not 'PAT EXAMPLE'
 t=$(token pat / /code)
+check 'forms outlive a restart' test -n "$t"
 check_stop 'stop'
 check_start 'serve again'
 check '  the old form' post 200 pat /code -d "token=$t&role-sign=1"

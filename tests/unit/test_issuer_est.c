@@ -24,7 +24,7 @@ static struct {
 	struct issuer i;
 	EVP_PKEY *ca_key, *card_key;
 	X509 *card;
-	X509 *got;	/* by the last enroll() */
+	X509 *got;	  /* by the last enroll() */
 	char text[16384]; /* of the last answer; the page's style sheet and frame are in it */
 	int status;
 } p;
