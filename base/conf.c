@@ -79,6 +79,8 @@ static const struct conf_key dpiv_table[] = {
 	{ "policy", "default_roles", 'l', NULL, "roles that are derived when none are named" },
 	{ "policy", "sign", 'l', NULL, "where a signing key may come from: derived, scep" },
 	{ "policy", "encrypt", 'l', NULL, "where an encryption key may come from: derived, scep, pkcs12" },
+	{ "policy", "one_certificate", 'b', NULL,
+	    "for signature and encryption one certificate (yes) or separate ones (no); default: as the issuer has it" },
 	{ "policy", "targets", 'l', NULL, "tokens that may get credentials: piv, or URIs with * in them" },
 	{ "policy", "algorithms", 'l', NULL, "kinds of new keys: RSA-2048, RSA-3072, P-256, P-384" },
 	{ "policy", "min_assurance", 's', NULL, "least assurance of the token: aal2 or aal3" },
@@ -100,6 +102,9 @@ static const struct conf_key dpiv_table[] = {
 	{ "issuer *", "encrypt", 's', "generate",
 	    "where the key of an encryption credential comes from: generate (on the token), serverkeygen (the issuer "
 	    "makes it and keeps it in escrow) or recover (the escrowed key that you have)" },
+	{ "issuer *", "one_certificate", 's', NULL,
+	    "OID of the policy under which the issuer has one certificate for both signature and encryption; not one "
+	    "of the Federal PKI" },
 	{ "issuer *", "tls", 's', "1.2+", "1.2 (only), 1.3 (only) or 1.2+" },
 	{ "issuer *", "test_policies", 'b', "no", "accept the FPKI test policy identifiers as well" },
 	{ "token *", "uri", 's', NULL, "RFC 7512 URI of a token that dpiv searches for keys" },

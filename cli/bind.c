@@ -179,6 +179,7 @@ cmd_bind(int argc, char **argv)
 		e = conf_load(&conf);
 	if (e == E_OK)
 		e = issuer_and_roles(conf, &o.issuer, o.roles, &o.req, &o.labels);
+	issuer_join_roles(&o.req);
 	status = e == E_OK ? bind_with(&o) : e == E_USAGE ? cli_usage("%s", err_msg()) : cli_fail(e);
 	free(o.labels);
 	conf_free(&conf);

@@ -124,6 +124,8 @@ option_take(struct options *o, int opt, const char *value)
 static enum err
 options_complete(const struct conf *conf, struct options *o)
 {
+	enum err e;
+
 	if (o->code_file != NULL && o->req.from != NULL)
 		return err_set(E_USAGE, "--code-file takes the place of a card, so it does not go with --from");
 	if (o->req.to == NULL)
@@ -133,7 +135,9 @@ options_complete(const struct conf *conf, struct options *o)
 		    E_USAGE, "say which token gets the credential: --to 'pkcs11:token=NAME?module-path=/PATH'");
 	if (o->req.assurance == 0 && assure_parse(conf_str(conf, "derive", "assurance"), &o->req.assurance) != E_OK)
 		return err_up(E_CONF, "assurance in dpiv.conf");
-	return issuer_and_roles(conf, &o->issuer, o->roles, &o->req, &o->labels);
+	e = issuer_and_roles(conf, &o->issuer, o->roles, &o->req, &o->labels);
+	issuer_join_roles(&o->req);
+	return e;
 }
 
 /* --- results ------------------------------------------------------------------------------------------------------ */

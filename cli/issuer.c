@@ -50,6 +50,35 @@ parse_tls(const char *text, enum http_tls *out)
 	return err_set(E_CONF, "tls in dpiv.conf must be 1.2, 1.3 or 1.2+, not '%s'", text);
 }
 
+/* The key that signs would be in the issuer's hands as well, or would be one that others have had. */
+static enum err
+check_one(const struct derive_req *req)
+{
+	if (req->one_certificate == NULL)
+		return E_OK;
+	if (req->encrypt != KEY_GENERATE)
+		return err_set(E_CONF,
+		    "one_certificate in dpiv.conf does not go with encrypt = serverkeygen or "
+		    "recover: a key that signs is made on the token");
+	return role_one_policy(req->one_certificate);
+}
+
+void
+issuer_join_roles(struct derive_req *req)
+{
+	bool have[ROLE_COUNT] = { false };
+	size_t n = 0;
+
+	for (size_t i = 0; i < req->n_roles; i++) {
+		enum role role = role_in(req->role[i], req->one_certificate);
+
+		if (!have[role])
+			req->role[n++] = role;
+		have[role] = true;
+	}
+	req->n_roles = n;
+}
+
 enum err
 issuer_section(const struct conf *conf, const char *name, struct derive_req *req, char **labels)
 {
@@ -72,9 +101,12 @@ issuer_section(const struct conf *conf, const char *name, struct derive_req *req
 	req->fingerprint = conf_str(conf, section, "fingerprint");
 	req->weak = conf_bool(conf, section, "weak_algorithms");
 	req->test_policies = conf_bool(conf, section, "test_policies");
+	req->one_certificate = conf_str(conf, section, "one_certificate");
 	e = key_source_parse(conf_str(conf, section, "encrypt"), &req->encrypt);
 	if (e == E_OK)
 		e = parse_tls(conf_str(conf, section, "tls"), &req->tls);
+	if (e == E_OK)
+		e = check_one(req);
 	label = conf_str(conf, section, "label");
 	if (e == E_OK && label != NULL) {
 		*labels = strdup(label);

@@ -205,7 +205,7 @@ question(const struct credential *c, const struct plan *p, char *out, size_t cap
 
 	snprintf(out, cap, "%s %s%s?%s This cannot be undone. Type 'yes': ", unasked ? "Give up" : "Revoke",
 	    pick_name(c, name, sizeof name), lost ? ", whose token is lost" : " and destroy its key",
-	    c->role == ROLE_ENCRYPT ? " Mail that was encrypted to it cannot be read any more then." : "");
+	    role_decrypts(c->role) ? " Mail that was encrypted to it cannot be read any more then." : "");
 }
 
 static enum err

@@ -18,6 +18,7 @@ struct cert_rules {
 	X509 *card;			   /* PIV Authentication certificate that it was derived from */
 	STACK_OF(X509) * anchors, *others; /* trusted; and untrusted, for the path. anchors NULL: the system's */
 	bool test_policies;		   /* the test arc counts as well */
+	const char *one_certificate;	   /* the policy of ROLE_MAIL, which the issuer's configuration has */
 	enum assure_level carries;	   /* what the key can carry, so that a policy may assert; 0: not known */
 	const char *carries_why;	   /* not more */
 	enum assure_level demands;	   /* ASSURE_AAL3: the policy must assert it */

@@ -3,7 +3,8 @@
  * Is an issued certificate the one that should go onto the token? A table of checks, each with its own sentence, in the
  * order in which a person would want to hear of the faults. The issuer is trusted to issue, not to make no mistakes: a
  * wrong key, another person's name, the card's own UUID or a policy that was not asked for would be found much later,
- * by somebody else. Profiles: FPKI Common Policy worksheets 8, 9 and 10; SP 800-157r1, 3.1.1.
+ * by somebody else. Profiles: FPKI Common Policy worksheets 8, 9 and 10; SP 800-157r1, 3.1.1. One certificate for
+ * signature and encryption is in no worksheet: its policy is the one that is configured for its issuer.
  */
 #include <string.h>
 #include <strings.h>
@@ -142,7 +143,12 @@ static enum err
 check_policy(X509 *c, const struct cert_rules *r)
 {
 	const struct role_info *role = role_info(r->role);
+	const char *const one[] = { r->one_certificate, NULL };
 
+	if (r->role == ROLE_MAIL)
+		return cert_has_policy(c, one, NULL) ? E_OK
+						     : err_set(E_POLICY, "it is not issued under the policy %s",
+							   one[0] != NULL ? one[0] : "of one_certificate");
 	if (cert_has_policy(c, role->policies, NULL) ||
 	    (r->test_policies && cert_has_policy(c, role->test_policies, NULL)))
 		return E_OK;
@@ -156,7 +162,9 @@ static bool
 path_policies(X509_STORE_CTX *ctx, const struct cert_rules *r)
 {
 	const struct role_info *role = role_info(r->role);
-	const char *const *lists[] = { role->policies, r->test_policies ? role->test_policies : NULL };
+	const char *const one[] = { r->one_certificate, NULL };
+	const char *const *lists[] = { r->role == ROLE_MAIL ? one : role->policies,
+		r->test_policies ? role->test_policies : NULL };
 	X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
 
 	for (size_t l = 0; l < 2; l++) {

@@ -110,6 +110,8 @@ judge_required(struct derive *d)
 		bool have = false;
 
 		e = role_parse(name, strlen(name), &role);
+		if (e == E_OK)
+			role = role_in(role, d->req->one_certificate);
 		for (size_t k = 0; k < d->req->n_roles; k++)
 			have = have || d->req->role[k] == role;
 		if (e == E_OK && !have)
@@ -122,6 +124,15 @@ judge_required(struct derive *d)
 			return e;
 	}
 	return E_OK;
+}
+
+/* Before the card is asked for anything: may there be a new credential of this role, and has it a place? */
+static enum err
+judge_new(struct derive *d, enum role role)
+{
+	enum err e = policy_judge_role(d->policy, d->req, role);
+
+	return e == E_OK ? token_can_use(d->to, role_info(role)->use) : e;
 }
 
 /* Is there anything to be done? A credential that is valid and there is left alone unless --again. */
@@ -137,6 +148,8 @@ plan_roles(struct derive *d, bool todo[ROLE_COUNT], bool *any)
 		e = wait_planned(d, d->req->role[i], &waits);
 		if (e == E_OK && !d->req->again && !waits)
 			e = derive_existing(d, d->req->role[i], &exists);
+		if (e == E_OK && !exists)
+			e = judge_new(d, d->req->role[i]);
 		todo[i] = !exists;
 		*any = *any || !exists;
 	}

@@ -33,7 +33,8 @@ struct derive_req {
 	const char *label[ROLE_COUNT]; /* the issuer's names of the roles; NULL: the protocol's default */
 	enum http_tls tls;
 	bool test_policies;
-	enum key_source encrypt; /* where an encryption key comes from */
+	const char *one_certificate; /* policy of one certificate for signature and encryption; NULL: separate ones */
+	enum key_source encrypt;     /* where an encryption key comes from */
 	enum role role[ROLE_COUNT];
 	size_t n_roles;
 	bool alg_chosen;

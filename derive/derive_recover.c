@@ -50,12 +50,12 @@ derive_clear_old(struct derive *d, const struct enrolment *e)
 	return err == E_OK ? store_enrol_cleared(d->store, e) : err;
 }
 
-/* A key that only decrypts is of use for as long as there is old mail. */
+/* A key that decrypts is of use for as long as there is old mail. */
 static bool
 old_is_removed(struct derive *d, const struct enrolment *e, struct credential *old)
 {
 	memset(old, 0, sizeof *old);
-	if (e->renews == 0 || e->role == ROLE_ENCRYPT || token_has_places(d->to))
+	if (e->renews == 0 || role_decrypts(e->role) || token_has_places(d->to))
 		return false;
 	return store_cred_find(d->store, e->renews, old) == E_OK && enrol_is_here(d, e) &&
 	    strcmp(old->token_serial, e->token_serial) == 0 && strcmp(old->token_label, e->token_label) == 0;

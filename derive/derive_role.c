@@ -190,6 +190,7 @@ attempt_accept(void *arg, X509 *cert, STACK_OF(X509) * more)
 		.card = d->card.cert,
 		.anchors = d->anchors,
 		.test_policies = d->req->test_policies,
+		.one_certificate = d->req->one_certificate,
 		.now = time(NULL) };
 	char serial[64];
 	enum err e;

@@ -29,6 +29,7 @@ enum policy_key {
 	POLICY_DEFAULT_ROLES,
 	POLICY_SIGN,
 	POLICY_ENCRYPT,
+	POLICY_ONE_CERTIFICATE,
 	POLICY_TARGETS,
 	POLICY_ALGORITHMS,
 	POLICY_MIN_ASSURANCE,
@@ -86,7 +87,7 @@ int policy_min_assurance(const struct policy *p);
 /* --- judgements: E_POLICY with a sentence that names the file and the line ---------------------------------------- */
 
 /* Issuer, its trust anchors and protocol, roles, where their keys come from, the algorithm when one was chosen. Every
- * role of the request, or when it has none (a renewal) this one. */
+ * role of the request; policy_judge_role(): this one, of which a new credential is to be made. */
 enum err policy_judge(const struct policy *p, const struct derive_req *req) MUST_CHECK;
 enum err policy_judge_role(const struct policy *p, const struct derive_req *req, enum role role) MUST_CHECK;
 enum err policy_judge_alg(const struct policy *p, enum token_alg alg) MUST_CHECK;

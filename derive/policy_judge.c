@@ -81,6 +81,7 @@ issuer_differs(const struct policy *p, const char *section, const struct derive_
 		{ "signer", r->signer },
 		{ "fingerprint", r->fingerprint },
 		{ "request", r->request },
+		{ "one_certificate", r->one_certificate },
 	};
 	const char *tls = conf_str(p->conf, section, "tls");
 	enum key_source source;
@@ -153,19 +154,56 @@ judge_source(const struct policy *p, enum role role, const char *source, const c
 	    policy_key_name(key), policy_text(p, key), role_info(role)->what, hint);
 }
 
-enum err
-policy_judge_role(const struct policy *p, const struct derive_req *req, enum role role)
+/* One role by the lists. */
+static enum err
+judge_listed(const struct policy *p, const struct derive_req *req, enum role role)
 {
 	bool scep = strcmp(protocol_of(req), "scep") == 0;
 	char where[POLICY_WHERE_MAX];
 
-	if (!policy_exists(p))
-		return E_OK;
 	if (!policy_allows(p, POLICY_ROLES, role_info(role)->name))
 		return err_set(E_POLICY, "%s: roles = %.100s: no %s credential may be derived",
 		    policy_where(p, POLICY_ROLES, where, sizeof where), policy_text(p, POLICY_ROLES),
 		    role_info(role)->what);
 	return judge_source(p, role, scep ? "scep" : "derived", scep ? "by SCEP" : "from this issuer by deriving");
+}
+
+/* One certificate for signature and encryption has to be allowed as either, and is never the policy's own word. */
+static enum err
+judge_role(const struct policy *p, const struct derive_req *req, enum role role)
+{
+	const char *one = policy_text(p, POLICY_ONE_CERTIFICATE);
+	char where[POLICY_WHERE_MAX];
+	enum err e;
+
+	if (role == ROLE_MAIL && req->one_certificate == NULL)
+		return err_set(E_POLICY,
+		    "this issuer has no certificate that is for signature and encryption both; its [issuer NAME] in "
+		    "dpiv.conf has no one_certificate");
+	if (!policy_exists(p))
+		return E_OK;
+	if (role != ROLE_MAIL)
+		return judge_listed(p, req, role);
+	if (one != NULL && conf_value_bool(one) != 1)
+		return err_set(E_POLICY,
+		    "%s: one_certificate = %.10s: this issuer has one certificate for signature and encryption",
+		    policy_where(p, POLICY_ONE_CERTIFICATE, where, sizeof where), one);
+	e = judge_listed(p, req, ROLE_SIGN);
+	return e == E_OK ? judge_listed(p, req, ROLE_ENCRYPT) : e;
+}
+
+enum err
+policy_judge_role(const struct policy *p, const struct derive_req *req, enum role role)
+{
+	const char *one = policy_text(p, POLICY_ONE_CERTIFICATE);
+	char where[POLICY_WHERE_MAX];
+
+	if (one != NULL && conf_value_bool(one) == 1 && (role == ROLE_SIGN || role == ROLE_ENCRYPT))
+		return err_set(E_POLICY,
+		    "%s: one_certificate = %.10s: no certificate for %s alone may be derived; take an issuer that has "
+		    "one for both",
+		    policy_where(p, POLICY_ONE_CERTIFICATE, where, sizeof where), one, role_info(role)->what);
+	return judge_role(p, req, role);
 }
 
 bool
@@ -211,16 +249,14 @@ policy_judge_key(const struct policy *p, const EVP_PKEY *key)
 enum err
 policy_judge(const struct policy *p, const struct derive_req *req)
 {
-	enum err e;
+	bool any = policy_exists(p);
+	enum err e = any ? judge_issuer(p, req) : E_OK;
 
-	if (!policy_exists(p))
-		return E_OK;
-	e = judge_issuer(p, req);
-	if (e == E_OK)
+	if (e == E_OK && any)
 		e = judge_protocol(p, req);
 	for (size_t i = 0; e == E_OK && i < req->n_roles; i++)
-		e = policy_judge_role(p, req, req->role[i]);
-	return e == E_OK && req->alg_chosen ? policy_judge_alg(p, req->alg) : e;
+		e = judge_role(p, req, req->role[i]);
+	return e == E_OK && any && req->alg_chosen ? policy_judge_alg(p, req->alg) : e;
 }
 
 /* --- the token ---------------------------------------------------------------------------------------------------- */

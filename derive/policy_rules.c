@@ -20,8 +20,13 @@ entry_role(const struct policy *p, const char *entry)
 {
 	enum role role;
 
+	enum err e = role_parse(entry, strlen(entry), &role);
+
 	(void)p;
-	return role_parse(entry, strlen(entry), &role);
+	if (e == E_OK && role == ROLE_MAIL)
+		return err_set(
+		    E_CONF, "say sign, encrypt for it; one_certificate says whether that is one certificate");
+	return e;
 }
 
 static enum err
@@ -134,6 +139,7 @@ static const struct row {
 	[POLICY_DEFAULT_ROLES] = { "default_roles", RULE_FREE, entry_role, true },
 	[POLICY_SIGN] = { "sign", RULE_NARROW, entry_sign, true },
 	[POLICY_ENCRYPT] = { "encrypt", RULE_NARROW, entry_encrypt, true },
+	[POLICY_ONE_CERTIFICATE] = { "one_certificate", RULE_OWN, NULL, false },
 	[POLICY_TARGETS] = { "targets", RULE_BOTH, entry_target, true },
 	[POLICY_ALGORITHMS] = { "algorithms", RULE_NARROW, entry_alg, true },
 	[POLICY_MIN_ASSURANCE] = { "min_assurance", RULE_RAISE, entry_level, false },
@@ -337,6 +343,7 @@ static const struct {
 	{ "request", RULE_FIXED },
 	{ "label", RULE_FIXED },
 	{ "encrypt", RULE_FIXED },
+	{ "one_certificate", RULE_FIXED },
 	{ "secret", RULE_OWN },
 	{ "reference", RULE_OWN },
 	{ "tls", RULE_TLS },

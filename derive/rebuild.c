@@ -53,11 +53,11 @@ label_role(const char *label, enum role *role)
 	return false;
 }
 
-/* The place of the role's key on a card. */
+/* The place of the role's key on a card, where a key does not do both. */
 static bool
 place_role(const struct token_key *k, enum role *role)
 {
-	for (size_t i = 0; k->id_len == 1 && i < ROLE_COUNT; i++) {
+	for (size_t i = 0; k->id_len == 1 && i < ROLE_MAIL; i++) {
 		if (role_info((enum role)i)->id == k->id[0]) {
 			*role = (enum role)i;
 			return true;

@@ -7,14 +7,16 @@
  */
 #include <string.h>
 
+#include <openssl/err.h>
 #include <openssl/objects.h>
 #include <openssl/x509v3.h>
 
 #include "base/text.h"
 #include "derive/role.h"
 
-#define ARC  "2.16.840.1.101.3.2.1.3."
-#define TEST "2.16.840.1.101.3.2.1.48."
+#define FEDERAL "2.16.840.1.101.3.2.1."
+#define ARC	FEDERAL "3."
+#define TEST	FEDERAL "48."
 
 static const char *const auth_policies[] = { ARC "40", ARC "41", NULL };
 static const char *const auth_tests[] = { TEST "109", TEST "110", NULL };
@@ -24,6 +26,7 @@ static const char *const mail_policies[] = { ARC "6", ARC "7", ARC "16", NULL };
 static const char *const mail_tests[] = { TEST "8", TEST "9", TEST "12", NULL };
 static const char *const mail_hard[] = { ARC "7", ARC "16", NULL };
 static const char *const mail_test_hard[] = { TEST "9", TEST "12", NULL };
+static const char *const no_policies[] = { NULL };
 
 static const struct role_info roles[ROLE_COUNT] = {
 	[ROLE_AUTH] = { "auth", "authentication", NULL, 0x01, TOKEN_USE_SIGN, KU_DIGITAL_SIGNATURE,
@@ -33,6 +36,10 @@ static const struct role_info roles[ROLE_COUNT] = {
 	    false, mail_policies, mail_tests, mail_hard, mail_test_hard },
 	[ROLE_ENCRYPT] = { "encrypt", "encryption", "encrypt", 0x03, TOKEN_USE_DECRYPT, KU_KEY_ENCIPHERMENT,
 	    KU_KEY_AGREEMENT, NID_email_protect, false, mail_policies, mail_tests, mail_hard, mail_test_hard },
+	/* no nonRepudiation: a key that opens mail may be another's to use one day */
+	[ROLE_MAIL] = { "mail", "digital signature and encryption", "mail", 0x04, TOKEN_USE_BOTH,
+	    KU_DIGITAL_SIGNATURE | KU_KEY_ENCIPHERMENT, KU_DIGITAL_SIGNATURE | KU_KEY_AGREEMENT, NID_email_protect,
+	    false, no_policies, no_policies, no_policies, no_policies },
 };
 
 static const struct {
@@ -62,8 +69,39 @@ role_parse(const char *name, size_t len, enum role *out)
 			return E_OK;
 		}
 	}
-	return err_set(E_USAGE, "there is no role '%s'; the roles are auth, sign and encrypt",
+	return err_set(E_USAGE, "there is no role '%s'; the roles are auth, sign, encrypt and mail",
 	    text_safe(span_of(name, len), safe, sizeof safe));
+}
+
+bool
+role_decrypts(enum role role)
+{
+	return role == ROLE_ENCRYPT || role == ROLE_MAIL;
+}
+
+enum role
+role_in(enum role role, const char *one_certificate)
+{
+	return one_certificate != NULL && role != ROLE_AUTH ? ROLE_MAIL : role;
+}
+
+enum err
+role_one_policy(const char *oid)
+{
+	ASN1_OBJECT *o = OBJ_txt2obj(oid, 1);
+	bool is = o != NULL, federal;
+	char safe[80];
+
+	ASN1_OBJECT_free(o);
+	ERR_clear_error();
+	federal = strncmp(oid, FEDERAL, strlen(FEDERAL)) == 0;
+	if (is && !federal)
+		return E_OK;
+	return err_set(E_CONF,
+	    is ? "one_certificate = %s is a policy of the Federal PKI, whose profiles have one certificate for "
+		 "signature and another for encryption"
+	       : "one_certificate = %s is no object identifier",
+	    text_safe(span_str(oid), safe, sizeof safe));
 }
 
 enum err

@@ -106,7 +106,7 @@ store_revoke_supersede(struct store *s, const struct credential *old)
 	enum err e = db_run(s->db,
 	    "INSERT OR REPLACE INTO revocation (credential, reason, step, created, keep) VALUES (?, ?, ?, ?, ?)",
 	    DB_ARGS(db_int(old->row), db_int(CRL_REASON_SUPERSEDED), db_int(REVOKE_ASK), db_int(time(NULL)),
-		db_int(old->role == ROLE_ENCRYPT)));
+		db_int(role_decrypts(old->role))));
 
 	life_detail(old, "another has taken its place", detail, sizeof detail);
 	return e == E_OK ? store_event(s, "revoking", detail) : e;

@@ -64,13 +64,16 @@ enum err token_login(struct token *t) MUST_CHECK;
 enum err token_pkey(struct token *t, const uint8_t *id, size_t id_len, EVP_PKEY **out) MUST_CHECK;
 
 enum token_alg { TOKEN_RSA2048, TOKEN_RSA3072, TOKEN_P256, TOKEN_P384 };
-enum token_use { TOKEN_USE_SIGN, TOKEN_USE_DECRYPT };
+/* TOKEN_USE_BOTH: nowhere that keys have places of one use each (token_has_places()), E_UNSUP there. */
+enum token_use { TOKEN_USE_SIGN, TOKEN_USE_DECRYPT, TOKEN_USE_BOTH };
 /* Generate a key pair on the token: sensitive, never extractable, private, checked afterwards (CKA_LOCAL,
  * CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE); a token that will not is refused with E_POLICY and nothing is left on
  * it. */
 enum err token_generate(struct token *t, enum token_alg alg, enum token_use use, const char *label, const uint8_t *id,
     size_t id_len, EVP_PKEY **pub) MUST_CHECK;
 /* Has the token what it takes to make such a key and to use it so? E_UNSUP with another kind to try. */
+/* Has the token a place for keys of this use at all? E_UNSUP. */
+enum err token_can_use(const struct token *t, enum token_use use) MUST_CHECK;
 enum err token_can(struct token *t, enum token_alg alg, enum token_use use) MUST_CHECK;
 /* The same, with what a PIV token has besides: over whatever key is in the place; pin_always: a PIN for every use,
  * where the place has another rule. */

@@ -74,11 +74,24 @@ mech_any(struct token *t, const CK_MECHANISM_TYPE list[3], CK_FLAGS flags)
 }
 
 enum err
+token_can_use(const struct token *t, enum token_use use)
+{
+	if (use != TOKEN_USE_BOTH || !token_has_places(t))
+		return E_OK;
+	return err_set(E_UNSUP,
+	    "token '%s' has one place for a signature key and another for an encryption key, and none for a key that "
+	    "does both; take another token, or an issuer with a certificate for each",
+	    t->label);
+}
+
+enum err
 token_can(struct token *t, enum token_alg alg, enum token_use use)
 {
 	const struct can *c = kinds[alg].can;
 	const char *what = NULL;
 
+	if (token_can_use(t, use) != E_OK)
+		return E_UNSUP;
 	if (!mech_has(t, c->gen, CKF_GENERATE_KEY_PAIR, kinds[alg].bits))
 		what = "make keys of this kind";
 	else if (!mech_any(t, c->sign, CKF_SIGN))
@@ -86,7 +99,7 @@ token_can(struct token *t, enum token_alg alg, enum token_use use)
 	if (what != NULL)
 		return err_set(
 		    E_UNSUP, "token '%s' cannot %s; try another, as with --alg %s", t->label, what, kinds[alg].other);
-	if (use == TOKEN_USE_DECRYPT && !mech_any(t, c->decrypt, c->decrypt_flags))
+	if (use != TOKEN_USE_SIGN && !mech_any(t, c->decrypt, c->decrypt_flags))
 		return err_set(E_UNSUP,
 		    "token '%s' has no %s, so nobody could read what is encrypted to such a key; try another kind, as "
 		    "with --alg %s",

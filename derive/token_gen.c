@@ -59,7 +59,7 @@ tmpl_public(struct tmpl *t, const struct alg *alg)
 static void
 tmpl_private(struct tmpl *t, const struct alg *alg, enum token_use use, enum tell tell)
 {
-	bool decrypts = use == TOKEN_USE_DECRYPT;
+	bool decrypts = use != TOKEN_USE_SIGN;
 
 	tmpl_bool(t, CKA_PRIVATE, true);
 	tmpl_bool(t, CKA_SENSITIVE, true);

@@ -26,14 +26,23 @@
 
 /* --- giving ------------------------------------------------------------------------------------------------------- */
 
+/* What is for both may be had where either may. */
+static bool
+wish_listed(const struct config *c, const struct profile *p)
+{
+	if (!p->both)
+		return config_list_has(c->bind_roles, p->name);
+	return config_list_has(c->bind_roles, "sign") && config_list_has(c->bind_roles, "encrypt");
+}
+
 enum err
 bind_wish_add(const struct config *c, struct bind_wish *w, const char *name)
 {
 	const struct profile *p = name != NULL && name[0] != '\0' ? profile_find(name) : NULL;
 
-	if (p == NULL)
+	if (p == NULL || (p->both && c->one_certificate == NULL))
 		return refuse(REFUSE_BAD_BODY, "a role that is asked for does not exist here");
-	if (!config_list_has(c->bind_roles, p->name))
+	if (!wish_listed(c, p))
 		return refuse(
 		    REFUSE_CODE_ROLE, "binding codes are not given for %s here; derive it with the card", p->name);
 	for (size_t k = 0; k < w->n; k++)

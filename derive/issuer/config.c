@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "derive/issuer/config.h"
+#include "derive/role.h"
 
 static const struct conf_key table[] = {
 	{ "issuer", "name", 's', "dpiv issuer", "name of the agency or site, for people" },
@@ -55,6 +56,9 @@ static const struct conf_key table[] = {
 	{ "profile", "policy_auth", 's', "2.16.840.1.101.3.2.1.3.40", "policy of derived authentication certificates" },
 	{ "profile", "policy_mail", 's', "2.16.840.1.101.3.2.1.3.6",
 	    "policy of signature and encryption certificates" },
+	{ "profile", "one_certificate", 's', NULL,
+	    "policy of one certificate for both signature and encryption (profile mail), a policy of the site's own: "
+	    "the Federal PKI's profiles do not have it. While it is not set there is no such profile" },
 	{ "profile", "days", 'n', "1095", "lifetime of issued certificates; at most 1096" },
 	{ "profile", "require_binding", 'b', "yes",
 	    "refuse requests that are not bound to their TLS connection by a challengePassword" },
@@ -238,6 +242,11 @@ check(struct config *c)
 	    (e = plain(c, "policy_auth", "2.16.840.1.101.3.2.1.", oid, &c->policy_auth)) != E_OK ||
 	    (e = plain(c, "policy_mail", "2.16.840.1.101.3.2.1.", oid, &c->policy_mail)) != E_OK)
 		return e;
+	c->one_certificate = conf_str(c->conf, "profile", "one_certificate");
+	if (c->one_certificate != NULL && (e = plain(c, "one_certificate", "", oid, &c->one_certificate)) != E_OK)
+		return e;
+	if (c->one_certificate != NULL && (e = role_one_policy(c->one_certificate)) != E_OK)
+		return err_up(e, "%s/issuer.conf: [profile]", c->dir);
 	c->listed = strcmp(mode, "listed") == 0;
 	c->email_from_upn = strcmp(email, "upn") == 0;
 	return E_OK;

@@ -41,6 +41,7 @@ struct config {
 	long hook_seconds;
 	/* [profile] */
 	const char *base_url, *policy_auth, *policy_mail;
+	const char *one_certificate; /* NULL: there is no such profile */
 	long days;
 	bool require_binding;
 	/* [bind] */

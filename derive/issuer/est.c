@@ -375,6 +375,8 @@ route(struct call *c)
 	} else {
 		c->profile = profile_find(NULL);
 	}
+	if (c->profile != NULL && c->profile->both && c->i->config.one_certificate == NULL)
+		return NULL;
 	return c->profile ? op_find(est_ops, sizeof est_ops / sizeof est_ops[0], rest) : NULL;
 }
 

@@ -112,7 +112,9 @@ make_values(struct issuer *i, const struct issue_request *r, struct order *o)
 		return e;
 	text_hex(span_of(o->serial, sizeof o->serial), o->serial_text, sizeof o->serial_text);
 	o->values = (struct profile_values){
-		.policy = r->profile->mail ? i->config.policy_mail : i->config.policy_auth,
+		.policy = r->profile->both ? i->config.one_certificate
+		    : r->profile->mail	   ? i->config.policy_mail
+					   : i->config.policy_auth,
 		.base_url = i->config.base_url,
 		.uuid = r->profile->uuid ? o->uuid : NULL,
 		.upn = o->account.upn,

@@ -5,6 +5,7 @@
  *
  * Derived authentication: digitalSignature alone, EKU clientAuth with smart card logon and PKINIT, a UUID of its own,
  * no FASC-N. Signature: digitalSignature and nonRepudiation. Encryption: keyEncipherment for RSA, keyAgreement for EC.
+ * Both in one: digitalSignature and that, without nonRepudiation.
  */
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +51,18 @@ static const struct profile profiles[] = {
 	    .usage_ec = KU_KEY_AGREEMENT,
 	    .usage_rsa_text = "critical,keyEncipherment",
 	    .usage_ec_text = "critical,keyAgreement",
+	    .eku = "emailProtection",
+	    .eku_oids = eku_encrypt,
+	},
+	{
+	    .name = "mail",
+	    .what = "Signature and Encryption",
+	    .mail = true,
+	    .both = true,
+	    .usage_rsa = KU_DIGITAL_SIGNATURE | KU_KEY_ENCIPHERMENT,
+	    .usage_ec = KU_DIGITAL_SIGNATURE | KU_KEY_AGREEMENT,
+	    .usage_rsa_text = "critical,digitalSignature,keyEncipherment",
+	    .usage_ec_text = "critical,digitalSignature,keyAgreement",
 	    .eku = "emailProtection",
 	    .eku_oids = eku_encrypt,
 	},

@@ -8,11 +8,13 @@
 #include "base/err.h"
 
 /* Certificate profiles: the Common Policy certificate profiles' worksheets 10 (Derived PIV Authentication), 8 (digital
- * signature) and 9 (key management), one row each. */
+ * signature) and 9 (key management), one row each, and one for signature and encryption both, which is in no worksheet
+ * and exists only where issuer.conf has a policy of the site's own for it. */
 struct profile {
 	const char *name;	      /* EST label and role */
 	const char *what;	      /* for people */
 	bool mail;		      /* policy_mail instead of policy_auth; rfc822Name in the SAN */
+	bool both;		      /* one_certificate instead of policy_mail */
 	bool escrow;		      /* the key may be made and kept by the issuer */
 	bool uuid;		      /* a fresh UUID of its own in the SAN */
 	uint32_t usage_rsa, usage_ec; /* KU_* */
