@@ -32,7 +32,7 @@ const char help_check[] = "usage: dpiv check [CREDENTIAL] [--card [--from URI]] 
 			  "whose answer is stale or not its own, makes it 'unknown', never 'good'. Needs no\n"
 			  "PIN and no card without --card. 'dpiv status' shows the result of the last check.\n"
 			  "\n"
-			  "  CREDENTIAL      a role (auth, sign, encrypt), serial number, name, UUID or token\n"
+			  "  CREDENTIAL      a role (auth, sign, encrypt, mail), serial number, name, UUID or token\n"
 			  "                  label; default: every credential\n"
 			  "  --card          ask the issuer by the PIV card in the reader (PIN): is it a new\n"
 			  "                  card of the same person, is the name or the address another?\n"

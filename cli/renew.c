@@ -35,7 +35,7 @@ const char help_renew[] = "usage: dpiv renew [CREDENTIAL] [--all] [--force] [--r
 			  "name or address of the holder has changed, or another issuer takes over. Then the\n"
 			  "old credential is revoked at its issuer.\n"
 			  "\n"
-			  "  CREDENTIAL      a role (auth, sign, encrypt), serial number, name, UUID, token\n"
+			  "  CREDENTIAL      a role (auth, sign, encrypt, mail), serial number, name, UUID, token\n"
 			  "                  label or issuer's address, or several of these with commas\n"
 			  "                  between them; default: every credential\n"
 			  "  --all           every credential, said aloud: needed for --force, --card and\n"

@@ -31,7 +31,7 @@ const char help_revoke[] = "usage: dpiv revoke [CREDENTIAL] [--reason REASON] [-
 			   "others it says what to ask them for, and the certificate stays valid until they\n"
 			   "act. Asks for confirmation. A run that was cut short is finished by the next one.\n"
 			   "\n"
-			   "  CREDENTIAL       a role (auth, sign, encrypt), serial number, name, UUID, token\n"
+			   "  CREDENTIAL       a role (auth, sign, encrypt, mail), serial number, name, UUID, token\n"
 			   "                   label or issuer's address, or several of these with commas\n"
 			   "                   between them; needed when there are several credentials\n"
 			   "  --reason REASON  unspecified (default), keyCompromise (default with --lost),\n"
