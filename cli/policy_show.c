@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "base/conf_text.h"
 #include "cli/policy.h"
 
 #define WHERE_MAX 4200
@@ -74,7 +75,7 @@ policy_tree(const struct conf *conf, const struct policy *p)
 {
 	static const enum policy_key lists[] = { POLICY_PROTOCOLS, POLICY_ROLES, POLICY_REQUIRED_ROLES, POLICY_SIGN,
 		POLICY_ENCRYPT, POLICY_TARGETS, POLICY_ALGORITHMS, POLICY_TRUST_ROOTS };
-	const char *own = policy_text(p, POLICY_OWN_ISSUERS);
+	const char *own = policy_text(p, POLICY_OWN_ISSUERS), *one = policy_text(p, POLICY_ONE_CERTIFICATE);
 	json_t *tree = json_pack("{s:b, s:o, s:b, s:o, s:o, s:o, s:I, s:o, s:b, s:o}", "policy", policy_exists(p),
 	    "issuers", issuers_of(conf, p), "own_issuers",
 	    policy_text(p, POLICY_ISSUERS) == NULL || (own != NULL && strcmp(own, "yes") == 0), "default_issuer",
@@ -85,6 +86,8 @@ policy_tree(const struct conf *conf, const struct policy *p)
 
 	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
 		json_object_set_new(tree, policy_key_name(lists[i]), list_of(p, lists[i]));
+	json_object_set_new(
+	    tree, "one_certificate", one != NULL ? json_boolean(conf_value_bool(one) == 1) : json_null());
 	return tree;
 }
 
@@ -174,6 +177,8 @@ print_issuers(const json_t *tree)
 static void
 print_roles(const json_t *tree)
 {
+	const json_t *one = json_object_get(tree, "one_certificate");
+
 	print_row(tree, "roles", "roles", ", ", "auth, sign, encrypt");
 	if (json_is_array(json_object_get(tree, "required_roles")))
 		print_row(tree, "  required", "required_roles", ", ", "");
@@ -182,6 +187,11 @@ print_roles(const json_t *tree)
 	print_row(tree, "signing", "sign", ", or ", "derived from the PIV card, or by SCEP");
 	print_row(tree, "encryption", "encrypt", ", or ",
 	    "derived from the PIV card, by SCEP, or imported from PKCS#12 files");
+	printf("  %-11s %s", "for both",
+	    json_is_null(one)	    ? "one certificate or separate ones, as the issuer has it"
+		: json_is_true(one) ? "one certificate"
+				    : "separate certificates");
+	print_line(tree, "one_certificate");
 }
 
 static void

@@ -71,9 +71,9 @@ enum token_use { TOKEN_USE_SIGN, TOKEN_USE_DECRYPT, TOKEN_USE_BOTH };
  * it. */
 enum err token_generate(struct token *t, enum token_alg alg, enum token_use use, const char *label, const uint8_t *id,
     size_t id_len, EVP_PKEY **pub) MUST_CHECK;
-/* Has the token what it takes to make such a key and to use it so? E_UNSUP with another kind to try. */
 /* Has the token a place for keys of this use at all? E_UNSUP. */
 enum err token_can_use(const struct token *t, enum token_use use) MUST_CHECK;
+/* Has the token what it takes to make such a key and to use it so? E_UNSUP with another kind to try. */
 enum err token_can(struct token *t, enum token_alg alg, enum token_use use) MUST_CHECK;
 /* The same, with what a PIV token has besides: over whatever key is in the place; pin_always: a PIN for every use,
  * where the place has another rule. */

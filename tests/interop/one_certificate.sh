@@ -30,7 +30,7 @@ profile() { # [profile] of issuer.conf with these lines; none: as it was
 	cp "$TMP/issuer.conf" "$AGENCY/issuer.conf"
 	[ $# -eq 0 ] || printf '%s\n' '[profile]' "$@" >>"$AGENCY/issuer.conf"
 }
-one() { issuer_conf "one_certificate = $OID" "$@"; }
+one() { issuer_conf "one_certificate = $OID" "$@" '[derive]' "to = $TO"; }
 fields() { "$D" status --json | python3 -c "import json, sys; print(*sorted(c['$1'] for c in json.load(sys.stdin)['credentials']))"; }
 cert_of() { "$D" status --json | python3 -c "import json, sys; print([c['serial'] for c in json.load(sys.stdin)['credentials'] if c['role'] == 'mail'][0])"; }
 keys() { token_objects | grep -c '^Private Key'; }
@@ -41,7 +41,7 @@ token_fresh laptop
 issuer_start || fail 'an issuer' "$(cat "$TMP/issuer.log")"
 card 1
 one
-status 1 'an issuer without the profile' derive_conf --role sign,encrypt
+status 5 'an issuer without the profile' derive_conf --role sign,encrypt
 issuer_stop
 profile 'one_certificate = 2.16.840.1.101.3.2.1.3.6'
 status 1 'the issuer takes no policy of the Federal PKI for it' "$BUILD/dpiv-issuer" serve "$AGENCY"

@@ -280,6 +280,76 @@ test_mail_roles(void **state)
 	assert_err(judge_as(&c, ROLE_ENCRYPT, false, anchors), E_POLICY);
 }
 
+#define BOTH(usage, policy)                                                                                            \
+	"keyUsage=critical," usage "\nextendedKeyUsage=emailProtection\ncertificatePolicies=" policy                   \
+	"\n" MINIPKI_AKI MAIL_SAN
+
+static enum err
+judge_both(const char *ext, EVP_PKEY *key, enum role role, const char *one)
+{
+	struct minipki_cert c = like(ext);
+	struct cert_rules rules = { .role = role,
+		.pub = key,
+		.card = card,
+		.anchors = anchors,
+		.others = others,
+		.one_certificate = one,
+		.test_policies = true,
+		.now = time(NULL) };
+	X509 *x;
+	enum err e;
+
+	c.key = key;
+	x = minipki_cert(&c);
+	e = cert_check(x, &rules);
+	X509_free(x);
+	return e;
+}
+
+/* One certificate for signature and encryption: both usages, no nonRepudiation, and the policy that was configured. */
+static void
+test_one_certificate(void **state)
+{
+	static const char own[] = "2.999.1";
+
+	(void)state;
+	assert_ok(judge_both(BOTH("digitalSignature,keyEncipherment", "2.999.1"), rsa_key, ROLE_MAIL, own));
+	assert_ok(judge_both(BOTH("digitalSignature,keyAgreement", "2.999.1"), new_key, ROLE_MAIL, own));
+	assert_err(judge_both(BOTH("digitalSignature,keyAgreement", "2.999.1"), rsa_key, ROLE_MAIL, own), E_POLICY);
+	assert_says("keyUsage");
+	assert_err(judge_both(BOTH("digitalSignature", "2.999.1"), rsa_key, ROLE_MAIL, own), E_POLICY);
+	assert_err(judge_both(BOTH("keyEncipherment", "2.999.1"), rsa_key, ROLE_MAIL, own), E_POLICY);
+	assert_err(
+	    judge_both(BOTH("digitalSignature,nonRepudiation,keyEncipherment", "2.999.1"), rsa_key, ROLE_MAIL, own),
+	    E_POLICY);
+	assert_err(judge_both(BOTH("digitalSignature,keyEncipherment", "2.999.2"), rsa_key, ROLE_MAIL, own), E_POLICY);
+	assert_says("policy 2.999.1");
+	assert_err(judge_both(BOTH("digitalSignature,keyEncipherment", OID "3.6"), rsa_key, ROLE_MAIL, own), E_POLICY);
+	assert_err(judge_both(BOTH("digitalSignature,keyEncipherment", "2.999.1"), rsa_key, ROLE_MAIL, NULL), E_POLICY);
+	/* in the place of either it is not accepted, whatever its policy */
+	assert_err(judge_both(BOTH("digitalSignature,keyEncipherment", OID "3.6"), rsa_key, ROLE_SIGN, own), E_POLICY);
+	assert_err(
+	    judge_both(BOTH("digitalSignature,keyEncipherment", OID "3.6"), rsa_key, ROLE_ENCRYPT, own), E_POLICY);
+	assert_err(judge_both(BOTH("keyEncipherment", "2.999.1"), rsa_key, ROLE_ENCRYPT, own), E_POLICY);
+}
+
+static void
+test_one_policy(void **state)
+{
+	(void)state;
+	assert_ok(role_one_policy("2.999.1"));
+	assert_ok(role_one_policy("1.3.6.1.4.1.99999.1"));
+	assert_err(role_one_policy(OID "3.6"), E_CONF);
+	assert_says("Federal PKI");
+	assert_err(role_one_policy(OID "48.8"), E_CONF);
+	assert_err(role_one_policy("emailProtection"), E_CONF);
+	assert_says("no object identifier");
+	assert_err(role_one_policy(""), E_CONF);
+	assert_int_equal(role_in(ROLE_SIGN, "2.999.1"), ROLE_MAIL);
+	assert_int_equal(role_in(ROLE_ENCRYPT, NULL), ROLE_ENCRYPT);
+	assert_int_equal(role_in(ROLE_AUTH, "2.999.1"), ROLE_AUTH);
+}
+
 static void
 test_facts(void **state)
 {
@@ -311,7 +381,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_good), cmocka_unit_test(test_assurance),
 		cmocka_unit_test(test_each_fault), cmocka_unit_test(test_key_name_dates), cmocka_unit_test(test_path),
-		cmocka_unit_test(test_test_policies), cmocka_unit_test(test_mail_roles), cmocka_unit_test(test_facts) };
+		cmocka_unit_test(test_test_policies), cmocka_unit_test(test_mail_roles),
+		cmocka_unit_test(test_one_certificate), cmocka_unit_test(test_one_policy),
+		cmocka_unit_test(test_facts) };
 
 	return cmocka_run_group_tests_name("derive_cert", tests, set_up, tear_down);
 }

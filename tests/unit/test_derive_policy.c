@@ -165,6 +165,8 @@ an_issuer_of_the_administrator_is_his(void **state)
 		{ "weak_algorithms = yes", "weak_algorithms = yes", true },
 		{ "", "test_policies = yes", false },
 		{ "test_policies = yes", "test_policies = no", true },
+		{ "", "one_certificate = 2.999.1", false },
+		{ "one_certificate = 2.999.1", "one_certificate = 2.999.2", false },
 	};
 
 	(void)state;
@@ -237,6 +239,72 @@ requests_are_judged(void **state)
 #undef REFUSED
 	both_free(&c, &p);
 	assert_ok(policy_judge(NULL, &good));
+}
+
+/* One certificate for signature and encryption: as the issuer has it, demanded, forbidden. */
+static void
+one_certificate_is_judged(void **state)
+{
+	static const char both[] = "[issuer both]\nurl = https://both.example\none_certificate = 2.999.1\n[policy]\n";
+	static const struct {
+		const char *policy;
+		enum role role;
+		const char *one, *says; /* NULL: allowed */
+	} row[] = {
+		{ "", ROLE_MAIL, "2.999.1", NULL },
+		{ "", ROLE_SIGN, "2.999.1", NULL },
+		{ "", ROLE_MAIL, NULL, "has no one_certificate" },
+		{ "one_certificate = yes\n", ROLE_MAIL, "2.999.1", NULL },
+		{ "one_certificate = yes\n", ROLE_AUTH, "2.999.1", NULL },
+		{ "one_certificate = yes\n", ROLE_SIGN, "2.999.1", "no certificate for digital signature alone" },
+		{ "one_certificate = yes\n", ROLE_ENCRYPT, "2.999.1", "no certificate for encryption alone" },
+		{ "one_certificate = no\n", ROLE_MAIL, "2.999.1", "one_certificate = no" },
+		{ "one_certificate = no\n", ROLE_ENCRYPT, "2.999.1", NULL },
+		{ "roles = auth, sign\n", ROLE_MAIL, "2.999.1", "no encryption credential" },
+		{ "roles = auth, encrypt\n", ROLE_MAIL, "2.999.1", "no digital signature credential" },
+		{ "encrypt = pkcs12\n", ROLE_MAIL, "2.999.1", "no encryption key" },
+		{ "sign = scep\n", ROLE_MAIL, "2.999.1", "no digital signature key" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+		struct derive_req r = { .issuer = "https://both.example", .one_certificate = row[i].one };
+		char text[512];
+		struct conf *c;
+		struct policy *p;
+
+		snprintf(text, sizeof text, "%s%s", both, row[i].policy);
+		assert_ok(read_both(text, "", NULL, &c, &p));
+		if (row[i].says == NULL) {
+			assert_ok(policy_judge_role(p, &r, row[i].role));
+		} else {
+			assert_err(policy_judge_role(p, &r, row[i].role), E_POLICY);
+			assert_says(row[i].says);
+		}
+		both_free(&c, &p);
+	}
+}
+
+/* The person may choose where the administrator has not, and issuers' own policies are not for him to change. */
+static void
+one_certificate_of_the_user(void **state)
+{
+	struct derive_req r = {
+		.issuer = "https://agency.example", .cafile = "/etc/root.pem", .one_certificate = "2.999.1"
+	};
+	struct conf *c;
+	struct policy *p;
+
+	(void)state;
+	assert_ok(combine("policy", "one_certificate = yes", "one_certificate = yes"));
+	assert_err(combine("policy", "one_certificate = yes", "one_certificate = no"), E_POLICY);
+	assert_err(combine("policy", "one_certificate = no", "one_certificate = yes"), E_POLICY);
+	assert_err(combine("policy", "default_roles = mail", ""), E_CONF);
+	assert_says("say sign, encrypt");
+	assert_ok(read_both(AGENCY "[policy]\nnotices = yes\n", "", NULL, &c, &p));
+	assert_err(policy_judge(p, &r), E_POLICY);
+	assert_says("the one_certificate of this issuer");
+	both_free(&c, &p);
 }
 
 static void
@@ -437,6 +505,8 @@ main(void)
 		cmocka_unit_test(an_issuer_of_the_administrator_is_his),
 		cmocka_unit_test(every_key_of_an_issuer_has_a_rule),
 		cmocka_unit_test(requests_are_judged),
+		cmocka_unit_test(one_certificate_is_judged),
+		cmocka_unit_test(one_certificate_of_the_user),
 		cmocka_unit_test(keys_of_the_issuer_are_judged),
 		cmocka_unit_test(without_a_policy_the_user_comes_first),
 		cmocka_unit_test(wrong_values_name_their_line),
