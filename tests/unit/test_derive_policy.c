@@ -71,6 +71,7 @@ every_key_both_ways(void **state)
 		{ POLICY_SIGN, "sign = derived, scep", "sign = scep", NULL },
 		{ POLICY_SIGN, "sign = derived", "sign = derived", "sign = derived, scep" },
 		{ POLICY_ENCRYPT, "encrypt = pkcs12, derived", "encrypt = pkcs12", "encrypt = scep" },
+		{ POLICY_ONE_CERTIFICATE, "one_certificate = yes", "one_certificate = yes", "one_certificate = no" },
 		{ POLICY_TARGETS, "targets = piv", "targets = pkcs11:token=mine", NULL },
 		{ POLICY_ALGORITHMS, "algorithms = RSA-3072, P-256", "algorithms = p256", "algorithms = P-384" },
 		{ POLICY_MIN_ASSURANCE, "min_assurance = aal2", "min_assurance = aal3", NULL },
