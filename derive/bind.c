@@ -162,6 +162,8 @@ bind_ask(const struct derive_req *req, struct bind_answer *out)
 	memset(out, 0, sizeof *out);
 	if (e == E_OK)
 		e = policy_judge(policy, req);
+	for (size_t i = 0; e == E_OK && i < req->n_roles; i++)
+		e = policy_judge_role(policy, req, req->role[i]);
 	policy_free(&policy);
 	if (e == E_OK && req->protocol != NULL && strcmp(req->protocol, "est") != 0)
 		e = err_set(E_UNSUP, "binding codes are for dpiv-issuer, with protocol = est, not %s", req->protocol);

@@ -39,7 +39,7 @@ static const struct role_info roles[ROLE_COUNT] = {
 	/* no nonRepudiation: a key that opens mail may be another's to use one day */
 	[ROLE_MAIL] = { "mail", "digital signature and encryption", "mail", 0x04, TOKEN_USE_BOTH,
 	    KU_DIGITAL_SIGNATURE | KU_KEY_ENCIPHERMENT, KU_DIGITAL_SIGNATURE | KU_KEY_AGREEMENT, NID_email_protect,
-	    false, no_policies, no_policies, no_policies, no_policies },
+	    false, no_policies, no_policies, mail_hard, mail_test_hard },
 };
 
 static const struct {
@@ -89,19 +89,23 @@ enum err
 role_one_policy(const char *oid)
 {
 	ASN1_OBJECT *o = OBJ_txt2obj(oid, 1);
-	bool is = o != NULL, federal;
-	char safe[80];
+	char usual[128] = "", safe[80];
+	/* libcrypto reads blanks and leading zeros as well, and the text is compared from here on */
+	bool is = o != NULL && OBJ_obj2txt(usual, sizeof usual, o, 1) > 0 && strcmp(usual, oid) == 0;
+	const char *why = NULL;
 
 	ASN1_OBJECT_free(o);
 	ERR_clear_error();
-	federal = strncmp(oid, FEDERAL, strlen(FEDERAL)) == 0;
-	if (is && !federal)
-		return E_OK;
-	return err_set(E_CONF,
-	    is ? "one_certificate = %s is a policy of the Federal PKI, whose profiles have one certificate for "
-		 "signature and another for encryption"
-	       : "one_certificate = %s is no object identifier",
-	    text_safe(span_str(oid), safe, sizeof safe));
+	if (!is)
+		why = "no object identifier";
+	else if (strncmp(oid, FEDERAL, strlen(FEDERAL)) == 0)
+		why = "a policy of the Federal PKI, whose profiles have one certificate for signature and another for "
+		      "encryption";
+	else if (strcmp(oid, "2.5.29.32.0") == 0)
+		why = "any policy, and it has to be one";
+	return why == NULL
+	    ? E_OK
+	    : err_set(E_CONF, "one_certificate = %s is %s", text_safe(span_str(oid), safe, sizeof safe), why);
 }
 
 enum err

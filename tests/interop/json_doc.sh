@@ -119,6 +119,7 @@ issuer = a
 [policy]
 issuers = a
 roles = auth,sign,encrypt
+one_certificate = no
 required_roles = auth
 protocols = est
 sign = derived

@@ -295,6 +295,8 @@ judge_both(const char *ext, EVP_PKEY *key, enum role role, const char *one)
 		.others = others,
 		.one_certificate = one,
 		.test_policies = true,
+		.carries = ASSURE_AAL2,
+		.carries_why = "hardware: no",
 		.now = time(NULL) };
 	X509 *x;
 	enum err e;
@@ -326,6 +328,10 @@ test_one_certificate(void **state)
 	assert_says("policy 2.999.1");
 	assert_err(judge_both(BOTH("digitalSignature,keyEncipherment", OID "3.6"), rsa_key, ROLE_MAIL, own), E_POLICY);
 	assert_err(judge_both(BOTH("digitalSignature,keyEncipherment", "2.999.1"), rsa_key, ROLE_MAIL, NULL), E_POLICY);
+	/* besides its own policy none that the token cannot carry */
+	assert_err(
+	    judge_both(BOTH("digitalSignature,keyAgreement", "2.999.1," OID "3.7"), new_key, ROLE_MAIL, own), E_POLICY);
+	assert_says("a policy for keys in validated hardware");
 	/* in the place of either it is not accepted, whatever its policy */
 	assert_err(judge_both(BOTH("digitalSignature,keyEncipherment", OID "3.6"), rsa_key, ROLE_SIGN, own), E_POLICY);
 	assert_err(
@@ -342,6 +348,10 @@ test_one_policy(void **state)
 	assert_err(role_one_policy(OID "3.6"), E_CONF);
 	assert_says("Federal PKI");
 	assert_err(role_one_policy(OID "48.8"), E_CONF);
+	assert_err(role_one_policy("2.16.840.1.101.3.2.01.3.6"), E_CONF);
+	assert_err(role_one_policy("2 16 840 1 101 3 2 1 3 6"), E_CONF);
+	assert_err(role_one_policy("2.5.29.32.0"), E_CONF);
+	assert_says("any policy");
 	assert_err(role_one_policy("emailProtection"), E_CONF);
 	assert_says("no object identifier");
 	assert_err(role_one_policy(""), E_CONF);

@@ -111,7 +111,7 @@ profiles_pass(void **state)
 		for (k = 0; k < 3; k++)
 			assert_ok(
 			    lint(&(struct sample){ .profile = profile, .key = keys[k], .from = -60, .to = 300 * DAY }));
-	assert_int_equal(i, 3);
+	assert_int_equal(i, 4);
 	assert_ptr_equal(profile_find(NULL), profile_find("auth"));
 	assert_ptr_equal(profile_find(""), profile_find("auth"));
 	assert_null(profile_find("root"));
