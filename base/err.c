@@ -12,9 +12,7 @@
 #include "base/err.h"
 #include "base/log.h"
 
-#define MSG_MAX 768
-
-static _Thread_local char message[MSG_MAX];
+static _Thread_local char message[ERR_MSG_MAX];
 
 static const struct {
 	const char *name, *text;
@@ -28,7 +26,7 @@ _Static_assert(sizeof err_table / sizeof err_table[0] == E_COUNT, "one row a cod
 enum err
 err_set(enum err code, const char *fmt, ...)
 {
-	char text[MSG_MAX]; /* not message itself: the arguments may be err_msg() */
+	char text[ERR_MSG_MAX]; /* not message itself: the arguments may be err_msg() */
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -42,7 +40,7 @@ err_set(enum err code, const char *fmt, ...)
 enum err
 err_up(enum err code, const char *fmt, ...)
 {
-	char text[MSG_MAX];
+	char text[ERR_MSG_MAX];
 	va_list ap;
 	size_t n;
 
@@ -61,7 +59,7 @@ err_crypto(enum err code, const char *fmt, ...)
 {
 	unsigned long last = ERR_peek_last_error();
 	const char *reason = last != 0 ? ERR_reason_error_string(last) : NULL;
-	char text[MSG_MAX];
+	char text[ERR_MSG_MAX];
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -83,6 +81,21 @@ void
 err_clear(void)
 {
 	message[0] = '\0';
+}
+
+struct err_kept
+err_keep(void)
+{
+	struct err_kept kept;
+
+	memcpy(kept.text, message, sizeof kept.text);
+	return kept;
+}
+
+void
+err_put_back(const struct err_kept *kept)
+{
+	memcpy(message, kept->text, sizeof message);
 }
 
 const char *

@@ -67,6 +67,13 @@ enum err err_crypto(enum err code, const char *fmt, ...) MUST_CHECK PRINTF(2, 3)
 /* This thread's last sentence; "" when there was none. Never NULL. */
 const char *err_msg(void);
 void err_clear(void);
+/* Around what may fail without anybody being told, so that the sentence of what was told before stays. */
+#define ERR_MSG_MAX 768
+struct err_kept {
+	char text[ERR_MSG_MAX];
+};
+struct err_kept err_keep(void);
+void err_put_back(const struct err_kept *kept);
 
 /* "E_PIN" -> "PIN", and the code's generic text. Any value is safe. */
 const char *err_name(enum err code);

@@ -66,6 +66,7 @@ notice_tell(const struct notices *n, enum notice what, enum role role, const cha
 {
 	const struct text *t = &texts[what];
 	struct store *own = NULL, *s = n->store;
+	struct err_kept before = err_keep(); /* of what the notice tells, perhaps */
 	char date[32], body[256];
 	struct tm tm;
 	enum err e = E_OK;
@@ -82,4 +83,5 @@ notice_tell(const struct notices *n, enum notice what, enum role role, const cha
 	if (e != E_OK)
 		log_info("notice", "event=%s shown=no why=%s", t->event, err_msg());
 	store_close(&own);
+	err_put_back(&before);
 }

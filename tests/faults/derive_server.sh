@@ -155,6 +155,12 @@ CAFILE=/etc/hostname judge 'a CA file without certificates' 1 6 '/etc/hostname'
 
 # --- and after all that it still works ---------------------------------------------------------------------------------
 check 'a good server is believed' derive --alg p256
+# One role is done, which is told on a desktop that is not there; the next is refused, and the reason is what is read.
+token_fresh laptop
+derive --alg p256 --role auth,sign >"$TMP/out" 2>"$TMP/err" </dev/null
+check 'the second of two roles is refused: exit status' test $? -eq 5
+says "is not that of a certificate for digital signature" "the second of two roles is refused: the reason" cat "$TMP/err"
+refuse 'the second of two roles is refused: not what happened to the notice' grep -q 'bus' "$TMP/err"
 hostile_stop
 token_fresh laptop
 hostile_start pending_once
