@@ -113,6 +113,10 @@ enum err login_key_pin(struct token *t, const char *key, struct secret **pin) MU
 int login_tries(struct token *t);
 enum err login_refresh(struct token *t) MUST_CHECK; /* CK_TOKEN_INFO again */
 
+/* token_pkey.c: libp11 goes on to show a key under the id that it had; so it looks anew. Keys from before stay good,
+ * and ask for no PIN. */
+void pkey_forget(struct token *t);
+
 /* token_place.c: rv_set(), with what a PIV token needs to be written on */
 enum err place_rv(const struct token *t, CK_RV rv, const char *what) MUST_CHECK;
 

@@ -60,7 +60,8 @@ ui_write(UI *ui, UI_STRING *s)
 static enum err
 pkey_ui(struct token *t)
 {
-	t->ui = UI_create_method("dpiv");
+	if (t->ui == NULL)
+		t->ui = UI_create_method("dpiv");
 	if (t->ui == NULL || UI_method_set_opener(t->ui, ui_nothing) != 0 ||
 	    UI_method_set_writer(t->ui, ui_write) != 0 || UI_method_set_reader(t->ui, ui_read) != 0 ||
 	    UI_method_set_closer(t->ui, ui_nothing) != 0 || UI_method_set_prompt_constructor(t->ui, ui_prompt) != 0 ||
@@ -134,6 +135,15 @@ pkey_context(struct token *t)
 	}
 	t->p11_token = slot != NULL ? slot->token : NULL;
 	return t->p11_token != NULL ? pkey_ui(t) : err_set(E_CARDGONE, "token '%s' is no longer there", t->label);
+}
+
+void
+pkey_forget(struct token *t)
+{
+	if (t->p11 != NULL)
+		(void)PKCS11_set_ui_method(t->p11->ctx, NULL, NULL);
+	t->p11 = NULL; /* the module has it */
+	t->p11_token = NULL;
 }
 
 enum err

@@ -181,6 +181,7 @@ token_move(struct token *t, const uint8_t *id, size_t id_len, uint8_t to)
 	if (o == CK_INVALID_HANDLE)
 		return err_set(E_NOTFOUND, "token '%s' has no key to be moved", t->label);
 	rv = t->m->f->C_SetAttributeValue(t->session, o, &a, 1);
+	pkey_forget(t);
 	return rv == CKR_OK ? E_OK : place_rv(t, rv, "cannot move a key");
 }
 
