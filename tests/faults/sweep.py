@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Every interruption is survived: tests/faults/sweep_*.sh say which.
 
-sweep.py VERB KIND...   VERB: derive, keygen, renew, move, import, revoke; KIND: a name of KINDS, or all that the verb has
+sweep.py VERB KIND...   VERB: derive, keygen, again, renew, move, import, revoke; KIND: a name of KINDS, or all that the verb has
 
 The verb runs once undisturbed, and its points are counted: the calls of PKCS#11, the APDUs, the records on the line to the
 issuer, the writes of the state. Then, for each point, it runs from a fresh copy of the same beginnings (token, state) and is
@@ -304,6 +304,29 @@ class Keygen(Verb):
         return [*self.derive(), "--role", "encrypt"]
 
 
+class Again(Keygen):
+    """Another one, when there is one: that is kept. What was cut off is finished, or undone, and then one more is made."""
+
+    def first(self):
+        super().first()
+        status, out = self.world.run(super().argv())
+        assert status == 0, out
+        self.old = piv_keys()["9D"]
+
+    def argv(self):
+        return [*super().argv(), "--again"]
+
+    def settled(self):
+        objects, status = self.objects(), json.loads(plain([DPIV, "status", "--json"]) or "{}")
+        if not any(pairs(objects, n) for n in (2, 3)):
+            return f"the token has {objects}"
+        if self.old not in piv_keys().values():
+            return "the old key is gone"
+        if status.get("unfinished") != [] or [c["state"] for c in status["credentials"]] != ["ok"]:
+            return f"status: {status}"
+        return None
+
+
 class Renew(Verb):
     def first(self):
         status, out = self.world.run(self.derive())
@@ -402,7 +425,7 @@ class Move(Renew):
         return super().settled() if issuers == [self.line.url] else f"credentials of {issuers}"
 
 
-VERBS = {"derive": Derive, "keygen": Keygen, "renew": Renew, "move": Move, "revoke": Revoke, "import": Import}
+VERBS = {"derive": Derive, "keygen": Keygen, "again": Again, "renew": Renew, "move": Move, "revoke": Revoke, "import": Import}
 
 
 # --- how it is cut ------------------------------------------------------------------------------------------------------------------

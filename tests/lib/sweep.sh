@@ -6,6 +6,8 @@
 #   sweep_start_piv      the same, but the target is the second virtual card, a PIV token
 #   sweep_shims          only the shims
 #   sweep VERB KIND...   tests/faults/sweep.py
+#   sweep_beside JOB...  this test once for each job, side by side; SWEEP_JOB says which it is. A pull is mostly a wait until
+#                        pcscd looks again, and each has readers, cards and an issuer of its own.
 
 [ ! -w /dev/shm ] || export TMPDIR=/dev/shm
 
@@ -49,4 +51,17 @@ sweep() {
 	fi
 	# shellcheck disable=SC2086
 	if /usr/bin/python3 -u tests/faults/sweep.py "$verb" ${KINDS:-"$@"}; then pass "$verb: survived"; else fail "$verb: not survived"; fi
+}
+
+sweep_beside() {
+	local n=0 job pids=()
+	for job in "$@"; do
+		SWEEP_JOB=$job "$0" >"$TMP/$n.log" 2>&1 &
+		pids+=($!)
+		n=$((n + 1))
+	done
+	for n in "${!pids[@]}"; do
+		job=${*:n+1:1}
+		if wait "${pids[n]}"; then pass "$job: $(grep -o '[0-9]* points, .*' "$TMP/$n.log")"; else fail "$job" "$(cat "$TMP/$n.log")"; fi
+	done
 }
