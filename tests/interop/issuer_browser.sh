@@ -4,17 +4,14 @@
 # the PIN is typed into Chromium's own dialog (on a display without a screen, since --headless has no dialogs and would
 # wait for ever), once for all. A person sees the account, gets a code that another machine uses, and revokes. Every page
 # at the width of a desk and of a telephone: a picture in $BUILD/log, nothing wider than the window, no violation that
-# axe-core finds, contrast of all text as the style sheet says. axe-core is fetched: this version and no other.
+# axe-core finds, contrast of all text as the style sheet says. axe-core is fetched by npm: this version and no other.
 AXE_VERSION=4.14.1
 AXE_SHA512=FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==
 axe_fetch() {
 	local tgz=axe-core-$AXE_VERSION.tgz
 	cd "$AXE" || return 1
-	if command -v npm; then
-		timeout 40 npm pack "axe-core@$AXE_VERSION"
-	else
-		curl -sSfL --max-time 40 -o "$tgz" "https://registry.npmjs.org/axe-core/-/$tgz"
-	fi && [ "$(openssl dgst -sha512 -binary "$tgz" | base64 -w 0)" = "$AXE_SHA512" ] && tar -xzf "$tgz" package/axe.min.js
+	timeout 40 npm pack "axe-core@$AXE_VERSION" &&
+		[ "$(openssl dgst -sha512 -binary "$tgz" | base64 -w 0)" = "$AXE_SHA512" ] && tar -xzf "$tgz" package/axe.min.js
 }
 # Outside of the test's network; in a mount namespace, since Chromium reads its policy below /etc alone.
 if [ -z "${AXE-}" ]; then
