@@ -136,6 +136,7 @@ class Card:
         self.ask("insert")
         for _ in range(200):
             if "powered=1" in self.ask("status"):
+                time.sleep(0.1)  # and tells its clients
                 break
             time.sleep(0.02)
 
