@@ -11,11 +11,13 @@
 #include <openssl/objects.h>
 #include <openssl/x509v3.h>
 
+#include "base/text.h"
 #include "derive/card.h"
 #include "derive/cert.h"
 
 #define ID_9A	  0x01
 #define CHAIN_MAX 8
+#define CHUID_MAX 4096
 
 static bool
 key_is_9a(const struct token_key *k)
@@ -129,6 +131,23 @@ card_open(const char *from, token_ask_fn *ask, void *arg, struct card *out)
 		free(uris[i]);
 	free(uris);
 	return e;
+}
+
+enum err
+card_chuid_header(struct card *c, struct wbuf *out)
+{
+	WBUF_AUTO value;
+	enum err e;
+
+	wbuf_init(&value, CHUID_MAX);
+	wbuf_init(out, 2 * CHUID_MAX);
+	e = token_chuid(c->token, &value);
+	if (e == E_OK && value.n > 0) {
+		wbuf_span(out, span_str("DPIV-CHUID: "));
+		text_base64(wbuf_view(&value), 0, out);
+	}
+	wbuf_u8(out, '\0');
+	return e == E_OK && out->bad ? err_set(E_PROTO, "the card's CHUID is too large") : e;
 }
 
 void

@@ -17,6 +17,9 @@ struct card {
  * the card but reads. E_NOREADER, E_NOCARD, E_NOTPIV, E_NOTFOUND, E_ARG (several), E_POLICY (only a derived
  * credential). */
 enum err card_open(const char *from, token_ask_fn *ask, void *arg, struct card *out) MUST_CHECK;
+/* The card's CHUID as one line of an HTTP header, for dpiv-issuer to judge (derive/issuer/chuid.h), with NUL; only that
+ * when the token has none, which the issuer may not like. */
+enum err card_chuid_header(struct card *c, struct wbuf *out) MUST_CHECK;
 void card_close(struct card *c);
 
 /* The issuers of cert, without a root, as far as pool has them: what a TLS client sends along. */

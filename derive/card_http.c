@@ -11,6 +11,7 @@
 enum err
 card_http_open(const struct derive_req *r, struct card_http *c)
 {
+	WBUF_AUTO header = { 0 };
 	struct http_conf conf = {
 		.cafile = r->cafile, .tls = r->tls, .timeout = r->timeout, .stop = r->stop, .stop_arg = r->ui_arg
 	};
@@ -28,6 +29,9 @@ card_http_open(const struct derive_req *r, struct card_http *c)
 		e = token_pkey(c->card.token, c->card.id, c->card.id_len, &c->key);
 	if (e == E_OK)
 		e = card_chain(c->card.cert, c->anchors, &c->chain);
+	if (e == E_OK)
+		e = card_chuid_header(&c->card, &header);
+	conf.header = header.n > 1 ? (const char *)header.p : NULL;
 	conf.cert = c->card.cert;
 	conf.key = c->key;
 	conf.chain = c->chain;

@@ -240,14 +240,18 @@ take_cacerts(struct derive *d)
 enum err
 derive_open_conn(struct derive *d)
 {
+	WBUF_AUTO chuid = { 0 };
 	struct proto_conf conf;
 	STACK_OF(X509) *chain = NULL;
 	enum err e = d->req->cafile != NULL ? cert_read_file(d->req->cafile, &d->anchors) : E_OK;
 
 	if (e == E_OK)
 		e = d->id_cert != NULL ? card_chain(d->id_cert, d->anchors, &chain) : E_OK;
+	if (e == E_OK && d->card.token != NULL)
+		e = card_chuid_header(&d->card, &chuid);
 	if (e == E_OK) {
 		conf = conn_conf(d);
+		conf.chuid = chuid.n > 1 ? (const char *)chuid.p : NULL;
 		conf.http.chain = chain;
 		e = d->proto->open(&conf, &d->conn);
 	}

@@ -65,9 +65,11 @@ static enum err
 est_open(const struct proto_conf *conf, struct proto_conn **out)
 {
 	struct proto_conn *c = calloc(1, sizeof *c);
+	struct http_conf http = conf->http;
 	enum err e;
 
 	*out = NULL;
+	http.header = conf->chuid;
 	if (c == NULL)
 		return err_set(E_NOMEM, "out of memory");
 	c->code = conf->code;
@@ -79,7 +81,7 @@ est_open(const struct proto_conf *conf, struct proto_conn **out)
 			e = err_set(E_NOMEM, "out of memory");
 	}
 	if (e == E_OK)
-		e = http_open(&conf->http, &c->http);
+		e = http_open(&http, &c->http);
 	if (e != E_OK)
 		est_close(&c);
 	*out = c;

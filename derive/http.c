@@ -30,6 +30,7 @@
 struct http {
 	CURL *curl;
 	struct http_conf conf;
+	char *header; /* owned: conf.header */
 	char server[256];
 	char curl_error[CURL_ERROR_SIZE];
 	uint8_t binding[HTTP_BINDING_MAX];
@@ -228,9 +229,10 @@ http_open(const struct http_conf *conf, struct http **out)
 		h->conf.timeout = HTTP_TIMEOUT;
 	h->conf.cert = conf->cert != NULL && X509_up_ref(conf->cert) == 1 ? conf->cert : NULL;
 	h->conf.key = conf->key != NULL && EVP_PKEY_up_ref(conf->key) == 1 ? conf->key : NULL;
+	h->conf.header = h->header = conf->header != NULL ? strdup(conf->header) : NULL;
 	h->conf.chain = conf->chain != NULL ? X509_chain_up_ref(conf->chain) : NULL;
 	h->curl = curl_easy_init();
-	if (h->curl == NULL || !setup(h)) {
+	if (h->curl == NULL || !setup(h) || (conf->header != NULL && h->header == NULL)) {
 		http_close(&h);
 		return err_set(E_INTERNAL, "libcurl cannot be set up");
 	}
@@ -250,6 +252,7 @@ http_close(struct http **hp)
 	X509_free(h->conf.cert);
 	EVP_PKEY_free(h->conf.key);
 	sk_X509_pop_free(h->conf.chain, X509_free);
+	free(h->header);
 	free(h);
 }
 
@@ -416,7 +419,8 @@ enum err
 http_post(struct http *h, const char *url, const struct http_content *content, struct http_reply *r)
 {
 	char accepts[128], types[128];
-	const char *headers[] = { accepts, types, "Expect:", content->more };
+	const char *headers[5] = { accepts, types, "Expect:" };
+	size_t n = 3;
 	enum err e;
 
 	snprintf(accepts, sizeof accepts, "Accept: %s", content->accept);
@@ -424,8 +428,12 @@ http_post(struct http *h, const char *url, const struct http_content *content, s
 	curl_easy_setopt(h->curl, CURLOPT_POST, 1L);
 	curl_easy_setopt(h->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)content->body.n);
 	curl_easy_setopt(h->curl, CURLOPT_POSTFIELDS, content->body.p);
+	if (content->more != NULL)
+		headers[n++] = content->more;
+	if (h->header != NULL)
+		headers[n++] = h->header;
 	/* a 307 or 308 within the origin keeps the method */
-	e = exchange(h, url, headers, content->more != NULL ? 4 : 3, r);
+	e = exchange(h, url, headers, n, r);
 	curl_easy_setopt(h->curl, CURLOPT_POSTFIELDS, NULL);
 	curl_easy_setopt(h->curl, CURLOPT_HTTPGET, 1L);
 	return e;

@@ -30,6 +30,7 @@ struct http_conf {
 	X509 *cert;
 	EVP_PKEY *key;
 	STACK_OF(X509) * chain;
+	const char *header; /* one more header line for what is posted, or NULL; copied */
 	/* asked during an exchange: true stops it with E_CANCELED; may be NULL */
 	bool (*stop)(void *arg);
 	void *stop_arg;

@@ -27,6 +27,7 @@ struct proto_conf {
 	const char *fingerprint;       /* SCEP: SHA-256 of the CA certificate in hex, or NULL */
 	bool weak;		       /* SCEP: SHA-1 and 3DES where the issuer offers nothing better */
 	STACK_OF(X509) * anchors;      /* to whom signed answers must lead; borrowed while open; NULL: none known */
+	const char *chuid;	       /* EST: the header line of card_chuid_header(), or NULL */
 	const struct secret *code;     /* a binding code instead of an identity, in plain form with NUL, or NULL */
 	struct http_conf http;
 };

@@ -164,6 +164,9 @@ enum err token_key_facts(
     struct token *t, const uint8_t *id, size_t id_len, enum token_use use, struct token_key_facts *out) MUST_CHECK;
 void token_key_facts_clear(struct token_key_facts *f);
 
+/* The CHUID (token_chuid.c), appended to out; nothing when the token shows none. */
+enum err token_chuid(struct token *t, struct wbuf *out) MUST_CHECK;
+
 /* --- PINs (token_pin.c) --- */
 struct token_pin_facts {
 	int tries, puk_tries; /* left; 0 blocked, -1 unknown */

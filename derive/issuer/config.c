@@ -12,6 +12,8 @@
 #include "derive/issuer/config.h"
 #include "derive/role.h"
 
+#define ARC "2.16.840.1.101.3.2.1."
+
 static const struct conf_key table[] = {
 	{ "issuer", "name", 's', "dpiv issuer", "name of the agency or site, for people" },
 	{ "issuer", "demo", 'b', "no",
@@ -40,6 +42,11 @@ static const struct conf_key table[] = {
 	{ "piv", "policies", 'l', "2.16.840.1.101.3.2.1.3.13",
 	    "policies of which a PIV Authentication certificate must carry one. Test cards: "
 	    "2.16.840.1.101.3.2.1.48.11" },
+	{ "piv", "signer_policies", 'l', NULL,
+	    "policies of which the certificate of a CHUID's signer must carry one (2.16.840.1.101.3.2.1.3.39, and "
+	    "with the test cards' policy above also theirs, 2.16.840.1.101.3.2.1.48.86)" },
+	{ "piv", "require_chuid", 'b', "yes",
+	    "refuse cards of federal agencies that come without their CHUID. One that is sent is always checked" },
 	{ "accounts", "mode", 's', "listed",
 	    "listed: only people entered with 'account add'; auto: any valid card opens an account" },
 	{ "accounts", "email_from", 's', "certificate",
@@ -252,6 +259,17 @@ check(struct config *c)
 	return E_OK;
 }
 
+/* What signs a card's objects belongs to what identifies the card: the same arc, production or test. */
+static const char *
+signer_policies(const struct config *c)
+{
+	const char *said = conf_str(c->conf, "piv", "signer_policies");
+
+	if (said != NULL)
+		return said;
+	return config_list_has(c->piv_policies, ARC "48.11") ? ARC "3.39," ARC "48.86" : ARC "3.39";
+}
+
 static enum err
 load(const char *dir, struct config *c)
 {
@@ -273,6 +291,8 @@ load(const char *dir, struct config *c)
 	c->publish = conf_str(c->conf, "publish", "address");
 	c->piv_policies = conf_str(c->conf, "piv", "policies");
 	c->hook = conf_str(c->conf, "accounts", "hook");
+	c->signer_policies = signer_policies(c);
+	c->require_chuid = conf_bool(c->conf, "piv", "require_chuid");
 	c->bind_roles = conf_str(c->conf, "bind", "roles");
 	c->require_binding = conf_bool(c->conf, "profile", "require_binding");
 	c->notice_sign = conf_bool(c->conf, "notices", "sign");

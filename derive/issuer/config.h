@@ -33,7 +33,8 @@ struct config {
 	long ocsp_minutes;
 	/* [piv] */
 	char anchors[PATH_MAX], intermediates[PATH_MAX], piv_crls[PATH_MAX];
-	const char *piv_policies;
+	const char *piv_policies, *signer_policies;
+	bool require_chuid;
 	/* [accounts] */
 	bool listed, email_from_upn;
 	long max_credentials; /* of one purpose; 0: any number */

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "derive/issuer/bind.h"
 #include "derive/issuer/binding.h"
+#include "derive/issuer/chuid.h"
 #include "derive/issuer/est.h"
 #include "derive/issuer/est_int.h"
 #include "derive/issuer/issue.h"
@@ -65,6 +66,17 @@ est_authenticate(struct call *c, struct est_reply *out)
 	enum err e =
 	    pkiauth_check(c->i->trust, c->i->config.piv_policies, c->rq->peer, c->rq->peer_chain, c->now, &c->id);
 
+	out->known = e == E_OK;
+	return e;
+}
+
+enum err
+est_authenticate_card(struct call *c, struct est_reply *out)
+{
+	enum err e = est_authenticate(c, out);
+
+	if (e == E_OK)
+		e = chuid_check(c->i->trust, &c->i->config, c->rq->chuid, &c->id, c->now);
 	out->known = e == E_OK;
 	return e;
 }
@@ -145,7 +157,7 @@ op_simpleenroll(struct call *c, struct est_reply *out)
 	enum err e;
 
 	if (c->rq->peer != NULL || c->rq->authorization == NULL)
-		return (e = est_authenticate(c, out)) == E_OK ? enroll(c, NULL, out) : e;
+		return (e = est_authenticate_card(c, out)) == E_OK ? enroll(c, NULL, out) : e;
 	if ((e = est_authenticate_code(c, c->profile->name, &who, out)) == E_OK)
 		e = enroll(c, &who, out);
 	bind_person_clear(&who);
@@ -189,7 +201,7 @@ op_bind(struct call *c, struct est_reply *out)
 {
 	enum err e;
 
-	if ((e = est_authenticate(c, out)) != E_OK)
+	if ((e = est_authenticate_card(c, out)) != E_OK)
 		return e;
 	if (!est_media_is(c->rq->media_type, "application/json"))
 		return refuse(REFUSE_MEDIA_TYPE, "a binding code is asked for with application/json");

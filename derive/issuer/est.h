@@ -18,6 +18,7 @@ struct est_request {
 	X509 *peer;			  /* client certificate; its key signed the handshake. NULL: none */
 	STACK_OF(X509) * peer_chain;	  /* what came with it, or NULL */
 	const char *authorization;	  /* the header, or NULL */
+	const char *chuid;		  /* the header of chuid.h, or NULL */
 	const char *binding;		  /* binding_value() */
 	const char *from;		  /* network address */
 	const char *host, *origin, *site; /* headers Host, Origin, Sec-Fetch-Site, or NULL */

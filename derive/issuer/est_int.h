@@ -20,6 +20,8 @@ typedef enum err est_op_fn(struct call *c, struct est_reply *out);
 
 /* PKI-AUTH of the connection's certificate. E_POLICY. */
 enum err est_authenticate(struct call *c, struct est_reply *out) MUST_CHECK;
+/* And of the card's CHUID (chuid.h): for whatever gives something away. */
+enum err est_authenticate_card(struct call *c, struct est_reply *out) MUST_CHECK;
 /* The card's holder on another machine, by a code. who is for bind_person_clear(). */
 enum err
 est_authenticate_code(struct call *c, const char *role, struct bind_person *who, struct est_reply *out) MUST_CHECK;

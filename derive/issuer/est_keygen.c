@@ -294,7 +294,7 @@ est_serverkeygen(struct call *c, struct est_reply *out)
 		    "a key for %s is made on the token where it stays; only encryption keys are made here",
 		    c->profile->what);
 	if (c->rq->peer != NULL || c->rq->authorization == NULL)
-		return (e = est_authenticate(c, out)) == E_OK ? serverkeygen(c, NULL, out) : e;
+		return (e = est_authenticate_card(c, out)) == E_OK ? serverkeygen(c, NULL, out) : e;
 	if ((e = est_authenticate_code(c, c->profile->name, &who, out)) == E_OK)
 		e = serverkeygen(c, &who, out);
 	bind_person_clear(&who);
@@ -394,7 +394,8 @@ est_recover(struct call *c, struct est_reply *out)
 	struct csr csr = { 0 };
 	enum err e;
 
-	if ((e = offered(c)) == E_OK && (e = est_authenticate(c, out)) == E_OK && (e = request_read(c, &csr)) == E_OK)
+	if ((e = offered(c)) == E_OK && (e = est_authenticate_card(c, out)) == E_OK &&
+	    (e = request_read(c, &csr)) == E_OK)
 		e = release(c, csr.key, out);
 	csr_clear(&csr);
 	return e;

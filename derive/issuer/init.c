@@ -265,8 +265,9 @@ chosen(const struct init_options *o, const char *address, const struct conf_key 
 		{ "listen", "address", address },
 		{ "accounts", "mode", o->demo ? "auto" : "listed" },
 		{ "accounts", "email_from", o->demo ? "upn" : NULL },
-		/* Plain clients such as curl cannot bind, and a demo is there to be tried with them. */
 		{ "accounts", "max_credentials", o->demo ? "0" : NULL },
+		/* Plain clients such as curl cannot bind nor read cards, and a demo is there to be tried with them. */
+		{ "piv", "require_chuid", o->demo ? "no" : NULL },
 		{ "profile", "require_binding", o->demo ? "no" : NULL },
 	};
 

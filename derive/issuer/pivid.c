@@ -21,6 +21,12 @@ pivid_fascn_id(struct span fascn, char out[15])
 }
 
 bool
+pivid_federal(const struct pivid *id)
+{
+	return id->fascn[0] != '\0' && strncmp(id->fascn_id, "99999999999999", 14) != 0;
+}
+
+bool
 pivid_email_ok(const char *email)
 {
 	const char *at = strchr(email, '@');

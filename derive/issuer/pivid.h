@@ -23,6 +23,8 @@ struct pivid {
 enum err pivid_read(X509 *cert, struct pivid *out) MUST_CHECK;
 /* 25 bytes -> 14 digits (SP 800-73-5 part 1, 3.1.2: FASC-N identifier); false when a symbol or parity is wrong. */
 bool pivid_fascn_id(struct span fascn, char out[15]);
+/* Of a federal agency's card? A FASC-N of 14 nines is shared by all others: only the UUID tells those apart. */
+bool pivid_federal(const struct pivid *id);
 /* Acceptable in a certificate as rfc822Name: one @, something on both sides, printable ASCII without blanks. */
 bool pivid_email_ok(const char *email);
 

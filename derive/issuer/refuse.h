@@ -23,6 +23,15 @@
 	X(WRONG_PROFILE, "wrong-profile", 403, "key usage or extended key usage do not fit PIV Authentication")        \
 	X(ALGORITHM, "algorithm", 403, "the card's key is of a kind that SP 800-78 does not allow")                    \
 	X(NO_FASCN, "no-fascn", 403, "neither FASC-N nor card UUID in the certificate")                                \
+	X(POSSESSION, "possession", 403, "the card's key did not sign the TLS handshake")                              \
+	X(CHUID_MISSING, "chuid-missing", 403, "the request came without the CHUID of the card")                       \
+	X(CHUID_MALFORMED, "chuid-malformed", 403, "the CHUID cannot be read")                                         \
+	X(CHUID_SIGNATURE, "chuid-signature", 403, "the signature on the CHUID does not verify")                       \
+	X(CHUID_SIGNER, "chuid-signer", 403, "the CHUID is not signed by a trusted PIV content signer")                \
+	X(CHUID_REVOKED, "chuid-signer-revoked", 403, "the CHUID's signer, or a CA above it, is revoked")              \
+	X(CHUID_STATUS, "chuid-signer-status", 403, "the revocation status of the CHUID's signer is unknown")          \
+	X(CHUID_EXPIRED, "chuid-expired", 403, "the card has expired by its CHUID")                                    \
+	X(CHUID_MISMATCH, "chuid-mismatch", 403, "the CHUID is that of another card")                                  \
 	X(UNKNOWN_ACCOUNT, "unknown-account", 403, "no account for this person")                                       \
 	X(ACCOUNT_MISMATCH, "account-mismatch", 403, "the card points to an account with another name")                \
 	X(ACCOUNT_SUSPENDED, "account-suspended", 403, "the account is suspended")                                     \

@@ -18,6 +18,7 @@
 
 #include "derive/issuer/audit.h"
 #include "derive/issuer/binding.h"
+#include "derive/issuer/chuid.h"
 #include "derive/issuer/est.h"
 #include "derive/issuer/mailer.h"
 #include "derive/issuer/note.h"
@@ -118,6 +119,7 @@ handle(struct server *s, struct evhttp_request *req, struct evhttp_connection *e
 	rq.query = uri ? evhttp_uri_get_query(uri) : NULL;
 	rq.media_type = evhttp_find_header(had, "Content-Type");
 	rq.authorization = evhttp_find_header(had, "Authorization");
+	rq.chuid = evhttp_find_header(had, CHUID_HEADER);
 	rq.host = evhttp_find_header(had, "Host");
 	rq.origin = evhttp_find_header(had, "Origin");
 	rq.site = evhttp_find_header(had, "Sec-Fetch-Site");

@@ -8,6 +8,8 @@
  */
 #include <string.h>
 
+#include "derive/issuer/note.h"
+#include "derive/issuer/refuse.h"
 #include "derive/issuer/tls.h"
 #include "derive/issuer/x509io.h"
 
@@ -17,6 +19,22 @@ accept_any(X509_STORE_CTX *ctx, void *arg)
 	(void)arg;
 	X509_STORE_CTX_set_error(ctx, X509_V_OK);
 	return 1;
+}
+
+/* The client gets the alert decrypt_error and no sentence; whoever it asks finds one here. The certificate may be
+ * anybody's, since it is public: so nothing is written into the ledger under its name. */
+static void
+on_alert(const SSL *ssl, int where, int value)
+{
+	X509 *peer;
+	char name[512];
+
+	if ((where & SSL_CB_WRITE_ALERT) != SSL_CB_WRITE_ALERT || (value & 0xff) != SSL_AD_DECRYPT_ERROR ||
+	    (peer = SSL_get0_peer_certificate(ssl)) == NULL)
+		return;
+	x509io_name_text(X509_get_subject_name(peer), name, sizeof name);
+	note("refused", "code=%s the TLS handshake is not signed by the key of the certificate of %s",
+	    refuse_code(REFUSE_POSSESSION), name);
 }
 
 /* So that browsers and token middleware offer the right certificate. */
@@ -58,6 +76,7 @@ settings(SSL_CTX *ctx, const char *versions)
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_cert_verify_callback(ctx, accept_any, NULL);
+	SSL_CTX_set_info_callback(ctx, on_alert);
 	SSL_CTX_set_max_cert_list(ctx, 32768);
 	return SSL_CTX_set_num_tickets(ctx, 0) && SSL_CTX_set_min_proto_version(ctx, low) &&
 	    SSL_CTX_set_max_proto_version(ctx, high) && SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM") &&
