@@ -9,6 +9,7 @@ derive_inside "--alg p256" "--alg rsa2048"
 at_end issuer_stop
 AGENCY=$DERIVE_DIR/agency
 sed -i 's/^require_binding.*/require_binding = yes/' "$AGENCY/issuer.conf"
+sed -i 's/^require_chuid.*/require_chuid = yes/' "$AGENCY/issuer.conf"
 
 bind() { "$BUILD/dpiv" bind --from "$CARD_URI" --issuer "$ISSUER" --cafile "$AGENCY/root.pem" "$@"; }
 # the other machine: no pcscd, so no reader

@@ -171,6 +171,17 @@ says 'dpiv-issuer: not-found: ' 'an unknown path' est ec /.well-known/est/nothin
 says 'dpiv-issuer: keygen-role: ' 'serverkeygen for another purpose than encryption' est ec /.well-known/est/serverkeygen -d x
 says 'dpiv-issuer: not-offered: ' 'fullcmc' est ec /.well-known/est/fullcmc -d x
 
+# --- the card's CHUID ----------------------------------------------------------------------------------------------------
+check_stop 'stop'
+check 'a CHUID is required' agency_set 'require_chuid = yes'
+check_start 'serve'
+refused chuid-missing 'a card without its CHUID' ec
+says 'dpiv-issuer: chuid-malformed: ' 'refused: something else as CHUID' enroll ec '' new -H 'DPIV-CHUID: NQgyMA=='
+says 'dpiv-issuer: chuid-missing: ' 'refused: a binding code without a CHUID' est ec /.well-known/dpiv/bind \
+	-H 'Content-Type: application/json' -d '{}'
+check 'what gives nothing away needs none' est ec /.well-known/est/csrattrs
+check 'a CHUID is not required' agency_set 'require_chuid = no'
+
 # --- channel binding -----------------------------------------------------------------------------------------------------
 check_stop 'stop'
 check 'binding required' agency_set 'require_binding = yes'
