@@ -9,6 +9,7 @@
 #include <openssl/crypto.h>
 
 #include "derive/issuer/account.h"
+#include "derive/issuer/chuid.h"
 #include "derive/issuer/config.h"
 #include "derive/issuer/crl.h"
 #include "derive/issuer/own.h"
@@ -102,6 +103,13 @@ list_code(void *arg, const struct roll_code *c)
 	html_put(l->w, "</li>\n");
 	l->any = true;
 	return E_OK;
+}
+
+/* A code stands for the check of the card that was made when it was given, and a browser cannot send the CHUID. */
+static bool
+code_without_chuid(const struct call *c)
+{
+	return c->rq->chuid == NULL && c->i->config.require_chuid;
 }
 
 /* Codes are given here at all, and to this person ("none" in the configuration is the name of no role). */
@@ -204,7 +212,12 @@ page_home(struct call *c, struct est_reply *out)
 	put_person(&out->body, c, &a);
 	if (a.id != 0)
 		e = put_lists(c, &a, &out->body);
-	if (e == E_OK && code_may(c, &a))
+	if (e == E_OK && code_may(c, &a) && code_without_chuid(c))
+		html_put(&out->body,
+		    "<h2 id=\"code\">Derive on another machine</h2>\n<p class=\"note\">A binding code lets a machine "
+		    "without a card reader get a credential for you. This issuer looks at the card itself for that, "
+		    "which a browser cannot show: on the machine with the card, use <code>dpiv bind</code></p>\n");
+	else if (e == E_OK && code_may(c, &a))
 		e = put_code_form(c, &out->body);
 	return e == E_OK ? page_close(out) : e;
 }
@@ -246,7 +259,7 @@ put_code(struct est_reply *out, const char *plain, const struct bind_wish *w, ti
 		html_put(&out->body, "<li>%s</li>", what_is(w->role[k]));
 	html_put(&out->body,
 	    "</ul>\n<p class=\"note\">Give it to nobody, whoever asks. It is not shown again. On the other "
-	    "machine: <code>dpiv derive --code</code></p>\n"
+	    "machine: <code>dpiv derive --code-file -</code></p>\n"
 	    "<p><a href=\"/\">See whether it was used</a></p>\n");
 	return E_OK;
 }
@@ -260,7 +273,9 @@ page_code(struct call *c, struct est_reply *out)
 	time_t expires;
 	enum err e;
 
-	if ((e = page_form(c, &f, out)) != E_OK || (e = wish_of(&c->i->config, &f, &w)) != E_OK ||
+	if ((e = page_form(c, &f, out)) != E_OK ||
+	    (e = chuid_check(c->i->trust, &c->i->config, c->rq->chuid, &c->id, c->now)) != E_OK ||
+	    (e = wish_of(&c->i->config, &f, &w)) != E_OK ||
 	    (e = bind_make(c->i, c->rq, &c->id, &w, c->now, &expires, plain)) != E_OK)
 		return e;
 	out->status = 200;

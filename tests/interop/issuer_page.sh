@@ -231,4 +231,15 @@ check_stop 'stop'
 check_start 'serve again'
 check '  the old form' post 200 pat /code -d "token=$t&role-sign=1"
 check 'programs have plain text still' sh -c "curl -sS --cacert $AGENCY/root.pem $URL/nothing | grep -q '^dpiv-issuer: not-found: '"
+# --- where the card's CHUID is wanted, a browser gets no code ---
+t=$(token pat / /code)
+check 'the CHUID of the card is wanted' agency_set 'require_chuid = yes'
+check_stop 'stop'
+check_start 'serve with that'
+check '  the page' page 200 pat /
+check '  is one' well_formed
+check '  it says how a code is had' has '<code>dpiv bind</code>'
+check '  and has no form for it' has_not 'action="/code"'
+check '  a form of before gets none' post 403 pat /code -d "token=$t&role-sign=1"
+check '  for this reason' has '<code>chuid-missing</code>'
 check_stop 'stop'

@@ -75,6 +75,10 @@ check_start 'serve'
 refuse 'listed people only' enroll ec '' new
 check 'account add' "$ISSUER" account add --dir "$SITE" --cert "$TMP/ec.pem" --email pat@example.test
 file_key new p256
+refuse 'a site wants to see the CHUID of the card' enroll ec '' new
+check_stop 'stop, to change that'
+check 'not of curl' agency_set 'require_chuid = no'
+check_start 'serve again'
 check 'enrol' enroll ec '' new
 check 'the certificate verifies under the site root' verify -explicit_policy -policy 2.16.840.1.101.3.2.1.3.40 "$TMP/new.pem"
 check_stop 'stop'
