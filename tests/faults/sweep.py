@@ -473,27 +473,36 @@ class Sweep:
         lost = ledger() - start - known()
         return f"the issuer knows {sorted(lost)}, and the client does not" if lost else None
 
-    # Each kind: points, and for a point what a run needs: (environment, hook on its pid).
+    # Each kind: points, and for a point what a run needs: (environment, hook on its pid, whether the cut was reached).
     def numbered(self, things, which=None):
         return [n + 1 for n, x in enumerate(things) if which is None or x in which]
 
     def by_call(self, rule):
-        return lambda n: ({"P11_SHIM_ALL": "1", "P11_SHIM_RULE": f"{rule}:{n}"}, None)
+        return self.by_log("P11_SHIM", rule, {"P11_SHIM_ALL": "1"})
 
     def by_write(self, rule):
-        return lambda n: ({"STATE_SHIM_RULE": f"{rule}:{n}"}, None)
+        return self.by_log("STATE_SHIM", rule, {})
+
+    def by_log(self, shim, rule, more):
+        log = TMP + "/point"
+
+        def arm(n):
+            open(log, "w").close()
+            return {shim + "_RULE": f"{rule}:{n}", shim + "_LOG": log, **more}, None, lambda: sum(1 for _ in open(log)) >= n
+        return arm
 
     def by_line(self, how):
         def arm(point):
             self.line.arm((*point, how))
-            return {}, lambda pid: setattr(self.line, "pid", pid)
+            return {}, lambda pid: setattr(self.line, "pid", pid), lambda: self.line.fired
         return arm
 
     def by_card(self, card, how):
         def arm(n):
             if how != "kill":
                 card.ask(f"fault at {n} {how}")
-            return {}, (lambda pid: card.ask(f"kill {n} {pid}")) if how == "kill" else None
+            return ({}, (lambda pid: card.ask(f"kill {n} {pid}")) if how == "kill" else None,
+                    lambda: how == "kill" or "pending=0" in card.ask("faults"))
         return arm
 
     def kinds(self):
@@ -532,9 +541,9 @@ class Sweep:
         self.world.fresh()
         self.verb.before()
         start = ledger() if self.verb.issuer else set()
-        extra, started = arm(where)
+        extra, started, reached = arm(where)
         status, out = self.world.run(self.verb.argv(), extra, started)
-        fired = not isinstance(where, tuple) or self.line.fired
+        fired = killed or reached()
         self.line.arm(None)
         for card in filter(None, (self.card, self.world.token)):
             card.back()
@@ -544,7 +553,7 @@ class Sweep:
         elif killed and status != -9:
             wrong = f"was not killed, exit status {status}"
         elif not fired:
-            wrong = "was not cut: there was no such record"
+            wrong = "was not cut: it did not come to this point"
         elif not killed and not 0 <= status < 100:
             wrong = f"exit status {status}"
         status2, out2 = self.world.run(self.verb.argv())

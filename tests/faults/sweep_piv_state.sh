@@ -1,0 +1,13 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# dpiv derive and revoke on a PIV token, cut off at every record of the connection and every write of the state, by SIGKILL, a
+# cut connection and a full disk (tests/faults/sweep.py); the APDUs of the token are sweep_piv.sh, which leave no call of
+# PKCS#11 between them.
+. tests/lib/sweep.sh
+. tests/lib/derive.sh
+derive_inside "--alg p256" 'blank:"yubikey": true, "version": "5.7.1", "serial": 77'
+. tests/lib/shell.sh
+sweep_start_piv
+for verb in ${VERBS:-derive revoke}; do
+	sweep $verb line-cut line-kill write-kill write-full
+done
