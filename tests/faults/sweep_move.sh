@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# dpiv renew --move-to on SoftHSM2, killed at every call of PKCS#11 and write of the state (tests/faults/sweep.py): the next run
-# ends it; one credential is left, at the new issuer, and the old one is revoked at the old issuer.
+# dpiv renew --move-to on SoftHSM2, killed at every call of PKCS#11, write of the state and record of the connection to the new
+# issuer, or cut off there (tests/faults/sweep.py): the next run ends it; one credential is left, at the new issuer, and the old
+# one is revoked at the old issuer.
 . tests/lib/sweep.sh
 . tests/lib/derive.sh
 derive_inside "--alg p256"
@@ -21,4 +22,4 @@ sweep_start
 SECOND_PID=$!
 for _ in $(seq 100); do ! grep -q '^listening on' "$TMP/second.log" || break; sleep 0.05; done
 check 'the second issuer' grep '^listening on' "$TMP/second.log"
-sweep move call-kill call-killed write-kill
+sweep move call-kill call-killed write-kill line-cut line-half line-kill
