@@ -114,6 +114,17 @@ one
 check 'revoked' "$D" revoke --yes mail
 check 'and gone' test "$(fields role)" = auth
 
+# --- by a binding code --------------------------------------------------------------------------------------------------------
+token_fresh laptop
+one
+"$D" bind --from "$CARD_URI" --issuer peer --role sign,encrypt --json >"$TMP/bound.json"
+check 'a code for both is one for the one credential' python3 -c "
+import json; a = json.load(open('$TMP/bound.json')); assert a['roles'] == ['mail'], a
+open('$TMP/code', 'w').write(a['code'])"
+check 'derived by it' "$D" derive --to "$TO" --issuer peer --role sign,encrypt --code-file "$TMP/code"
+check 'the one credential' test "$(fields role)" = mail
+check 'in its usage' usage 'Digital Signature, Key'
+
 # --- a token whose places have one use each -----------------------------------------------------------------------------------
 SLOT=$(pkcs11-tool --module "$BUILD/dpiv-pkcs11.so" -L | sed -n 's/^Slot [0-9]* (\(.*\)): Virtual PCD 1 00 00$/\1/p')
 TO="pkcs11:slot-id=$((SLOT))?pin-source=file:$TMP/card.pin"
