@@ -14,9 +14,9 @@ printf 'A letter.\n' >"$TMP/letter"
 token_fresh none
 card 1
 
-fresh() { # the person's things are new
+fresh() { # [SOURCE]: the person's things are new, and encryption keys come from there
 	rm -rf "$TMP/state" "$TMP/home"
-	issuer_conf 'encrypt = serverkeygen'
+	issuer_conf "encrypt = ${1:-serverkeygen}"
 	echo 010203040506070801020304050607080102030405060708 >"$TMP/admin"
 	chmod 600 "$TMP/admin"
 	printf '[module]\nmanagement_key_file = %s\n' "$TMP/admin" >>"$XDG_CONFIG_HOME/dpiv/dpiv.conf"
@@ -104,3 +104,10 @@ check 'derived AID: a letter' letter fourth "$TMP/03.pem"
 check 'derived AID: opens with it' opens fourth
 check 'derived AID: revoked, and the key destroyed' "$BUILD/dpiv" revoke encrypt --token "$TO" --yes --local
 check 'derived AID: nothing is there' test "$(places)" = ''
+before=$(escrowed)
+fresh recover
+check 'derived AID: the same key comes back out of the escrow' derive_conf --role encrypt
+check 'derived AID: in 9D again' test "$(places)" = '9D+'
+check 'derived AID: none was made for it' test "$(escrowed)" = "$before"
+check 'derived AID: the letter opens again' opens fourth
+check 'derived AID: nothing is unfinished' nothing_left
