@@ -137,6 +137,40 @@ crl_make(X509 *ca, EVP_PKEY *key, struct db *db, int64_t number, time_t now, lon
 	return e;
 }
 
+/* The CRL number of the list in this file; 0: none. */
+static int64_t
+number_of(const char *path)
+{
+	STACK_OF(X509_CRL) *crls = NULL;
+	ASN1_INTEGER *got = NULL;
+	int64_t number = 0;
+
+	if (x509io_read_crls(path, &crls) == E_OK && sk_X509_CRL_num(crls) > 0)
+		got = X509_CRL_get_ext_d2i(sk_X509_CRL_value(crls, 0), NID_crl_number, NULL, NULL);
+	if (got == NULL || ASN1_INTEGER_get_int64(&number, got) != 1 || number < 0 || number > INT64_MAX / 2)
+		number = 0;
+	ASN1_INTEGER_free(got);
+	sk_X509_CRL_pop_free(crls, X509_CRL_free);
+	return number;
+}
+
+int64_t
+crl_entries(const char *path)
+{
+	STACK_OF(X509_CRL) *crls = NULL;
+	int64_t n = -1;
+
+	if (x509io_read_crls(path, &crls) == E_OK && sk_X509_CRL_num(crls) > 0) {
+		int k = sk_X509_REVOKED_num(X509_CRL_get_REVOKED(sk_X509_CRL_value(crls, 0)));
+
+		n = k < 0 ? 0 : k; /* an empty list is left out */
+	}
+	sk_X509_CRL_pop_free(crls, X509_CRL_free);
+	return n;
+}
+
+/* A list whose file was renamed into place, and whose number was not committed: the next has a higher one all the same
+ * (RFC 5280 5.2.3). */
 static enum err
 make_and_write(struct db *db, const char *series, X509 *ca, EVP_PKEY *key, bool with_revoked, const char *path,
     time_t now, long hours)
@@ -147,7 +181,7 @@ make_and_write(struct db *db, const char *series, X509 *ca, EVP_PKEY *key, bool 
 	enum err e;
 
 	wbuf_init(&pem, X509IO_FILE_MAX);
-	if ((e = ledger_next(db, series, &number)) == E_OK &&
+	if ((e = ledger_next(db, series, number_of(path), &number)) == E_OK &&
 	    (e = crl_make(ca, key, with_revoked ? db : NULL, number, now, hours, &crl)) == E_OK &&
 	    (e = x509io_crl_pem(crl, &pem)) == E_OK)
 		e = file_write(path, 0644, wbuf_view(&pem));
@@ -169,16 +203,19 @@ crl_publish(struct db *db, const char *series, X509 *ca, EVP_PKEY *key, bool wit
 enum err
 crl_bundle(const char *ca_crl, const char *root_crl, const char *out)
 {
-	WBUF_AUTO both = { 0 }, one = { 0 };
+	WBUF_AUTO both = { 0 }, one = { 0 }, old = { 0 };
 	enum err e;
 
 	wbuf_init(&both, 2 * X509IO_FILE_MAX);
 	wbuf_init(&one, X509IO_FILE_MAX);
+	wbuf_init(&old, 2 * X509IO_FILE_MAX);
 	if ((e = file_read(ca_crl, &both)) != E_OK || (e = file_read(root_crl, &one)) != E_OK)
 		return e;
 	wbuf_span(&both, wbuf_view(&one));
 	if (both.bad)
 		return err_set(E_NOMEM, "%s: too large", out);
+	if (file_read(out, &old) == E_OK && span_eq(wbuf_view(&old), wbuf_view(&both)))
+		return E_OK;
 	return file_write(out, 0644, wbuf_view(&both));
 }
 

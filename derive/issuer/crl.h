@@ -14,10 +14,12 @@ crl_make(X509 *ca, EVP_PKEY *key, struct db *db, int64_t number, time_t now, lon
  */
 enum err crl_publish(struct db *db, const char *series, X509 *ca, EVP_PKEY *key, bool with_revoked, const char *path,
     time_t now, long hours) MUST_CHECK;
-/* crls.pem: both lists in one file, by rename. */
+/* crls.pem: both lists in one file, by rename; nothing is written when it holds them already. */
 enum err crl_bundle(const char *ca_crl, const char *root_crl, const char *out) MUST_CHECK;
 /* Is the list in this file missing, unreadable, or older than hours? */
 bool crl_stale(const char *path, time_t now, long hours);
+/* The entries of the list in this file; -1: there is none that can be read. */
+int64_t crl_entries(const char *path);
 /* Is this serial number on the list in this file, and is the list in its time? */
 bool crl_lists(const char *path, const char *serial, time_t now);
 /* Names of RFC 5280 5.3.1 as people write them: "keyCompromise" -> 1; -1 unknown. */

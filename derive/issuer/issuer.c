@@ -75,7 +75,7 @@ issuer_close(struct issuer *i)
 
 /* The root's key exists beside the issuer in a demo only. */
 static enum err
-refresh_root(struct issuer *i, time_t now, bool force, bool *changed)
+refresh_root(struct issuer *i, time_t now, bool force)
 {
 	struct config *c = &i->config;
 	EVP_PKEY *key = NULL;
@@ -87,7 +87,18 @@ refresh_root(struct issuer *i, time_t now, bool force, bool *changed)
 		e = crl_publish(
 		    i->db, "root-crl", i->root, key, false, c->root_crl, now, c->crl_hours + CRL_LIFE_EXTRA);
 	EVP_PKEY_free(key);
-	*changed = e == E_OK;
+	return e;
+}
+
+/* By age, or because a revocation is in the ledger alone: who recorded it was cut off before the list was made. */
+static enum err
+is_due(struct issuer *i, time_t now, bool *due)
+{
+	const struct config *c = &i->config;
+	int64_t revoked;
+	enum err e = ledger_count_revoked(i->db, &revoked);
+
+	*due = e == E_OK && (crl_stale(c->ca_crl, now, c->crl_hours) || crl_entries(c->ca_crl) != revoked);
 	return e;
 }
 
@@ -95,20 +106,14 @@ enum err
 issuer_refresh_crls(struct issuer *i, time_t now, bool force)
 {
 	struct config *c = &i->config;
-	bool changed = false;
-	enum err e;
+	bool due = force;
+	enum err e = force ? E_OK : is_due(i, now, &due);
 
-	if (force || crl_stale(c->ca_crl, now, c->crl_hours)) {
+	if (e == E_OK && due)
 		e = crl_publish(
 		    i->db, "crl", i->ca, cakey_pkey(i->key), true, c->ca_crl, now, c->crl_hours + CRL_LIFE_EXTRA);
-		if (e != E_OK)
-			return e;
-		changed = true;
-	}
-	if ((e = refresh_root(i, now, force, &changed)) != E_OK)
+	if (e != E_OK || (e = refresh_root(i, now, force)) != E_OK)
 		return e;
 	/* without the root's list (kept by someone else) there is nothing to bundle */
-	if (changed && access(c->root_crl, R_OK) == 0)
-		return crl_bundle(c->ca_crl, c->root_crl, c->crls);
-	return E_OK;
+	return access(c->root_crl, R_OK) == 0 ? crl_bundle(c->ca_crl, c->root_crl, c->crls) : E_OK;
 }

@@ -407,13 +407,21 @@ ledger_each_valid(struct db *db, int64_t account, time_t now, ledger_valid_fn *f
 }
 
 enum err
-ledger_next(struct db *db, const char *series, int64_t *out)
+ledger_count_revoked(struct db *db, int64_t *out)
+{
+	return db_number(db, out, "SELECT count(*) FROM revocation", DB_NO_ARGS);
+}
+
+enum err
+ledger_next(struct db *db, const char *series, int64_t above, int64_t *out)
 {
 	enum err e;
 
 	*out = 0;
-	e = db_run(db, "INSERT INTO series (name, last) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET last = last + 1",
-	    DB_ARGS(db_text(series)));
+	e = db_run(db,
+	    "INSERT INTO series (name, last) VALUES (?1, ?2 + 1)"
+	    " ON CONFLICT (name) DO UPDATE SET last = max(last, ?2) + 1",
+	    DB_ARGS(db_text(series), db_int(above)));
 	if (e == E_OK)
 		e = db_number(db, out, "SELECT last FROM series WHERE name = ?", DB_ARGS(db_text(series)));
 	return e;

@@ -73,8 +73,11 @@ typedef enum err ledger_valid_fn(void *arg, const char *serial, const char *prof
 enum err ledger_each_valid(struct db *db, int64_t account, time_t now, ledger_valid_fn *fn, void *arg) MUST_CHECK;
 typedef enum err ledger_revoked_fn(void *arg, const char *serial, time_t at, int reason);
 enum err ledger_each_revoked(struct db *db, ledger_revoked_fn *fn, void *arg) MUST_CHECK;
-/* The next number of this series, starting with 1; inside a transaction. */
-enum err ledger_next(struct db *db, const char *series, int64_t *out) MUST_CHECK;
+/* How many serial numbers are revoked. */
+enum err ledger_count_revoked(struct db *db, int64_t *out) MUST_CHECK;
+/* The next number of this series, starting with 1, and above what left the building already (0: nothing); inside a
+ * transaction. */
+enum err ledger_next(struct db *db, const char *series, int64_t above, int64_t *out) MUST_CHECK;
 
 struct ledger_event {
 	const char *what;   /* "issued", "refused", "revoked", "account-opened" ... */

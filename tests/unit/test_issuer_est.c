@@ -5,7 +5,9 @@
 #include <openssl/pkcs7.h>
 #include <openssl/x509v3.h>
 
+#include "base/file.h"
 #include "base/text.h"
+#include "derive/issuer/crl.h"
 #include "derive/issuer/est.h"
 #include "derive/issuer/init.h"
 #include "derive/issuer/issue.h"
@@ -332,6 +334,25 @@ revoked_card(void **state)
 	EVP_PKEY_free(key);
 }
 
+/* Who revoked was cut off before the list was made, or between the two files of it. */
+static void
+list_is_behind(void **state)
+{
+	const struct config *c = &p.i.config;
+	WBUF_AUTO good = { .max = 1 << 20 }, again = { .max = 1 << 20 };
+
+	(void)state;
+	assert_ok(ledger_revoke(p.i.db, "4711", 1, true, time(NULL)));
+	assert_false(crl_lists(c->ca_crl, "4711", time(NULL)));
+	assert_ok(issuer_refresh_crls(&p.i, time(NULL), false));
+	assert_true(crl_lists(c->ca_crl, "4711", time(NULL)));
+	assert_ok(file_read(c->crls, &good));
+	assert_ok(file_write(c->crls, 0644, span_str("old")));
+	assert_ok(issuer_refresh_crls(&p.i, time(NULL), false));
+	assert_ok(file_read(c->crls, &again));
+	assert_true(span_eq(wbuf_view(&good), wbuf_view(&again)));
+}
+
 /* notAfter of a certificate that is issued for this key at this time. */
 static time_t
 end_of(EVP_PKEY *key, time_t now)
@@ -536,6 +557,7 @@ main(void)
 		T(no_mail_address),
 		T(suspended_person),
 		T(revoked_card),
+		T(list_is_behind),
 		T(lifetimes),
 		T(channel_binding),
 		T(paths_and_methods),

@@ -444,6 +444,12 @@ crl_numbers_and_age(void **state)
 		ASN1_INTEGER_free(got);
 		sk_X509_CRL_pop_free(crls, X509_CRL_free);
 	}
+	assert_int_equal(crl_entries(file), 0);
+	assert_int_equal(crl_entries(dir), -1);
+	/* a number that left the building and was not committed is not used again */
+	assert_ok(db_run(db, "UPDATE series SET last = 1 WHERE name = 'crl'", DB_NO_ARGS));
+	assert_ok(crl_publish(db, "crl", ca, key, true, file, NOW, 30));
+	assert_int_equal(number("SELECT last FROM series WHERE name = 'crl'"), 4);
 	assert_false(crl_stale(file, NOW + 17 * 3600, 18));
 	assert_true(crl_stale(file, NOW + 18 * 3600, 18));
 	assert_true(crl_stale(file, NOW + 31 * 3600, 48)); /* past nextUpdate */
