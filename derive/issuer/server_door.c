@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <arpa/inet.h>
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
@@ -211,6 +212,16 @@ parse_address(const char *address, struct sockaddr_storage *ss, int *len)
 	return any ? (((struct sockaddr_in *)ss)->sin_port = 0, true) : ((struct sockaddr_in *)ss)->sin_port != 0;
 }
 
+/* What is accepted inherits it (Linux). An answer is two records, and the second would wait 40 ms for the first's ACK.
+ */
+static void
+no_delay(evutil_socket_t listener)
+{
+	int one = 1;
+
+	(void)setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+}
+
 static enum err
 listen_on(struct door *d, const char *address, char *url, size_t cap)
 {
@@ -228,6 +239,7 @@ listen_on(struct door *d, const char *address, char *url, size_t cap)
 	    d->base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, BACKLOG, sa, len);
 	if (d->listener == NULL)
 		return err_set(E_NET, "cannot listen on %s: %s", address, strerror(errno));
+	no_delay(evconnlistener_get_fd(d->listener));
 	if (getsockname(evconnlistener_get_fd(d->listener), sa, &got) != 0)
 		return err_set(E_NET, "cannot listen on %s: %s", address, strerror(errno));
 	v6 = ss.ss_family == AF_INET6;
