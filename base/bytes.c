@@ -98,6 +98,19 @@ span_sub(struct span s, size_t at, size_t n, struct span *out)
 	return span_skip(&s, at) && span_take(&s, n, out);
 }
 
+bool
+span_line(struct span *in, struct span *line)
+{
+	size_t n = 0;
+
+	*line = SPAN_NONE;
+	if (in->n == 0)
+		return false;
+	while (n < in->n && in->p[n] != '\n')
+		n++;
+	return span_take(in, n, line) && (in->n == 0 || span_skip(in, 1));
+}
+
 void
 wbuf_init(struct wbuf *w, size_t max)
 {

@@ -29,6 +29,8 @@ bool span_take(struct span *in, size_t n, struct span *out);
 bool span_skip(struct span *in, size_t n);
 bool span_eq(struct span a, struct span b);		  /* not constant time */
 bool span_starts(struct span s, const void *p, size_t n); /* s begins with these n bytes */
+/* The text up to the next line feed or the end, without it; both are taken off in. False at the end. */
+bool span_line(struct span *in, struct span *line);
 /* The n bytes at offset at; false when they are not all inside. */
 bool span_sub(struct span s, size_t at, size_t n, struct span *out);
 

@@ -186,6 +186,16 @@ utf8_control(struct span s)
 }
 
 char *
+text_utc(time_t t, char out[TEXT_UTC_MAX])
+{
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm) == NULL || strftime(out, TEXT_UTC_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		out[0] = '\0';
+	return out;
+}
+
+char *
 text_safe(struct span in, char *out, size_t cap)
 {
 	size_t n = 0;

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 
 #include "base/bytes.h"
 #include "base/err.h"
@@ -23,6 +24,9 @@ int text_base64_digit(uint8_t c);
 void text_base64(struct span in, size_t wrap, struct wbuf *out);
 /* Strict alphabet, CR LF and blanks skipped; false on anything else. */
 bool text_unbase64(struct span in, struct wbuf *out);
+/* 2026-11-24T15:30:00Z (RFC 3339), or "" for a time that no calendar has. Returns out. */
+#define TEXT_UTC_MAX 32
+char *text_utc(time_t t, char out[TEXT_UTC_MAX]);
 /* Foreign text made safe to show: printable ASCII and valid UTF-8 kept, everything else a '?'; cut to cap - 1. */
 char *text_safe(struct span in, char *out, size_t cap);
 

@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "base/conf.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/issuer.h"
 #include "cli/qr.h"
@@ -92,17 +93,15 @@ shown(const struct bind_answer *a)
 static void
 show_json(const struct options *o, const struct bind_answer *a)
 {
-	const time_t expires = time(NULL) + a->seconds;
 	json_t *roles = json_array(), *j;
-	char when[32];
-	struct tm tm;
+	char when[TEXT_UTC_MAX];
 
-	strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&expires, &tm));
 	for (size_t i = 0; i < ROLE_COUNT; i++)
 		if (a->role[i])
 			json_array_append_new(roles, json_string(role_info((enum role)i)->name));
-	j = json_pack("{s:i,s:s,s:s,s:I,s:o,s:s,s:s}", "version", 1, "code", shown(a), "expires", when, "seconds",
-	    (json_int_t)a->seconds, "roles", roles, "issuer", o->req.issuer, "name", a->name);
+	j = json_pack("{s:i,s:s,s:s,s:I,s:o,s:s,s:s}", "version", 1, "code", shown(a), "expires",
+	    text_utc(time(NULL) + a->seconds, when), "seconds", (json_int_t)a->seconds, "roles", roles, "issuer",
+	    o->req.issuer, "name", a->name);
 	json_dumpf(j, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
 	putchar('\n');
 	json_decref(j);

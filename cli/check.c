@@ -178,15 +178,14 @@ look(struct check *k, X509 *cert, struct finding *f)
 static json_t *
 finding_json(const struct finding *f)
 {
-	char text[32], safe[512];
-	struct tm tm;
+	char text[TEXT_UTC_MAX], safe[512];
 	json_t *o = json_pack("{s:s}", "state", f->state);
 
 	if (f->r.by[0] != '\0')
 		json_object_set_new(o, "by", json_string(f->r.by));
 	if (f->r.why[0] != '\0')
 		json_object_set_new(o, "why", json_string(text_safe(span_str(f->r.why), safe, sizeof safe)));
-	if (f->r.when != 0 && strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&f->r.when, &tm)) > 0)
+	if (f->r.when != 0 && text_utc(f->r.when, text)[0] != '\0')
 		json_object_set_new(o, "revoked_at", json_string(text));
 	return o;
 }

@@ -81,12 +81,9 @@ cmd_history(int argc, char **argv)
 json_t *
 history_time(time_t t)
 {
-	char text[32];
-	struct tm tm;
+	char text[TEXT_UTC_MAX];
 
-	if (gmtime_r(&t, &tm) == NULL || strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		return json_null();
-	return json_string(text);
+	return text_utc(t, text)[0] != '\0' ? json_string(text) : json_null();
 }
 
 char *

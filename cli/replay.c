@@ -48,20 +48,13 @@ has(struct span line, const char *text)
 static void
 summarize(struct span text, struct summary *out)
 {
-	struct span rest, line;
-	uint8_t c;
+	struct span line;
 
-	while (text.n > 0) {
-		for (rest = text, c = 0; span_u8(&rest, &c) && c != '\n';)
-			;
-		if (!span_take(&text, text.n - rest.n, &line))
-			return;
+	while (span_line(&text, &line)) {
 		out->lines++;
 		if (!has(line, " event=apdu "))
 			continue;
 		out->apdus++;
-		if (c == '\n')
-			(void)span_sub(line, 0, line.n - 1, &line);
 		text_safe(line, out->last, sizeof out->last);
 	}
 }

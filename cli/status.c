@@ -57,11 +57,9 @@ status_lifetime(const struct status *s, X509 *cert)
 json_t *
 status_time(time_t t)
 {
-	char text[32];
-	struct tm tm;
+	char text[TEXT_UTC_MAX];
 
-	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
-	return json_string(text);
+	return json_string(text_utc(t, text));
 }
 
 json_t *

@@ -36,13 +36,11 @@ tool_there(const char *name)
 static enum err
 tool_failed(const char *name, int status, struct span said)
 {
+	struct span line;
 	char safe[256];
-	size_t n = 0;
 
-	while (n < said.n && said.p[n] != '\n')
-		n++;
-	return err_set(
-	    E_IO, "%s failed (status %d): %s", name, status, text_safe(span_of(said.p, n), safe, sizeof safe));
+	(void)span_line(&said, &line);
+	return err_set(E_IO, "%s failed (status %d): %s", name, status, text_safe(line, safe, sizeof safe));
 }
 
 enum err

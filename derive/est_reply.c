@@ -24,16 +24,9 @@ strip_armour(struct span in, struct wbuf *out)
 {
 	struct span line;
 
-	while (in.n > 0) {
-		size_t n = 0;
-
-		while (n < in.n && in.p[n] != '\n')
-			n++;
-		if (!span_take(&in, n < in.n ? n + 1 : n, &line))
-			return;
+	while (span_line(&in, &line))
 		if (!span_starts(line, "-----", 5))
 			wbuf_span(out, line);
-	}
 }
 
 /* The body as DER. The first byte of DER here is 30, of its base64 always 'M'. */

@@ -20,15 +20,9 @@ enum line { LINE_TEXT, LINE_DELIMITER, LINE_LAST };
 static bool
 take_line(struct span *in, struct span *line)
 {
-	size_t n = 0;
-
-	if (in->n == 0)
+	if (!span_line(in, line))
 		return false;
-	while (n < in->n && in->p[n] != '\n')
-		n++;
-	if (!span_take(in, n < in->n ? n + 1 : n, line))
-		return false;
-	while (line->n > 0 && (line->p[line->n - 1] == '\n' || line->p[line->n - 1] == '\r'))
+	while (line->n > 0 && line->p[line->n - 1] == '\r')
 		line->n--;
 	return true;
 }

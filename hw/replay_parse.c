@@ -206,19 +206,6 @@ atr_line(struct replay *r, struct span line)
 	return true;
 }
 
-static bool
-next_line(struct span *text, struct span *line)
-{
-	struct span rest = *text;
-	uint8_t c = 0;
-
-	if (text->n == 0)
-		return false;
-	while (span_u8(&rest, &c) && c != '\n')
-		;
-	return span_sub(*text, 0, text->n - rest.n - (c == '\n'), line) && span_skip(text, text->n - rest.n);
-}
-
 enum err
 replay_parse(struct span text, struct replay *out)
 {
@@ -226,7 +213,7 @@ replay_parse(struct span text, struct replay *out)
 	size_t at = 0;
 
 	memset(out, 0, sizeof *out);
-	while (next_line(&text, &line)) {
+	while (span_line(&text, &line)) {
 		bool good = true;
 
 		at++;

@@ -76,27 +76,18 @@ wish_read(const struct config *c, struct span body, struct bind_wish *w)
 	return e;
 }
 
-static void
-utc(time_t t, char out[32])
-{
-	struct tm tm;
-
-	(void)strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
-}
-
 static enum err
 write_answer(const struct issuer *i, const char *plain, const struct bind_wish *w, const char *name, time_t expires,
     struct wbuf *out)
 {
-	char text[BINDCODE_TEXT], when[32];
+	char text[BINDCODE_TEXT], when[TEXT_UTC_MAX];
 	json_t *roles = json_array(), *j;
 	char *dump = NULL;
 
-	utc(expires, when);
 	for (size_t k = 0; k < w->n; k++)
 		json_array_append_new(roles, json_string(w->role[k]));
-	j = json_pack("{s:s,s:s,s:I,s:o,s:s}", "code", bindcode_show(plain, text), "expires", when, "seconds",
-	    (json_int_t)i->config.bind_minutes * 60, "roles", roles, "name", name);
+	j = json_pack("{s:s,s:s,s:I,s:o,s:s}", "code", bindcode_show(plain, text), "expires", text_utc(expires, when),
+	    "seconds", (json_int_t)i->config.bind_minutes * 60, "roles", roles, "name", name);
 	if (j != NULL)
 		dump = json_dumps(j, JSON_COMPACT);
 	if (dump != NULL) {
@@ -117,7 +108,7 @@ give(struct issuer *i, const struct est_request *rq, const struct pivid *id, con
 	const struct account_rules rules = { i->config.listed, i->config.email_from_upn };
 	struct account account;
 	struct bindstore_grant g = { .card_sha256 = id->sha256, .roles = w->role, .expires = expires };
-	char detail[200], when[32];
+	char detail[200], when[TEXT_UTC_MAX];
 	int used = 0;
 	enum err e;
 
@@ -126,10 +117,9 @@ give(struct issuer *i, const struct est_request *rq, const struct pivid *id, con
 	g.account = account.id;
 	if ((e = bindstore_give(i->db, &g, now, plain)) != E_OK)
 		return e;
-	utc(expires, when);
 	for (size_t k = 0; k < w->n; k++)
 		used += snprintf(detail + used, sizeof detail - (size_t)used, "%s%.20s", k > 0 ? "," : "", w->role[k]);
-	(void)snprintf(detail + used, sizeof detail - (size_t)used, " until %s", when);
+	(void)snprintf(detail + used, sizeof detail - (size_t)used, " until %s", text_utc(expires, when));
 	return ledger_event_add(i->db,
 	    &(const struct ledger_event){ .what = "code-given",
 		.notice = "code",

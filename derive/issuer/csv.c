@@ -23,22 +23,6 @@ csv_open(struct csv *c, struct span text)
 		(void)span_skip(&c->rest, 3);
 }
 
-/* The line without its end. */
-static struct span
-line(struct csv *c)
-{
-	struct span out = SPAN_NONE, all = c->rest;
-	uint8_t b = 0, last = 0;
-	size_t n = 0;
-
-	while (span_u8(&c->rest, &b) && b != '\n') {
-		last = b;
-		n++;
-	}
-	(void)span_sub(all, 0, n > 0 && last == '\r' ? n - 1 : n, &out);
-	return out;
-}
-
 static enum err
 put(const struct csv *c, struct csv_row *row, size_t *used, uint8_t b)
 {
@@ -118,19 +102,18 @@ record(struct csv *c, struct span in, struct csv_row *row)
 enum err
 csv_next(struct csv *c, struct csv_row *row, bool *got)
 {
-	*got = false;
-	while (c->rest.n > 0) {
-		struct span in = line(c);
-		enum err e;
+	struct span in;
+	enum err e = E_OK;
 
+	*got = false;
+	while (span_line(&c->rest, &in)) {
+		if (in.n > 0 && in.p[in.n - 1] == '\r')
+			in.n--;
 		row->line = c->line;
-		if (in.n > 0) {
-			e = record(c, in, row);
-			c->line++;
-			*got = e == E_OK;
-			return e;
-		}
+		*got = in.n > 0 && (e = record(c, in, row)) == E_OK;
 		c->line++;
+		if (in.n > 0)
+			return e;
 	}
 	return E_OK;
 }

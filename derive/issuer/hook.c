@@ -28,29 +28,17 @@ question(const struct pivid *id, const char *purpose, bool renews)
 	return text;
 }
 
-static struct span
-first_line(struct span said)
-{
-	struct span out = SPAN_NONE;
-	size_t n = 0;
-
-	while (n < said.n && said.p[n] != '\n')
-		n++;
-	(void)span_sub(said, 0, n, &out);
-	return out;
-}
-
 static enum err
 answer(const struct config *c, int status, const struct wbuf *said)
 {
-	struct span line = first_line(wbuf_view(said));
+	struct span all = wbuf_view(said), line;
 	char why[200];
 
 	if (status == 0)
 		return E_OK;
 	if (status == 1)
 		return refuse(REFUSE_IDENTITY_REFUSED, "the identity system of this site says no: %s",
-		    line.n > 0 ? text_safe(line, why, sizeof why) : "it gives no reason");
+		    span_line(&all, &line) && line.n > 0 ? text_safe(line, why, sizeof why) : "it gives no reason");
 	note("hook-failed", "%s: exit status %d", c->hook, status);
 	return refuse(REFUSE_IDENTITY_SILENT, "the identity system of this site failed; try again later");
 }

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "derive/issuer/note.h"
 
 static bool on;
@@ -24,14 +25,9 @@ note_on(void)
 static size_t
 stamp(char *line, size_t cap, const char *event)
 {
-	time_t now = time(NULL);
-	struct tm tm;
-	char when[32];
-	int n;
+	char when[TEXT_UTC_MAX];
+	int n = snprintf(line, cap, "%s dpiv-issuer[%ld] %s ", text_utc(time(NULL), when), (long)getpid(), event);
 
-	gmtime_r(&now, &tm);
-	strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	n = snprintf(line, cap, "%s dpiv-issuer[%ld] %s ", when, (long)getpid(), event);
 	return n < 0 || (size_t)n >= cap ? 0 : (size_t)n;
 }
 

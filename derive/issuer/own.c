@@ -11,6 +11,7 @@
 #include <jansson.h>
 #include <openssl/err.h>
 
+#include "base/text.h"
 #include "derive/issuer/account.h"
 #include "derive/issuer/crl.h"
 #include "derive/issuer/note.h"
@@ -175,16 +176,15 @@ own_give_up(struct issuer *i, const struct est_request *rq, time_t now, struct p
 enum err
 own_revoke(struct issuer *i, const struct est_request *rq, time_t now, struct pivid *id, struct wbuf *out)
 {
-	char when[32];
+	char when[TEXT_UTC_MAX];
 	struct own_wish w;
-	struct tm tm;
 	enum err e;
 
 	if ((e = own_wish_read(rq->body, &w)) != E_OK || (e = own_give_up(i, rq, now, id, &w)) != E_OK)
 		return e;
-	(void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&w.at, &tm));
-	return put_json(
-	    json_pack("{s:s,s:s,s:s}", "serial", w.serial, "reason", crl_reason_name(w.reason), "at", when), out);
+	return put_json(json_pack("{s:s,s:s,s:s}", "serial", w.serial, "reason", crl_reason_name(w.reason), "at",
+			    text_utc(w.at, when)),
+	    out);
 }
 
 /* --- listing ------------------------------------------------------------------------------------------------------ */

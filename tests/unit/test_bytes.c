@@ -34,6 +34,25 @@ span_getters_advance_or_change_nothing(void **state)
 }
 
 static void
+span_line_takes_lines(void **state)
+{
+	static const char *const want[] = { "one", "", "two\r", "three" };
+	struct span in = span_str("one\n\ntwo\r\nthree"), line;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+		assert_true(span_line(&in, &line));
+		assert_true(span_eq(line, span_str(want[i])));
+	}
+	assert_false(span_line(&in, &line));
+	assert_int_equal(line.n, 0);
+	in = span_str("\n");
+	assert_true(span_line(&in, &line));
+	assert_int_equal(line.n, 0);
+	assert_false(span_line(&in, &line));
+}
+
+static void
 span_sub_stays_inside(void **state)
 {
 	struct span s = span_of("abcdef", 6), got;
@@ -130,6 +149,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(span_getters_advance_or_change_nothing),
 		cmocka_unit_test(span_sub_stays_inside),
+		cmocka_unit_test(span_line_takes_lines),
 		cmocka_unit_test(span_compares),
 		cmocka_unit_test(wbuf_builds),
 		cmocka_unit_test(wbuf_stops_at_its_cap_and_stays_bad),

@@ -105,11 +105,23 @@ foreign_text_is_made_safe(void **state)
 	assert_string_equal(text_safe(span_str("ab\xC3\xBC"), out, 4), "ab");
 }
 
+static void
+times(void **state)
+{
+	char out[TEXT_UTC_MAX];
+
+	(void)state;
+	assert_string_equal(text_utc(0, out), "1970-01-01T00:00:00Z");
+	assert_string_equal(text_utc(1800000000, out), "2027-01-15T08:00:00Z");
+	assert_string_equal(text_utc((time_t)INT64_MAX, out), "");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hex_both_ways),
+		cmocka_unit_test(times),
 		cmocka_unit_test(uuid_is_written_in_groups),
 		cmocka_unit_test(base64_agrees_with_libcrypto),
 		cmocka_unit_test(base64_refuses_what_is_not),
