@@ -15,6 +15,7 @@
 #include "derive/issuer/ledger.h"
 #include "derive/issuer/refuse.h"
 #include "derive/issuer/x509io.h"
+#include "tests/lib/ledger_dir.h"
 #include "tests/lib/minipki.h"
 #include "tests/lib/test.h"
 
@@ -23,17 +24,14 @@
 #define LIFE  600
 #define TRIES 5
 
-static char dir[40], path[60];
+static char dir[LEDGER_DIR], path[LEDGER_PATH];
 static struct db *db;
 
 static int
 set_up(void **state)
 {
 	(void)state;
-	strcpy(dir, "/tmp/dpiv-bind.XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof path, "%s/issuer.db", dir);
-	assert_ok(ledger_open(path, &db));
+	ledger_dir_open(dir, path, &db);
 	for (int i = 0; i < 2; i++)
 		assert_ok(db_run(db,
 		    "INSERT INTO account (subject, name, origin, created) VALUES (x'3000', 'Pat', 'test', 1)",
@@ -44,21 +42,8 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
-	char cmd[80];
-
 	(void)state;
-	db_close(&db);
-	snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
-	return system(cmd);
-}
-
-static int64_t
-number_in(struct db *d, const char *sql)
-{
-	int64_t n;
-
-	assert_ok(db_number(d, &n, sql, DB_NO_ARGS));
-	return n;
+	return ledger_dir_close(dir, &db);
 }
 
 /* --- text --------------------------------------------------------------------------------------------------------- */
@@ -199,7 +184,8 @@ used_says_whose_it_is(void **state)
 	}
 	assert_ok(use(db, &code, "auth"));
 	assert_refusal(use_for(db, &code, "auth", "02"), "code-used");
-	assert_int_equal(number_in(db, "SELECT count(*) FROM bind_role WHERE serial = '01' AND used IS NOT NULL"), 2);
+	assert_int_equal(
+	    ledger_number(db, "SELECT count(*) FROM bind_role WHERE serial = '01' AND used IS NOT NULL"), 2);
 	assert_refusal(check(db, plain, "auth", "192.0.2.1", NOW + LIFE + 1, &code), "code-used");
 	give(1, newer);
 	assert_refusal(check(db, plain, "auth", "192.0.2.1", NOW, &code), "code-used");
@@ -244,8 +230,8 @@ expiry_and_replacement(void **state)
 	assert_int_equal(code.account, 2);
 	assert_ok(db_run(db, "UPDATE bind_code SET expires = expires - 90000", DB_NO_ARGS));
 	give(1, first);
-	assert_int_equal(number_in(db, "SELECT count(*) FROM bind_code"), 1);
-	assert_int_equal(number_in(db, "SELECT count(*) FROM bind_role"), 2);
+	assert_int_equal(ledger_number(db, "SELECT count(*) FROM bind_code"), 1);
+	assert_int_equal(ledger_number(db, "SELECT count(*) FROM bind_role"), 2);
 }
 
 /* Of two codes the name of one and the secret of the other: a guess against the first. */
@@ -260,7 +246,7 @@ guesses_against_a_code(void **state)
 	give(2, mixed);
 	memcpy(mixed, plain, BINDCODE_NAME);
 	for (int i = 0; i < TRIES; i++) {
-		assert_int_equal(number_in(db, "SELECT sum(tries) FROM bind_code"), i);
+		assert_int_equal(ledger_number(db, "SELECT sum(tries) FROM bind_code"), i);
 		snprintf(peer, sizeof peer, "192.0.2.%d", i);
 		assert_refusal(check(db, mixed, "auth", peer, NOW, &code), "code-wrong");
 		assert_int_equal(code.account, 1);
@@ -287,10 +273,10 @@ guesses_from_an_address(void **state)
 	assert_refusal(check(db, plain, "auth", "2001:db8:0:1:ffff::9", NOW, &code), "code-tries");
 	assert_ok(check(db, plain, "auth", "2001:db8:0:2::1", NOW, &code));
 	assert_ok(check(db, plain, "auth", "192.0.2.1", NOW, &code));
-	assert_int_equal(number_in(db, "SELECT count(*) FROM bind_guess"), TRIES);
+	assert_int_equal(ledger_number(db, "SELECT count(*) FROM bind_guess"), TRIES);
 	assert_refusal(check(db, plain, "auth", "2001:db8:0:1::1", NOW + BINDSTORE_WINDOW, &code), "code-expired");
 	assert_refusal(check(db, wrong, "auth", "2001:db8:0:1::1", NOW + BINDSTORE_WINDOW, &code), "code-wrong");
-	assert_int_equal(number_in(db, "SELECT count(*) FROM bind_guess"), 1); /* old ones go */
+	assert_int_equal(ledger_number(db, "SELECT count(*) FROM bind_guess"), 1); /* old ones go */
 }
 
 static void
@@ -306,7 +292,7 @@ nothing_but_a_hash_is_kept(void **state)
 	snprintf(text, sizeof text, "dpiv-issuer binding code 1:2:%s", plain);
 	x509io_sha256_text(span_str(text), hash);
 	snprintf(sql, sizeof sql, "SELECT count(*) FROM bind_code WHERE account = 2 AND sha256 = '%s'", hash);
-	assert_int_equal(number_in(db, sql), 1);
+	assert_int_equal(ledger_number(db, sql), 1);
 	assert_ok(file_read(path, &file));
 	snprintf(wal, sizeof wal, "%s-wal", path);
 	assert_ok(file_read(wal, &file));
@@ -575,13 +561,13 @@ from_card_to_credential(void **state)
 		fail_msg("%s", p.text);
 	assert_true(p.known);
 	assert_int_equal(
-	    number_in(p.i.db,
+	    ledger_number(p.i.db,
 		"SELECT count(*) FROM certificate c JOIN bind_role r ON c.serial = r.serial AND c.profile = "
 		"r.role WHERE c.state = 'issued' AND c.subject = 'CN=Pat Example,O=Test,C=US'"),
 	    1);
 	assert_int_equal(
-	    number_in(p.i.db, "SELECT count(*) FROM event WHERE what = 'issued' AND detail LIKE '%one-time%'"), 1);
-	assert_int_equal(number_in(p.i.db, "SELECT count(*) FROM event WHERE what = 'code-given'"), 1);
+	    ledger_number(p.i.db, "SELECT count(*) FROM event WHERE what = 'issued' AND detail LIKE '%one-time%'"), 1);
+	assert_int_equal(ledger_number(p.i.db, "SELECT count(*) FROM event WHERE what = 'code-given'"), 1);
 	enroll("auth", second, p.code, NULL);
 	assert_answer(403, "code-used");
 	enroll("encrypt", second, p.code, NULL);
@@ -638,8 +624,8 @@ an_answer_that_was_lost(void **state)
 		fetch_card_by(p.code, strange[k]);
 		assert_answer(403, "code-used");
 	}
-	assert_int_equal(number_in(p.i.db, "SELECT count(*) FROM certificate"), 1);
-	assert_int_equal(number_in(p.i.db, "SELECT count(*) FROM event WHERE what = 'repeated'"), 2);
+	assert_int_equal(ledger_number(p.i.db, "SELECT count(*) FROM certificate"), 1);
+	assert_int_equal(ledger_number(p.i.db, "SELECT count(*) FROM event WHERE what = 'repeated'"), 2);
 	assert_ok(db_run(
 	    p.i.db, "INSERT INTO revocation (serial, at, reason) SELECT serial, 1, 0 FROM certificate", DB_NO_ARGS));
 	enroll("auth", key, p.code, NULL);
@@ -698,8 +684,8 @@ who_may_ask(void **state)
 	p.i.config.bind_roles = "sign";
 	ask(p.card, "");
 	assert_answer(403, "code-role");
-	assert_int_equal(number_in(p.i.db, "SELECT count(*) FROM bind_code"), 0);
-	assert_int_equal(number_in(p.i.db, "SELECT count(*) FROM account"), 0);
+	assert_int_equal(ledger_number(p.i.db, "SELECT count(*) FROM bind_code"), 0);
+	assert_int_equal(ledger_number(p.i.db, "SELECT count(*) FROM account"), 0);
 }
 
 /* With a certificate in the handshake it is the certificate that counts. */
@@ -719,7 +705,7 @@ a_code_is_no_second_chance(void **state)
 	ask(p.card, "");
 	enroll("auth", key, p.code, own);
 	assert_answer(403, "untrusted");
-	assert_int_equal(number_in(p.i.db, "SELECT count(*) FROM bind_role WHERE used IS NOT NULL"), 0);
+	assert_int_equal(ledger_number(p.i.db, "SELECT count(*) FROM bind_role WHERE used IS NOT NULL"), 0);
 	X509_free(own);
 	EVP_PKEY_free(key);
 }
@@ -744,7 +730,7 @@ of_another_person(void **state)
 	ask(p.card, "");
 	strcpy(pats, p.code);
 	ask_any(kim, "");
-	assert_int_equal(number_in(p.i.db, "SELECT count(DISTINCT account) FROM bind_code"), 2);
+	assert_int_equal(ledger_number(p.i.db, "SELECT count(DISTINCT account) FROM bind_code"), 2);
 	/* Kim's name on Pat's secret */
 	assert_ok(bindcode_read(span_str(p.code), mixed));
 	assert_ok(bindcode_read(span_str(pats), plain));
@@ -760,11 +746,11 @@ of_another_person(void **state)
 	enroll("auth", other, p.code, NULL);
 	assert_int_equal(p.status, 200);
 	assert_int_equal(
-	    number_in(p.i.db,
+	    ledger_number(p.i.db,
 		"SELECT count(*) FROM certificate c JOIN bind_role r ON r.serial = c.serial JOIN bind_code b ON"
 		" b.id = r.code WHERE c.account = b.account AND c.card_sha256 = b.card_sha256"),
 	    2);
-	assert_int_equal(number_in(p.i.db, "SELECT count(DISTINCT subject) FROM certificate"), 2);
+	assert_int_equal(ledger_number(p.i.db, "SELECT count(DISTINCT subject) FROM certificate"), 2);
 	X509_free(kim);
 	EVP_PKEY_free(key);
 	EVP_PKEY_free(other);
@@ -809,8 +795,8 @@ guesses_are_refused_and_recorded(void **state)
 	}
 	enroll("auth", key, p.code, NULL);
 	assert_answer(403, "code-tries");
-	assert_int_equal(number_in(p.i.db, "SELECT count(*) FROM event WHERE code = 'code-wrong'"), TRIES);
-	assert_int_equal(number_in(p.i.db, "SELECT count(*) FROM event WHERE what = 'refused'"), TRIES);
+	assert_int_equal(ledger_number(p.i.db, "SELECT count(*) FROM event WHERE code = 'code-wrong'"), TRIES);
+	assert_int_equal(ledger_number(p.i.db, "SELECT count(*) FROM event WHERE what = 'refused'"), TRIES);
 	EVP_PKEY_free(key);
 }
 

@@ -8,44 +8,35 @@
 #include "derive/issuer/ledger.h"
 #include "derive/issuer/refuse.h"
 #include "derive/issuer/roster.h"
+#include "tests/lib/ledger_dir.h"
 #include "tests/lib/minipki.h"
 #include "tests/lib/test.h"
 
 #define NOW  1800000000
 #define HEAD "name,email,upn,fascn,uuid\n"
 
-static char dir[40], path[60];
+static char dir[LEDGER_DIR], path[LEDGER_PATH];
 static struct db *db;
 
 static int
 set_up(void **state)
 {
 	(void)state;
-	strcpy(dir, "/tmp/dpiv-roster.XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof path, "%s/issuer.db", dir);
-	assert_ok(ledger_open(path, &db));
+	ledger_dir_open(dir, path, &db);
 	return 0;
 }
 
 static int
 tear_down(void **state)
 {
-	char cmd[80];
-
 	(void)state;
-	db_close(&db);
-	snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
-	return system(cmd);
+	return ledger_dir_close(dir, &db);
 }
 
 static int64_t
 count(const char *sql)
 {
-	int64_t n;
-
-	assert_ok(db_number(db, &n, sql, DB_NO_ARGS));
-	return n;
+	return ledger_number(db, sql);
 }
 
 static struct roster_count
