@@ -164,6 +164,18 @@ cert_has_eku(X509 *cert, int nid)
 	return found;
 }
 
+bool
+cert_has_eku_oid(X509 *cert, const char *oid)
+{
+	EXTENDED_KEY_USAGE *eku = X509_get_ext_d2i(cert, NID_ext_key_usage, NULL, NULL);
+	bool found = false;
+
+	for (int i = 0; i < sk_ASN1_OBJECT_num(eku) && !found; i++)
+		found = oid_is(sk_ASN1_OBJECT_value(eku, i), oid);
+	EXTENDED_KEY_USAGE_free(eku);
+	return found;
+}
+
 char *
 cert_name(X509 *cert, char *out, size_t cap)
 {

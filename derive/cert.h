@@ -41,6 +41,7 @@ bool cert_has_fascn(X509 *cert);
 bool cert_person(X509 *cert, char out[16]);	   /* by the FASC-N: fascn_person() */
 char *cert_upn(X509 *cert, char *out, size_t cap); /* user principal name, "" when none */
 bool cert_has_eku(X509 *cert, int nid);
+bool cert_has_eku_oid(X509 *cert, const char *oid); /* one that libcrypto has no number for */
 /* The common name, safe to show; the whole subject when there is none. */
 char *cert_name(X509 *cert, char *out, size_t cap);
 char *cert_serial(X509 *cert, char *out, size_t cap); /* hex */

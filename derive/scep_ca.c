@@ -41,20 +41,6 @@ ca_fingerprint(X509 *x, const char *want)
 	return have[at] == '\0';
 }
 
-static bool
-ca_is_agent(X509 *x)
-{
-	EXTENDED_KEY_USAGE *eku = X509_get_ext_d2i(x, NID_ext_key_usage, NULL, NULL);
-	bool found = false;
-	char oid[64];
-
-	for (int i = 0; i < sk_ASN1_OBJECT_num(eku) && !found; i++)
-		found = OBJ_obj2txt(oid, sizeof oid, sk_ASN1_OBJECT_value(eku, i), 1) > 0 &&
-		    strcmp(oid, ENROLMENT_AGENT) == 0;
-	EXTENDED_KEY_USAGE_free(eku);
-	return found;
-}
-
 /* Does it lead to an anchor or to the certificate of the fingerprint? */
 static bool
 ca_path(const struct scep_trust *t, X509 *x)
@@ -86,7 +72,7 @@ ca_believed(const struct scep_trust *t, X509 *x)
 		return true;
 	if (!ca_path(t, x))
 		return false;
-	return X509_check_ca(x) == 1 || t->by_tls || cert_has_eku(x, NID_cmcRA) || ca_is_agent(x);
+	return X509_check_ca(x) == 1 || t->by_tls || cert_has_eku(x, NID_cmcRA) || cert_has_eku_oid(x, ENROLMENT_AGENT);
 }
 
 enum err

@@ -89,19 +89,9 @@ known_again(struct token *t)
 enum err
 token_chuid(struct token *t, struct wbuf *out)
 {
-	static const CK_OBJECT_CLASS cls = CKO_DATA;
-	struct tmpl o = { .n = 0 };
-	CK_OBJECT_HANDLE *found = NULL;
-	size_t n;
-	enum err e;
+	bool there;
 
-	tmpl_add(&o, CKA_CLASS, &cls, sizeof cls);
-	tmpl_add(&o, CKA_OBJECT_ID, oid, sizeof oid);
-	e = raw_find(t, o.a, (CK_ULONG)o.n, &found, &n);
-	if (e == E_OK && n > 0)
-		e = raw_get(t, found[0], CKA_VALUE, out);
-	free(found);
-	return e == E_NOTFOUND ? E_OK : e;
+	return object_read(t, span_of(oid, sizeof oid), out, &there);
 }
 
 enum err

@@ -113,6 +113,9 @@ enum err login_key_pin(struct token *t, const char *key, struct secret **pin) MU
 int login_tries(struct token *t);
 enum err login_refresh(struct token *t) MUST_CHECK; /* CK_TOKEN_INFO again */
 
+/* token_objects.c: is there such a data object? Its value is appended. */
+enum err object_read(struct token *t, struct span oid, struct wbuf *value, bool *there) MUST_CHECK;
+
 /* token_pkey.c: libp11 goes on to show a key under the id that it had; so it looks anew. Keys from before stay good,
  * and ask for no PIN. */
 void pkey_forget(struct token *t);

@@ -20,13 +20,9 @@ static const char *const names[] = { "id", "at", "what", "code", "account", "ser
 static void
 show_person(struct db_rows *q)
 {
-	time_t at = (time_t)db_col_int(q, AT);
-	char when[40];
-	struct tm tm;
+	char when[TEXT_UTC_MAX];
 
-	gmtime_r(&at, &tm);
-	strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	printf("%" PRId64 " %s %s", db_col_int(q, 0), when, db_col_text(q, WHAT));
+	printf("%" PRId64 " %s %s", db_col_int(q, 0), text_utc((time_t)db_col_int(q, AT), when), db_col_text(q, WHAT));
 	for (int i = FIRST_DETAIL; i < DETAIL; i++)
 		if (!db_col_null(q, i))
 			printf(" %s=%s", names[i], db_col_text(q, i));
@@ -58,21 +54,6 @@ show(struct issuer *i, bool json)
 	while (e == E_OK && (e = db_next(q, &row)) == E_OK && row)
 		(json ? show_program : show_person)(q);
 	db_done(&q);
-	return e;
-}
-
-static enum err
-verb_audit_show(int argc, char **argv)
-{
-	const char *dir;
-	struct issuer i;
-	bool json;
-	enum err e;
-
-	if ((e = report_args(argc, argv, &json, &dir)) != E_OK || (e = issuer_open(dir, ISSUER_LEDGER, &i)) != E_OK)
-		return e;
-	e = show(&i, json);
-	issuer_close(&i);
 	return e;
 }
 
@@ -128,7 +109,7 @@ enum err
 verb_audit(int argc, char **argv)
 {
 	if (argc >= 2 && strcmp(argv[1], "show") == 0)
-		return verb_audit_show(argc - 1, &argv[1]);
+		return report_run(argc - 1, &argv[1], show);
 	if (argc >= 2 && strcmp(argv[1], "verify") == 0)
 		return verb_audit_verify(argc - 1, &argv[1]);
 	return err_set(E_USAGE, "audit: show or verify?");

@@ -17,6 +17,7 @@
 
 #include "base/text.h"
 #include "derive/fascn.h"
+#include "derive/cert.h"
 #include "derive/issuer/chuid.h"
 #include "derive/issuer/path.h"
 #include "derive/issuer/refuse.h"
@@ -201,18 +202,10 @@ check_signature(const struct chuid *c, X509 **signer)
 static bool
 signs_content(X509 *signer)
 {
-	EXTENDED_KEY_USAGE *eku = X509_get_ext_d2i(signer, NID_ext_key_usage, NULL, NULL);
 	uint32_t flags = X509_get_extension_flags(signer);
-	bool found = false;
-	char oid[64];
 
-	for (int i = 0; eku != NULL && i < sk_ASN1_OBJECT_num(eku); i++)
-		found = found ||
-		    (OBJ_obj2txt(oid, sizeof oid, sk_ASN1_OBJECT_value(eku, i), 1) > 0 &&
-			strcmp(oid, OID_SIGNING) == 0);
-	EXTENDED_KEY_USAGE_free(eku);
-	return found && (flags & (EXFLAG_CA | EXFLAG_INVALID)) == 0 && (flags & EXFLAG_KUSAGE) != 0 &&
-	    (X509_get_key_usage(signer) & KU_DIGITAL_SIGNATURE) != 0;
+	return cert_has_eku_oid(signer, OID_SIGNING) && (flags & (EXFLAG_CA | EXFLAG_INVALID)) == 0 &&
+	    (flags & EXFLAG_KUSAGE) != 0 && (X509_get_key_usage(signer) & KU_DIGITAL_SIGNATURE) != 0;
 }
 
 /* What is wrong with the path says which code: a help desk sends the card back, waits for a CRL, or calls a CA. */

@@ -104,20 +104,27 @@ config_table(size_t *n)
 	return table;
 }
 
+const char *
+config_list_next(const char **list, size_t *n)
+{
+	const char *word;
+
+	if (*list == NULL)
+		return NULL;
+	word = *list + strspn(*list, ", \t");
+	*n = strcspn(word, ", \t");
+	*list = &word[*n];
+	return *n > 0 ? word : NULL;
+}
+
 bool
 config_list_has(const char *list, const char *word)
 {
-	size_t want = strlen(word);
+	size_t want = strlen(word), n;
 
-	while (list && *list) {
-		size_t n;
-
-		list += strspn(list, ", \t");
-		n = strcspn(list, ", \t");
-		if (n == want && n > 0 && strncmp(list, word, n) == 0)
+	for (const char *at; (at = config_list_next(&list, &n)) != NULL;)
+		if (n == want && strncmp(at, word, n) == 0)
 			return true;
-		list += n;
-	}
 	return false;
 }
 
@@ -206,18 +213,15 @@ plain(struct config *c, const char *key, const char *start, const char *charset,
 static enum err
 fingerprints(struct config *c, const char **out)
 {
-	const char *at = *out = conf_str(c->conf, "page", "admins");
+	const char *list = *out = conf_str(c->conf, "page", "admins");
+	size_t n;
 
-	while (at && *(at += strspn(at, ", \t")) != '\0') {
-		size_t n = strcspn(at, ", \t");
-
+	for (const char *at; (at = config_list_next(&list, &n)) != NULL;)
 		if (n != 64 || strspn(at, "0123456789abcdefABCDEF") < n)
 			return err_set(E_CONF,
 			    "%s/issuer.conf: [page] admins: not the SHA-256 of a certificate as 64 hexadecimal "
 			    "digits: %.*s",
 			    c->dir, n > 80 ? 80 : (int)n, at);
-		at = &at[n];
-	}
 	return E_OK;
 }
 

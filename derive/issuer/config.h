@@ -64,7 +64,9 @@ enum err config_load(const char *dir, struct config *out) MUST_CHECK;
 void config_clear(struct config *c);
 /* The table, for documentation, init and tests. */
 const struct conf_key *config_table(size_t *n);
-/* Does the comma-separated list name this word? */
+/* The next word of a comma-separated list (NULL: none) and its length; *list moves behind it. NULL at the end. */
+const char *config_list_next(const char **list, size_t *n);
+/* Does the list name this word? */
 bool config_list_has(const char *list, const char *word);
 
 #endif

@@ -137,36 +137,43 @@ crl_make(X509 *ca, EVP_PKEY *key, struct db *db, int64_t number, time_t now, lon
 	return e;
 }
 
+/* The list in this file; NULL: there is none that can be read. */
+static X509_CRL *
+list_of(const char *path)
+{
+	STACK_OF(X509_CRL) *crls = NULL;
+	X509_CRL *first = NULL;
+
+	if (x509io_read_crls(path, &crls) == E_OK)
+		first = sk_X509_CRL_shift(crls);
+	sk_X509_CRL_pop_free(crls, X509_CRL_free);
+	return first;
+}
+
 /* The CRL number of the list in this file; 0: none. */
 static int64_t
 number_of(const char *path)
 {
-	STACK_OF(X509_CRL) *crls = NULL;
-	ASN1_INTEGER *got = NULL;
+	X509_CRL *list = list_of(path);
+	ASN1_INTEGER *got = list ? X509_CRL_get_ext_d2i(list, NID_crl_number, NULL, NULL) : NULL;
 	int64_t number = 0;
 
-	if (x509io_read_crls(path, &crls) == E_OK && sk_X509_CRL_num(crls) > 0)
-		got = X509_CRL_get_ext_d2i(sk_X509_CRL_value(crls, 0), NID_crl_number, NULL, NULL);
 	if (got == NULL || ASN1_INTEGER_get_int64(&number, got) != 1 || number < 0 || number > INT64_MAX / 2)
 		number = 0;
 	ASN1_INTEGER_free(got);
-	sk_X509_CRL_pop_free(crls, X509_CRL_free);
+	X509_CRL_free(list);
 	return number;
 }
 
 int64_t
 crl_entries(const char *path)
 {
-	STACK_OF(X509_CRL) *crls = NULL;
-	int64_t n = -1;
+	X509_CRL *list = list_of(path);
+	int n = list ? sk_X509_REVOKED_num(X509_CRL_get_REVOKED(list)) : 0;
+	int64_t entries = list == NULL ? -1 : n < 0 ? 0 : n; /* an empty list is left out */
 
-	if (x509io_read_crls(path, &crls) == E_OK && sk_X509_CRL_num(crls) > 0) {
-		int k = sk_X509_REVOKED_num(X509_CRL_get_REVOKED(sk_X509_CRL_value(crls, 0)));
-
-		n = k < 0 ? 0 : k; /* an empty list is left out */
-	}
-	sk_X509_CRL_pop_free(crls, X509_CRL_free);
-	return n;
+	X509_CRL_free(list);
+	return entries;
 }
 
 /* A list whose file was renamed into place, and whose number was not committed: the next has a higher one all the same
@@ -222,40 +229,30 @@ crl_bundle(const char *ca_crl, const char *root_crl, const char *out)
 bool
 crl_stale(const char *path, time_t now, long hours)
 {
-	STACK_OF(X509_CRL) *crls = NULL;
-	bool stale = true;
+	X509_CRL *list = list_of(path);
 	time_t from, to;
+	bool stale = list == NULL || !x509io_time(X509_CRL_get0_lastUpdate(list), &from) ||
+	    !x509io_time(X509_CRL_get0_nextUpdate(list), &to) || now >= from + hours * 3600 || now >= to ||
+	    from > now + 300;
 
-	if (x509io_read_crls(path, &crls) != E_OK)
-		return true;
-	if (sk_X509_CRL_num(crls) > 0) {
-		const X509_CRL *c = sk_X509_CRL_value(crls, 0);
-
-		stale = !x509io_time(X509_CRL_get0_lastUpdate(c), &from) ||
-		    !x509io_time(X509_CRL_get0_nextUpdate(c), &to) || now >= from + hours * 3600 || now >= to ||
-		    from > now + 300;
-	}
-	sk_X509_CRL_pop_free(crls, X509_CRL_free);
+	X509_CRL_free(list);
 	return stale;
 }
 
 bool
 crl_lists(const char *path, const char *serial, time_t now)
 {
-	STACK_OF(X509_CRL) *crls = NULL;
+	X509_CRL *list = list_of(path);
 	ASN1_INTEGER *number = NULL;
 	X509_REVOKED *r = NULL;
 	BIGNUM *bn = NULL;
 	time_t to;
-	bool listed = false;
+	bool listed = list != NULL && BN_hex2bn(&bn, serial) > 0 && (number = BN_to_ASN1_INTEGER(bn, NULL)) != NULL &&
+	    X509_CRL_get0_by_serial(list, &r, number) == 1 && x509io_time(X509_CRL_get0_nextUpdate(list), &to) &&
+	    now < to;
 
-	if (x509io_read_crls(path, &crls) != E_OK)
-		return false;
-	if (sk_X509_CRL_num(crls) > 0 && BN_hex2bn(&bn, serial) > 0 && (number = BN_to_ASN1_INTEGER(bn, NULL)) != NULL)
-		listed = X509_CRL_get0_by_serial(sk_X509_CRL_value(crls, 0), &r, number) == 1 &&
-		    x509io_time(X509_CRL_get0_nextUpdate(sk_X509_CRL_value(crls, 0)), &to) && now < to;
 	ASN1_INTEGER_free(number);
 	BN_free(bn);
-	sk_X509_CRL_pop_free(crls, X509_CRL_free);
+	X509_CRL_free(list);
 	return listed;
 }

@@ -9,11 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "derive/issuer/guard.h"
 #include "derive/issuer/page_int.h"
 #include "derive/issuer/refuse.h"
-
-#define ONE "/credential/"
 
 static const char *const page_headers[] = {
 	"Content-Security-Policy",
@@ -71,14 +70,11 @@ bool
 page_admin_is(const struct call *c)
 {
 	const char *list = c->i->config.admins;
-	size_t n = strlen(c->id.sha256);
+	size_t n;
 
-	while (n == 64 && list && *list) {
-		list += strspn(list, ", \t");
-		if (strncasecmp(list, c->id.sha256, n) == 0)
+	for (const char *at; (at = config_list_next(&list, &n)) != NULL;)
+		if (n == strlen(c->id.sha256) && strncasecmp(at, c->id.sha256, n) == 0)
 			return true;
-		list += strcspn(list, ", \t");
-	}
 	return false;
 }
 
@@ -114,13 +110,12 @@ page_close(struct est_reply *out)
 void
 page_time(struct wbuf *w, time_t t)
 {
-	char machine[32], people[48];
+	char machine[TEXT_UTC_MAX], people[48];
 	struct tm tm;
 
 	(void)gmtime_r(&t, &tm);
-	(void)strftime(machine, sizeof machine, "%Y-%m-%dT%H:%M:%SZ", &tm);
 	(void)strftime(people, sizeof people, "%d %B %Y, %H:%M UTC", &tm);
-	html_put(w, "<time datetime=\"%s\">%s</time>", machine, people);
+	html_put(w, "<time datetime=\"%s\">%s</time>", text_utc(t, machine), people);
 }
 
 enum err

@@ -18,8 +18,6 @@
 #include "derive/issuer/refuse.h"
 #include "derive/issuer/roll.h"
 
-#define ONE "/credential/"
-
 struct listing {
 	struct wbuf *w;
 	time_t now;

@@ -8,6 +8,7 @@
 #include "derive/issuer/page.h"
 
 /* Inside of the page's files. */
+#define ONE "/credential/" /* and a serial number */
 void page_open(struct call *c, const char *title, struct est_reply *out);
 enum err page_close(struct est_reply *out) MUST_CHECK;
 /* "24 November 2026, 15:30 UTC" in a time element. */

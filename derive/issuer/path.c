@@ -10,6 +10,7 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#include "derive/issuer/config.h"
 #include "derive/issuer/path.h"
 #include "derive/issuer/refuse.h"
 #include "derive/issuer/x509io.h"
@@ -117,23 +118,17 @@ set_policies(X509_VERIFY_PARAM *param, const char *list)
 {
 	char word[128];
 	int count = 0;
+	size_t n;
 
-	while (list && *list) {
-		size_t n;
+	for (const char *at; (at = config_list_next(&list, &n)) != NULL; count++) {
 		ASN1_OBJECT *oid;
 
-		list += strspn(list, ", \t");
-		n = strcspn(list, ", \t");
-		if (n == 0)
-			break;
 		if (n >= sizeof word)
 			return false;
-		memcpy(word, list, n);
+		memcpy(word, at, n);
 		word[n] = '\0';
-		list += n;
 		if ((oid = OBJ_txt2obj(word, 1)) == NULL || !X509_VERIFY_PARAM_add0_policy(param, oid))
 			return false;
-		count++;
 	}
 	return count > 0;
 }

@@ -38,8 +38,8 @@ complain(struct est_reply *out, int status, const char *text)
 }
 
 static void
-answer(struct issuer *i, struct ocsp *o, const struct publish_request *rq, struct span der, time_t now,
-    struct est_reply *out)
+answer(
+    struct issuer *i, struct ocsp *o, const struct est_request *rq, struct span der, time_t now, struct est_reply *out)
 {
 	struct ocsp_asked asked;
 
@@ -53,8 +53,8 @@ answer(struct issuer *i, struct ocsp *o, const struct publish_request *rq, struc
 
 /* rest: what follows ocsp in the path. */
 static void
-op_ocsp(struct issuer *i, struct ocsp *o, const struct publish_request *rq, const char *rest, time_t now,
-    struct est_reply *out)
+op_ocsp(
+    struct issuer *i, struct ocsp *o, const struct est_request *rq, const char *rest, time_t now, struct est_reply *out)
 {
 	WBUF_AUTO der = { 0 };
 
@@ -72,7 +72,7 @@ op_ocsp(struct issuer *i, struct ocsp *o, const struct publish_request *rq, cons
 }
 
 static void
-op_file(struct issuer *i, const struct publish_request *rq, const char *path, time_t now, struct est_reply *out)
+op_file(struct issuer *i, const struct est_request *rq, const char *path, time_t now, struct est_reply *out)
 {
 	const struct est_request file = { .path = path, .binding = "", .from = rq->from };
 
@@ -82,7 +82,7 @@ op_file(struct issuer *i, const struct publish_request *rq, const char *path, ti
 }
 
 void
-publish_handle(struct issuer *i, struct ocsp *o, const struct publish_request *rq, time_t now, struct est_reply *out)
+publish_handle(struct issuer *i, struct ocsp *o, const struct est_request *rq, time_t now, struct est_reply *out)
 {
 	static const char *const files[] = { "/pki/ca.crl", "/pki/root.crl", "/pki/ca.p7c", "/pki/root.p7c" };
 	const char *name = below_base(i, rq->path);

@@ -10,16 +10,9 @@
  * ocsp (POST) and ocsp/BASE64 (GET). All of it is signed, so nothing is gained by TLS, and a client that checks the
  * certificate of a TLS server would ask in circles (RFC 5280, 8). Nothing else is answered here.
  */
-struct publish_request {
-	bool post;	  /* else GET */
-	const char *path; /* as it came, not decoded; without query */
-	const char *media_type;
-	struct span body;
-	const char *from;
-};
 
-/* o: NULL, no responder. Never fails. out->body is the caller's to free. */
-void
-publish_handle(struct issuer *i, struct ocsp *o, const struct publish_request *rq, time_t now, struct est_reply *out);
+/* Of the request, what a plain connection has: post, path, media_type, body and from. o: NULL, no responder. Never
+ * fails. out->body is the caller's to free. */
+void publish_handle(struct issuer *i, struct ocsp *o, const struct est_request *rq, time_t now, struct est_reply *out);
 
 #endif

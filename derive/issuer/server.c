@@ -99,35 +99,46 @@ send_reply(struct evhttp_request *req, const struct est_reply *r)
 		evbuffer_free(body);
 }
 
-static void
-handle(struct server *s, struct evhttp_request *req, struct evhttp_connection *evcon, SSL *ssl)
+/* What a request has on either door. The path is as it came: base64 has a slash, too. */
+static struct est_request
+request_of(struct evhttp_request *req)
 {
 	struct evbuffer *in = evhttp_request_get_input_buffer(req);
-	const struct evkeyvalq *had = evhttp_request_get_input_headers(req);
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
 	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
-	char binding[BINDING_MAX], *from = NULL;
-	struct est_reply reply;
-	struct est_request rq = { 0 };
+	struct evhttp_connection *evcon = evhttp_request_get_connection(req);
+	char *from = NULL;
 	uint16_t port;
 
-	evhttp_connection_get_peer(evcon, &from, &port);
+	if (evcon)
+		evhttp_connection_get_peer(evcon, &from, &port);
+	return (struct est_request){ .post = evhttp_request_get_command(req) == EVHTTP_REQ_POST,
+		.path = path ? path : "",
+		.media_type = evhttp_find_header(evhttp_request_get_input_headers(req), "Content-Type"),
+		.body = span_of(evbuffer_pullup(in, -1), evbuffer_get_length(in)),
+		.from = from };
+}
+
+static void
+handle(struct server *s, struct evhttp_request *req, SSL *ssl)
+{
+	const struct evkeyvalq *had = evhttp_request_get_input_headers(req);
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
+	struct est_request rq = request_of(req);
+	struct est_reply reply;
+	char binding[BINDING_MAX];
+
 	if (binding_value(ssl, binding) != E_OK)
 		binding[0] = '\0';
-	rq.post = evhttp_request_get_command(req) == EVHTTP_REQ_POST;
-	rq.path = path ? path : "";
 	rq.query = uri ? evhttp_uri_get_query(uri) : NULL;
-	rq.media_type = evhttp_find_header(had, "Content-Type");
 	rq.authorization = evhttp_find_header(had, "Authorization");
 	rq.chuid = evhttp_find_header(had, CHUID_HEADER);
 	rq.host = evhttp_find_header(had, "Host");
 	rq.origin = evhttp_find_header(had, "Origin");
 	rq.site = evhttp_find_header(had, "Sec-Fetch-Site");
-	rq.body = span_of(evbuffer_pullup(in, -1), evbuffer_get_length(in));
 	rq.peer = SSL_get1_peer_certificate(ssl);
 	rq.peer_chain = SSL_get_peer_cert_chain(ssl);
 	rq.binding = binding;
-	rq.from = from;
 	est_handle(s->issuer, &rq, time(NULL), &reply);
 	if (reply.known) /* may be generating a key on its token before it comes back on this connection */
 		door_patient(req, ssl, s->issuer->config.max_lifetime);
@@ -148,29 +159,16 @@ on_request(struct evhttp_request *req, void *arg)
 		evhttp_send_error(req, 403, "TLS required");
 		return;
 	}
-	handle(arg, req, evcon, ssl);
+	handle(arg, req, ssl);
 }
 
-/* Not decoded: base64 has a slash, too. */
 static void
 on_plain_request(struct evhttp_request *req, void *arg)
 {
 	struct server *s = arg;
-	struct evbuffer *in = evhttp_request_get_input_buffer(req);
-	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
-	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
-	struct evhttp_connection *evcon = evhttp_request_get_connection(req);
-	struct publish_request rq = { .path = path ? path : "" };
+	const struct est_request rq = request_of(req);
 	struct est_reply reply;
-	char *from = NULL;
-	uint16_t port;
 
-	if (evcon)
-		evhttp_connection_get_peer(evcon, &from, &port);
-	rq.from = from;
-	rq.post = evhttp_request_get_command(req) == EVHTTP_REQ_POST;
-	rq.media_type = evhttp_find_header(evhttp_request_get_input_headers(req), "Content-Type");
-	rq.body = span_of(evbuffer_pullup(in, -1), evbuffer_get_length(in));
 	publish_handle(s->issuer, s->ocsp, &rq, time(NULL), &reply);
 	send_reply(req, &reply);
 	wbuf_free(&reply.body);

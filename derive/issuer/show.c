@@ -12,18 +12,18 @@
 
 static const struct part {
 	const char *name; /* of the list; NULL: the fields of the account itself */
-	const char *sql;  /* ?1 the account, ?2 now */
+	const char *sql;  /* ?1 the account */
 	const char *fields[8];
+	bool timed; /* and ?2 now */
 } parts[] = {
-	{ NULL, "SELECT name, email, upn, status, origin, " TIME("created") " FROM account WHERE id = ?1 AND ?2 = ?2",
-	    { "name", "email", "upn", "status", "origin", "created" } },
+	{ NULL, "SELECT name, email, upn, status, origin, " TIME("created") " FROM account WHERE id = ?1",
+	    { "name", "email", "upn", "status", "origin", "created" }, false },
 	{ "cards",
 	    "SELECT sha256, fascn, uuid, subject, " TIME("first_seen") ", " TIME(
-		"last_seen") " FROM card WHERE account = ?1 AND ?2 = ?2 ORDER BY last_seen DESC, id DESC",
-	    { "sha256", "fascn", "uuid", "subject", "first_seen", "last_seen" } },
-	{ "expected",
-	    "SELECT fascn, uuid, " TIME("created") " FROM expected WHERE account = ?1 AND ?2 = ?2 ORDER BY rowid",
-	    { "fascn", "uuid", "listed" } },
+		"last_seen") " FROM card WHERE account = ?1 ORDER BY last_seen DESC, id DESC",
+	    { "sha256", "fascn", "uuid", "subject", "first_seen", "last_seen" }, false },
+	{ "expected", "SELECT fascn, uuid, " TIME("created") " FROM expected WHERE account = ?1 ORDER BY rowid",
+	    { "fascn", "uuid", "listed" }, false },
 	{ "credentials",
 	    "SELECT c.serial, profile, CASE WHEN r.serial IS NOT NULL THEN 'revoked' WHEN not_after < ?2 THEN 'expired'"
 	    " ELSE 'valid' END, " TIME("not_before") ", " TIME("not_after") ", " TIME(
@@ -31,7 +31,7 @@ static const struct part {
 			" FROM certificate c LEFT JOIN revocation r ON r.serial = c.serial WHERE account = ?1 AND "
 			"state = 'issued'"
 			" ORDER BY created DESC, c.rowid DESC",
-	    { "serial", "purpose", "state", "from", "to", "revoked", "card" } },
+	    { "serial", "purpose", "state", "from", "to", "revoked", "card" }, true },
 	/* SP 800-157r1, 2.4: bound in the week before something of the person was reported as lost (keyCompromise) */
 	{ "examine",
 	    "SELECT DISTINCT c.serial, c.profile, " TIME("c.created") ", l.serial, " TIME(
@@ -40,11 +40,11 @@ static const struct part {
 			" WHERE c.account = ?1 AND c.state = 'issued' AND c.not_after >= ?2"
 			" AND c.created BETWEEN r.at - 7 * 86400 AND r.at"
 			" AND c.serial NOT IN (SELECT serial FROM revocation) ORDER BY c.created DESC, c.rowid DESC",
-	    { "serial", "purpose", "bound", "lost", "lost_at" } },
+	    { "serial", "purpose", "bound", "lost", "lost_at" }, true },
 	{ "events",
-	    "SELECT " TIME("at") ", what, code, serial, peer, detail FROM event WHERE account = ?1 AND ?2 = ?2"
+	    "SELECT " TIME("at") ", what, code, serial, peer, detail FROM event WHERE account = ?1"
 				 " ORDER BY id DESC LIMIT 20",
-	    { "at", "what", "code", "serial", "peer", "detail" } },
+	    { "at", "what", "code", "serial", "peer", "detail" }, false },
 };
 
 static enum err
@@ -64,7 +64,8 @@ put_part(struct db *db, json_t *account, const struct part *p, int64_t id, time_
 	json_t *list = p->name ? json_array() : NULL;
 	struct db_rows *q = NULL;
 	bool row = false;
-	enum err e = db_query(db, &q, p->sql, DB_ARGS(db_int(id), db_int(now)));
+	const struct db_arg args[] = { db_int(id), db_int(now) };
+	enum err e = db_query(db, &q, p->sql, args, p->timed ? 2 : 1);
 
 	for (*n = 0; e == E_OK && (e = db_next(q, &row)) == E_OK && row; (*n)++) {
 		json_t *to = list ? json_object() : account;

@@ -10,9 +10,8 @@
 /*
  * Everything about one person: {"id", "name", "email", "upn", "status", "origin", "created", "cards": [...],
  * "expected": [...], "credentials": [...], "examine": [...], "events": [...]}; the newest first, events the last
- * SHOW_EVENTS; examine: what is valid and was bound in the seven days before a loss. *out is the caller's. E_NOTFOUND.
+ * twenty; examine: what is valid and was bound in the seven days before a loss. *out is the caller's. E_NOTFOUND.
  */
-#define SHOW_EVENTS 20
 enum err show_account(struct db *db, int64_t id, time_t now, json_t **out) MUST_CHECK;
 
 #endif

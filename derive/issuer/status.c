@@ -153,7 +153,7 @@ show(struct issuer *i, bool json)
 }
 
 enum err
-verb_status(int argc, char **argv)
+report_run(int argc, char **argv, report_fn *run)
 {
 	struct issuer i;
 	const char *dir;
@@ -162,9 +162,15 @@ verb_status(int argc, char **argv)
 
 	if ((e = report_args(argc, argv, &json, &dir)) != E_OK || (e = issuer_open(dir, ISSUER_LEDGER, &i)) != E_OK)
 		return e;
-	e = show(&i, json);
+	e = run(&i, json);
 	issuer_close(&i);
 	return e;
+}
+
+enum err
+verb_status(int argc, char **argv)
+{
+	return report_run(argc, argv, show);
 }
 
 static void
@@ -183,22 +189,17 @@ show_account(struct db_rows *q, bool json, bool first)
 	printf("\"cards\": %" PRId64 ", \"certificates\": %" PRId64 "}", db_col_int(q, 4), db_col_int(q, 5));
 }
 
-enum err
-verb_account_list(int argc, char **argv)
+static enum err
+show_accounts(struct issuer *i, bool json)
 {
 	struct db_rows *q = NULL;
-	bool json, row, first = true;
-	struct issuer i;
-	const char *dir;
-	enum err e;
-
-	if ((e = report_args(argc, argv, &json, &dir)) != E_OK || (e = issuer_open(dir, ISSUER_LEDGER, &i)) != E_OK)
-		return e;
-	e = db_query(i.db, &q,
+	bool row, first = true;
+	enum err e = db_query(i->db, &q,
 	    "SELECT id, name, email, status, (SELECT count(*) FROM card WHERE account = account.id),"
 	    " (SELECT count(*) FROM certificate c WHERE c.account = account.id AND c.state = 'issued')"
 	    " FROM account ORDER BY id",
 	    DB_NO_ARGS);
+
 	if (json)
 		putchar('[');
 	for (; e == E_OK && (e = db_next(q, &row)) == E_OK && row; first = false)
@@ -206,6 +207,11 @@ verb_account_list(int argc, char **argv)
 	if (json)
 		printf("]\n");
 	db_done(&q);
-	issuer_close(&i);
 	return e;
+}
+
+enum err
+verb_account_list(int argc, char **argv)
+{
+	return report_run(argc, argv, show_accounts);
 }

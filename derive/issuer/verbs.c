@@ -366,7 +366,7 @@ static enum err
 revoke(struct issuer *i, const struct args *a, int reason)
 {
 	char serial[X509IO_SERIAL_MAX];
-	enum err list, e;
+	enum err e;
 
 	if (a->value['c'])
 		e = serial_from_cert(i, a->value['c'], serial, sizeof serial);
@@ -380,10 +380,11 @@ revoke(struct issuer *i, const struct args *a, int reason)
 	if (e == E_OK)
 		e = event(i, "revoked", 0, serial, crl_reason_name(reason));
 	e = db_end(i->db, e);
-	if (e == E_EXISTS) /* perhaps by a run that was cut off before it made the list */
-		return (list = issuer_refresh_crls(i, time(NULL), false)) != E_OK
-		    ? list
-		    : err_set(e, "serial number %s is revoked already, and is on the CRL", serial);
+	if (e == E_EXISTS) { /* perhaps by a run that was cut off before it made the list */
+		e = issuer_refresh_crls(i, time(NULL), false);
+		return e == E_OK ? err_set(E_EXISTS, "serial number %s is revoked already, and is on the CRL", serial)
+				 : e;
+	}
 	if (e == E_NOTFOUND)
 		return err_up(e, "--foreign revokes what the CA signed elsewhere");
 	if (e == E_OK && (e = issuer_refresh_crls(i, time(NULL), true)) == E_OK)

@@ -63,7 +63,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	static char path[2 * OCSP_BODY_MAX] = "/pki/ocsp/";
-	struct publish_request rq = {
+	struct est_request rq = {
 		.post = true, .path = "/pki/ocsp", .media_type = "application/ocsp-request", .body = span_of(data, n)
 	};
 	struct est_reply r;
@@ -76,7 +76,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		if (data[i])
 			path[at++] = (char)data[i];
 	path[at] = '\0';
-	rq = (struct publish_request){ .path = path };
+	rq = (struct est_request){ .path = path };
 	publish_handle(&issuer, responder, &rq, 1800000000, &r);
 	check(&r);
 	wbuf_free(&r.body);
