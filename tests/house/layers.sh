@@ -42,7 +42,7 @@ for r in base hw pkcs11 derive cli; do check "$r/ includes only what is below it
 check 'the virtual card shares no code with dpiv' room vcard tests/vcard
 check 'winscard.h is at home in hw/pcsc*.c' home '(PCSC/)?(winscard|pcsclite|reader)' 'hw/pcsc[a-z_]*\.[ch]'
 check 'curl.h is at home in derive/http.c and derive/smtp.c' home 'curl/' 'derive/\(http\|smtp\)\.c'
-check 'sqlite3.h is at home in derive/db.c' home 'sqlite3' derive/db.c
+check 'sqlite3.h is at home in derive/db_sqlite.c' home 'sqlite3' derive/db_sqlite.c
 check 'qrencode.h is at home in derive/qrcode.c' home 'qrencode' derive/qrcode.c
 check 'sd-bus is at home in cli/notify.c' home 'systemd/' cli/notify.c
 check 'libevent is at home in derive/issuer/server*.c' home 'event2/' 'derive/issuer/server[a-z_]*\.c'
