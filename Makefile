@@ -153,10 +153,10 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(testlib_a) $(p11_a) $(issuer_a) 
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
 		$(call pc_libs,$(PKGS_all) cmocka) -lpthread -ldl
 
-$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(base_a)
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(call obj,tests/lib/minipki.c) $(base_a)
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(base_a) $(call pc_libs,$(PKGS_all)) -lpthread -ldl
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pc_libs,$(PKGS_all)) -lpthread -ldl
 
 # The rules of PKCS#11, asked of any module: nothing of dpiv is in it.
 $(BUILD)/p11-conform: $(call obj,$(conform_src))
