@@ -29,6 +29,8 @@ static const struct conf_key table[] = {
 	{ "listen", "max_connections", 'n', "256", "connections at the same time; more wait in the kernel" },
 	{ "listen", "timeout", 'n', "15", "seconds that a stranger's connection may be silent" },
 	{ "listen", "max_lifetime", 'n', "300", "seconds that any connection may last" },
+	{ "listen", "farewell", 'n', "10",
+	    "seconds in which those who have asked are answered when the service stops" },
 	{ "publish", "address", 's', NULL,
 	    "numeric address and port of a plain http listener that answers for base_url: ca.crl, root.crl, ca.p7c, "
 	    "root.p7c and ocsp. While it is not set there is none" },
@@ -236,6 +238,7 @@ check(struct config *c)
 	if ((e = number(c, "listen", "max_connections", 1, 10000, &c->max_connections)) != E_OK ||
 	    (e = number(c, "listen", "timeout", 1, 600, &c->timeout)) != E_OK ||
 	    (e = number(c, "listen", "max_lifetime", 1, 3600, &c->max_lifetime)) != E_OK ||
+	    (e = number(c, "listen", "farewell", 1, 60, &c->farewell)) != E_OK ||
 	    (e = number(c, "ocsp", "minutes", 1, 1440, &c->ocsp_minutes)) != E_OK ||
 	    (e = number(c, "accounts", "max_credentials", 0, 1000, &c->max_credentials)) != E_OK ||
 	    (e = number(c, "accounts", "hook_seconds", 1, 30, &c->hook_seconds)) != E_OK ||

@@ -26,7 +26,7 @@ struct config {
 	/* [listen] */
 	const char *address, *tls;
 	char tls_cert[PATH_MAX], tls_key[PATH_MAX];
-	long max_connections, timeout, max_lifetime;
+	long max_connections, timeout, max_lifetime, farewell;
 	/* [publish], [ocsp] */
 	const char *publish; /* address; NULL: not here */
 	char ocsp_cert[PATH_MAX], ocsp_key[PATH_MAX];

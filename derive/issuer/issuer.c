@@ -73,6 +73,45 @@ issuer_close(struct issuer *i)
 	memset(i, 0, sizeof *i);
 }
 
+enum err
+issuer_open_again(const struct issuer *i, struct issuer *out)
+{
+	struct config *c = &out->config;
+	enum err e;
+
+	memset(out, 0, sizeof *out);
+	if ((e = config_load(i->config.dir, c)) == E_OK && (e = x509io_read_cert(c->ca_cert, &out->ca)) == E_OK &&
+	    (e = x509io_read_cert(c->root_cert, &out->root)) == E_OK &&
+	    (X509_cmp(out->ca, i->ca) != 0 || strcmp(c->ca_key, i->config.ca_key) != 0))
+		e = err_set(E_CONF, "%s: another CA, or its key is elsewhere: start the service again", c->ca_cert);
+	if (e == E_OK && (e = escrow_open(out)) == E_OK)
+		e = trust_load(c->anchors, c->intermediates, c->piv_crls, &out->trust);
+	if (e != E_OK) {
+		issuer_close(out);
+		return e;
+	}
+	out->db = i->db;
+	out->key = i->key;
+	return E_OK;
+}
+
+void
+issuer_drop(struct issuer *again)
+{
+	again->db = NULL;
+	again->key = NULL;
+	issuer_close(again);
+}
+
+void
+issuer_replace(struct issuer *i, struct issuer *again)
+{
+	struct issuer old = *i;
+
+	*i = *again;
+	issuer_drop(&old);
+}
+
 /* The root's key exists beside the issuer in a demo only. */
 static enum err
 refresh_root(struct issuer *i, time_t now, bool force)

@@ -23,6 +23,11 @@ struct issuer {
 enum issuer_parts { ISSUER_LEDGER = 0, ISSUER_KEY = 1, ISSUER_TRUST = 2 };
 enum err issuer_open(const char *dir, unsigned parts, struct issuer *out) MUST_CHECK;
 void issuer_close(struct issuer *i);
+/* The directory of a service that runs, read anew: all but ledger and CA key, which the two share until one of the two
+ * following is called. E_CONF: the CA is another one, for which the service must be started again. */
+enum err issuer_open_again(const struct issuer *i, struct issuer *out) MUST_CHECK;
+void issuer_drop(struct issuer *again);
+void issuer_replace(struct issuer *i, struct issuer *again);
 /* Makes the CRLs anew (the root's too, where its key is at hand) when force or when they are due, and crls.pem. */
 enum err issuer_refresh_crls(struct issuer *i, time_t now, bool force) MUST_CHECK;
 

@@ -27,17 +27,19 @@
 #include "derive/issuer/server_door.h"
 #include "derive/issuer/tls.h"
 
-#define MAIL_LOOK   10	/* seconds between looks whether notices are due */
-#define CRL_LOOK    300 /* seconds between looks whether a CRL is due */
-#define FAREWELL    1	/* seconds that open connections get at the end */
+#define MAIL_LOOK   10	   /* seconds between looks whether notices are due */
+#define CRL_LOOK    300	   /* seconds between looks whether a CRL is due */
+#define LAST_CALL   100000 /* microseconds in which those are let in who wait when the end comes */
+#define REST	    1	   /* seconds that a connection may be idle when the end comes */
 #define SPARE_FILES 64
 
 struct server {
 	struct issuer *issuer;
 	struct event_base *base;
 	struct door tls_door, plain_door;
-	struct event *term, *intr, *crl, *mail;
+	struct event *signals[3], *crl, *mail, *last_call, *rest;
 	struct mailer mailer;
+	const char *versions; /* of TLS, instead of those configured; or NULL */
 	SSL_CTX *tls;
 	struct ocsp *ocsp; /* NULL: no responder */
 	bool stopping;
@@ -62,7 +64,7 @@ on_end(void *arg)
 {
 	struct server *s = arg;
 
-	if (s->stopping && open_connections(s) == 0)
+	if (s->tls_door.shut && open_connections(s) == 0)
 		loop_exit(s, 0);
 }
 
@@ -73,7 +75,7 @@ header(struct evhttp_request *req, const char *name, const char *value)
 }
 
 static void
-send_reply(struct evhttp_request *req, const struct est_reply *r)
+send_reply(struct server *s, struct door *d, struct evhttp_request *req, const struct est_reply *r)
 {
 	struct evbuffer *body = evbuffer_new();
 	struct span view = wbuf_view(&r->body);
@@ -93,6 +95,9 @@ send_reply(struct evhttp_request *req, const struct est_reply *r)
 			header(req, "Allow", r->allow);
 		for (const char *const *h = r->headers; h && h[0] && h[1]; h = &h[2])
 			header(req, h[0], h[1]);
+		if (s->stopping)
+			header(req, "Connection", "close");
+		door_answered(d, req);
 		evhttp_send_reply(req, r->status, NULL, body);
 	}
 	if (body)
@@ -141,8 +146,8 @@ handle(struct server *s, struct evhttp_request *req, SSL *ssl)
 	rq.binding = binding;
 	est_handle(s->issuer, &rq, time(NULL), &reply);
 	if (reply.known) /* may be generating a key on its token before it comes back on this connection */
-		door_patient(req, ssl, s->issuer->config.max_lifetime);
-	send_reply(req, &reply);
+		door_patient(&s->tls_door, req, s->issuer->config.max_lifetime);
+	send_reply(s, &s->tls_door, req, &reply);
 	wbuf_free(&reply.body);
 	X509_free(rq.peer);
 	ERR_clear_error();
@@ -170,22 +175,105 @@ on_plain_request(struct evhttp_request *req, void *arg)
 	struct est_reply reply;
 
 	publish_handle(s->issuer, s->ocsp, &rq, time(NULL), &reply);
-	send_reply(req, &reply);
+	send_reply(s, &s->plain_door, req, &reply);
 	wbuf_free(&reply.body);
 	ERR_clear_error();
 }
 
 static void
+shut_doors(struct server *s)
+{
+	door_shut(&s->tls_door);
+	door_shut(&s->plain_door);
+}
+
+/* Nobody more; who is in gets an answer, for as long as [listen] farewell says. */
+static void
+on_last_call(evutil_socket_t fd, short what, void *arg)
+{
+	const struct timeval rest = { .tv_sec = REST };
+	struct server *s = arg;
+
+	(void)fd;
+	(void)what;
+	shut_doors(s);
+	evtimer_add(s->rest, &rest);
+	loop_exit(s, open_connections(s) > 0 ? (int)s->issuer->config.farewell : 0);
+}
+
+static void
+on_rest(evutil_socket_t fd, short what, void *arg)
+{
+	const struct timeval rest = { .tv_sec = REST };
+	struct server *s = arg;
+
+	(void)fd;
+	(void)what;
+	door_rest(&s->tls_door);
+	door_rest(&s->plain_door);
+	evtimer_add(s->rest, &rest);
+}
+
+/* Twice: at once. */
+static void
 on_stop(evutil_socket_t sig, short what, void *arg)
 {
+	const struct timeval call = { .tv_usec = LAST_CALL };
 	struct server *s = arg;
 
 	(void)what;
 	note("stopping", "signal=%d connections=%ld", (int)sig, open_connections(s));
+	if (s->stopping) {
+		shut_doors(s);
+		loop_exit(s, 0);
+		return;
+	}
 	s->stopping = true;
-	door_shut(&s->tls_door);
-	door_shut(&s->plain_door);
-	loop_exit(s, open_connections(s) > 0 ? FAREWELL : 0);
+	evtimer_add(s->last_call, &call);
+}
+
+/* All of the new, or the old goes on. Connections that are open keep the certificate that they were shown. */
+static enum err
+reload(struct server *s)
+{
+	struct issuer *i = s->issuer;
+	struct issuer new;
+	struct ocsp *ocsp = NULL;
+	SSL_CTX *tls = NULL;
+	enum err e;
+
+	if ((e = issuer_open_again(i, &new)) != E_OK)
+		return e;
+	if ((e = tls_context(&new.config, s->versions ? s->versions : new.config.tls, new.trust, &tls)) == E_OK)
+		e = new.config.publish ? ocsp_open(&new, &ocsp) : E_OK;
+	if (e != E_OK) {
+		SSL_CTX_free(tls);
+		issuer_drop(&new);
+		return e;
+	}
+	issuer_replace(i, &new);
+	ocsp_close(&s->ocsp);
+	SSL_CTX_free(s->tls);
+	s->ocsp = ocsp;
+	s->tls = s->tls_door.tls = tls;
+	s->tls_door.timeout = s->plain_door.timeout = i->config.timeout;
+	s->tls_door.max_connections = s->plain_door.max_connections = i->config.max_connections;
+	return E_OK;
+}
+
+static void
+on_hangup(evutil_socket_t sig, short what, void *arg)
+{
+	struct server *s = arg;
+
+	(void)sig;
+	(void)what;
+	if (s->stopping)
+		return;
+	if (reload(s) == E_OK)
+		note("reloaded", "%s", s->issuer->config.dir);
+	else
+		note("not-reloaded", "%s; the old configuration goes on", err_msg());
 }
 
 static void
@@ -210,16 +298,26 @@ on_mail_time(evutil_socket_t fd, short what, void *arg)
 }
 
 static bool
-add_signal(struct server *s, struct event **ev, int sig)
+add_signals(struct server *s)
 {
-	*ev = evsignal_new(s->base, sig, on_stop, s);
-	return *ev && evsignal_add(*ev, NULL) == 0;
+	static const struct {
+		int sig;
+		event_callback_fn fn;
+	} rows[] = { { SIGTERM, on_stop }, { SIGINT, on_stop }, { SIGHUP, on_hangup } };
+
+	for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++) {
+		s->signals[k] = evsignal_new(s->base, rows[k].sig, rows[k].fn, s);
+		if (s->signals[k] == NULL || evsignal_add(s->signals[k], NULL) != 0)
+			return false;
+	}
+	return true;
 }
 
 static struct door
-door_of(struct server *s, SSL_CTX *tls, void (*request)(struct evhttp_request *, void *))
+door_of(struct server *s, const char *name, SSL_CTX *tls, void (*request)(struct evhttp_request *, void *))
 {
-	return (struct door){ .base = s->base,
+	return (struct door){ .name = name,
+		.base = s->base,
 		.tls = tls,
 		.max_connections = s->issuer->config.max_connections,
 		.timeout = s->issuer->config.timeout,
@@ -235,8 +333,8 @@ open_doors(struct server *s, const char *address, struct server_urls *urls)
 	enum err e;
 
 	urls->plain[0] = '\0';
-	s->tls_door = door_of(s, s->tls, on_request);
-	s->plain_door = door_of(s, NULL, on_plain_request);
+	s->tls_door = door_of(s, "est", s->tls, on_request);
+	s->plain_door = door_of(s, "publish", NULL, on_plain_request);
 	e = door_open(&s->tls_door, address, EST_BODY_MAX, urls->tls, sizeof urls->tls);
 	if (e == E_OK && publish)
 		e = door_open(&s->plain_door, publish, OCSP_BODY_MAX, urls->plain, sizeof urls->plain);
@@ -256,25 +354,24 @@ set_up(struct server *s, const char *address, struct server_urls *urls)
 		return e;
 	s->crl = event_new(s->base, -1, EV_PERSIST, on_crl_time, s);
 	s->mail = event_new(s->base, -1, EV_PERSIST, on_mail_time, s);
-	ok = s->crl && event_add(s->crl, &look) == 0 && s->mail && event_add(s->mail, &mail) == 0 &&
-	    add_signal(s, &s->term, SIGTERM) && add_signal(s, &s->intr, SIGINT);
+	s->last_call = evtimer_new(s->base, on_last_call, s);
+	s->rest = evtimer_new(s->base, on_rest, s);
+	ok = s->crl && event_add(s->crl, &look) == 0 && s->mail && event_add(s->mail, &mail) == 0 && s->last_call &&
+	    s->rest && add_signals(s);
 	return ok ? E_OK : err_set(E_NOMEM, "cannot start the server");
 }
 
 static void
 tear_down(struct server *s)
 {
-	s->stopping = true;
+	struct event *const events[] = { s->signals[0], s->signals[1], s->signals[2], s->crl, s->mail, s->last_call,
+		s->rest };
+
 	door_close(&s->tls_door);
 	door_close(&s->plain_door);
-	if (s->term)
-		event_free(s->term);
-	if (s->intr)
-		event_free(s->intr);
-	if (s->crl)
-		event_free(s->crl);
-	if (s->mail)
-		event_free(s->mail);
+	for (size_t k = 0; k < sizeof events / sizeof events[0]; k++)
+		if (events[k])
+			event_free(events[k]);
 	if (s->base) {
 		event_base_loop(s->base, EVLOOP_NONBLOCK); /* bufferevents are freed by deferred callbacks */
 		event_base_free(s->base);
@@ -314,7 +411,7 @@ note_head(struct issuer *i)
 enum err
 server_run(struct issuer *i, const char *address, const char *versions, void (*ready)(const struct server_urls *urls))
 {
-	struct server s = { .issuer = i };
+	struct server s = { .issuer = i, .versions = versions };
 	struct server_urls urls;
 	enum err e;
 

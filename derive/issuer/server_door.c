@@ -11,38 +11,62 @@
  *
  * Nothing tells of the end of a plain connection without a request either, so its struct conn holds a reference to the
  * bufferevent, and looks four times a second whether evhttp has let go of it: then its callbacks are gone.
+ *
+ * At the end who has asked is answered, and who is between two questions is hung up on (door_rest): from the moment
+ * that an answer is made until bytes come again a connection is not busy. One that has not asked yet counts as busy.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <arpa/inet.h>
+#include <unistd.h>
+#include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/listener.h>
 
+#include "derive/issuer/listen.h"
 #include "derive/issuer/note.h"
 #include "derive/issuer/server_door.h"
 
 #define HEADERS_MAX   16384
 #define PLAIN_LOOK    250000 /* microseconds */
-#define BACKLOG	      128
-#define STRANGER_LIFE 2 /* times the configured timeout */
+#define STRANGER_LIFE 2	     /* times the configured timeout */
 
 struct conn {
 	struct door *door;
 	struct bufferevent *bev;
 	struct event *life;
 	struct event *look; /* plain connections only */
-	struct conn *next;
+	struct evbuffer_cb_entry *bytes;
+	bool busy; /* a request is on its way, or its answer is not yet made */
+	struct conn *next, **back;
 };
 
 static int conn_slot = -1;
+
+static void
+conn_link(struct conn *c, struct door *d)
+{
+	c->door = d;
+	c->busy = true; /* whoever comes has something to ask */
+	c->next = d->conns;
+	c->back = &d->conns;
+	if (c->next)
+		c->next->back = &c->next;
+	d->conns = c;
+	d->connections++;
+}
+
+static void
+conn_unlink(struct conn *c)
+{
+	*c->back = c->next;
+	if (c->next)
+		c->next->back = c->back;
+	c->door->connections--;
+}
 
 static void
 conn_end(struct conn *c)
@@ -53,8 +77,8 @@ conn_end(struct conn *c)
 		event_free(c->life);
 	if (c->look)
 		event_free(c->look);
+	conn_unlink(c);
 	free(c);
-	d->connections--;
 	if (!d->shut && d->connections < d->max_connections)
 		evconnlistener_enable(d->listener);
 	d->ended(d->owner);
@@ -73,15 +97,30 @@ conn_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl, void 
 		conn_end(ptr);
 }
 
+/* evhttp then cleans up by itself. */
+static void
+conn_hang_up(struct conn *c)
+{
+	if (bufferevent_getfd(c->bev) >= 0)
+		shutdown(bufferevent_getfd(c->bev), SHUT_RDWR);
+}
+
 static void
 conn_expired(evutil_socket_t fd, short what, void *arg)
 {
-	struct conn *c = arg;
-
 	(void)fd;
 	(void)what;
-	if (bufferevent_getfd(c->bev) >= 0)
-		shutdown(bufferevent_getfd(c->bev), SHUT_RDWR);
+	conn_hang_up(arg);
+}
+
+static void
+on_bytes(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)in;
+	if (info->n_added > 0)
+		c->busy = true;
 }
 
 static void
@@ -105,8 +144,7 @@ conn_new(struct door *d)
 		SSL_free(ssl);
 		return NULL;
 	}
-	c->door = d;
-	d->connections++;
+	conn_link(c, d);
 	return ssl;
 }
 
@@ -117,6 +155,7 @@ conn_start(struct conn *c, struct bufferevent *bev)
 
 	c->bev = bev;
 	c->life = evtimer_new(d->base, conn_expired, c);
+	c->bytes = evbuffer_add_cb(bufferevent_get_input(bev), on_bytes, c);
 	conn_live(c, STRANGER_LIFE * d->timeout);
 	if (d->connections >= d->max_connections) {
 		note("full", "connections=%ld", d->connections);
@@ -145,11 +184,9 @@ static void
 plain_end(struct conn *c)
 {
 	struct bufferevent *bev = c->bev;
-	struct conn **at = &c->door->plain;
 
-	while (*at != c)
-		at = &(*at)->next;
-	*at = c->next;
+	if (c->bytes)
+		evbuffer_remove_cb_entry(bufferevent_get_input(bev), c->bytes);
 	conn_end(c);
 	bufferevent_decref(bev);
 }
@@ -185,75 +222,32 @@ on_plain_connection(struct event_base *base, void *arg)
 		return bev;
 	}
 	bufferevent_incref(bev);
-	c->door = d;
-	c->next = d->plain;
-	d->plain = c;
-	d->connections++;
+	conn_link(c, d);
 	conn_start(c, bev);
 	return bev;
 }
 
-/* libevent's parser does not know port 0, "any free one". */
-static bool
-parse_address(const char *address, struct sockaddr_storage *ss, int *len)
-{
-	size_t n = strlen(address);
-	bool any = n > 2 && strcmp(&address[n - 2], ":0") == 0;
-	char text[80];
-
-	if (n + 1 >= sizeof text)
-		return false;
-	(void)snprintf(text, sizeof text, "%.*s%s", (int)(any ? n - 1 : n), address, any ? "1" : "");
-	if (evutil_parse_sockaddr_port(text, (struct sockaddr *)ss, len) != 0)
-		return false;
-	if (ss->ss_family == AF_INET6)
-		return any ? (((struct sockaddr_in6 *)ss)->sin6_port = 0, true)
-			   : ((struct sockaddr_in6 *)ss)->sin6_port != 0;
-	return any ? (((struct sockaddr_in *)ss)->sin_port = 0, true) : ((struct sockaddr_in *)ss)->sin_port != 0;
-}
-
-/* What is accepted inherits it (Linux). An answer is two records, and the second would wait 40 ms for the first's ACK.
- */
-static void
-no_delay(evutil_socket_t listener)
-{
-	int one = 1;
-
-	(void)setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-}
-
 static enum err
-listen_on(struct door *d, const char *address, char *url, size_t cap)
+listen_at(struct door *d, const char *address)
 {
-	struct sockaddr_storage ss;
-	struct sockaddr *sa = (struct sockaddr *)&ss;
-	int len = sizeof ss;
-	char host[INET6_ADDRSTRLEN] = "";
-	socklen_t got = sizeof ss;
-	bool v6;
+	int fd;
+	enum err e;
 
-	memset(&ss, 0, sizeof ss);
-	if (!parse_address(address, &ss, &len))
-		return err_set(E_CONF, "%s: not a numeric address and port, like 127.0.0.1:8443", address);
-	d->listener = evconnlistener_new_bind(
-	    d->base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, BACKLOG, sa, len);
-	if (d->listener == NULL)
-		return err_set(E_NET, "cannot listen on %s: %s", address, strerror(errno));
-	no_delay(evconnlistener_get_fd(d->listener));
-	if (getsockname(evconnlistener_get_fd(d->listener), sa, &got) != 0)
-		return err_set(E_NET, "cannot listen on %s: %s", address, strerror(errno));
-	v6 = ss.ss_family == AF_INET6;
-	evutil_inet_ntop(ss.ss_family,
-	    v6 ? (void *)&((struct sockaddr_in6 *)sa)->sin6_addr : (void *)&((struct sockaddr_in *)sa)->sin_addr, host,
-	    sizeof host);
-	(void)snprintf(url, cap, v6 ? "%s://[%s]:%u" : "%s://%s:%u", d->tls ? "https" : "http", host,
-	    (unsigned)ntohs(v6 ? ((struct sockaddr_in6 *)sa)->sin6_port : ((struct sockaddr_in *)sa)->sin_port));
-	return E_OK;
+	if ((e = listen_open(d->name, address, &fd)) != E_OK)
+		return e;
+	d->listener = evconnlistener_new(d->base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, -1, fd);
+	if (d->listener == NULL) {
+		close(fd);
+		return err_set(E_NOMEM, "cannot start the server");
+	}
+	d->bound = evhttp_bind_listener(d->http, d->listener);
+	return d->bound ? E_OK : err_set(E_NOMEM, "cannot start the server");
 }
 
 enum err
 door_open(struct door *d, const char *address, long body_max, char *url, size_t cap)
 {
+	char where[120];
 	enum err e;
 
 	if (conn_slot < 0)
@@ -266,37 +260,76 @@ door_open(struct door *d, const char *address, long body_max, char *url, size_t 
 	evhttp_set_allowed_methods(d->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST);
 	evhttp_set_bevcb(d->http, d->tls ? on_connection : on_plain_connection, d);
 	evhttp_set_gencb(d->http, d->request, d->owner);
-	if ((e = listen_on(d, address, url, cap)) != E_OK)
+	if ((e = listen_at(d, address)) != E_OK ||
+	    (e = listen_name(evconnlistener_get_fd(d->listener), where, sizeof where)) != E_OK)
 		return e;
-	d->bound = evhttp_bind_listener(d->http, d->listener) != NULL;
-	return d->bound ? E_OK : err_set(E_NOMEM, "cannot start the server");
+	(void)snprintf(url, cap, "%s%s", where[0] == '/' ? "" : d->tls ? "https://" : "http://", where);
+	return E_OK;
 }
 
 void
 door_shut(struct door *d)
 {
 	d->shut = true;
-	if (d->listener)
-		evconnlistener_disable(d->listener);
+	if (d->bound)
+		evhttp_del_accept_socket(d->http, d->bound); /* frees the listener */
+	else if (d->listener)
+		evconnlistener_free(d->listener);
+	d->bound = NULL;
+	d->listener = NULL;
+}
+
+void
+door_rest(struct door *d)
+{
+	for (struct conn *c = d->conns; c != NULL; c = c->next)
+		if (!c->busy && evbuffer_get_length(bufferevent_get_output(c->bev)) == 0)
+			conn_hang_up(c);
 }
 
 void
 door_close(struct door *d)
 {
 	door_shut(d);
-	if (d->listener && !d->bound)
-		evconnlistener_free(d->listener);
 	if (d->http)
-		evhttp_free(d->http); /* frees connections, and the listener that it was bound to */
-	d->listener = NULL;
+		evhttp_free(d->http); /* frees connections */
 	d->http = NULL;
-	while (d->plain)
-		plain_end(d->plain);
+	for (struct conn *c = d->conns, *next; c != NULL; c = next) {
+		next = c->next;
+		if (c->look)
+			plain_end(c);
+	}
+}
+
+static struct conn *
+conn_of(struct door *d, struct evhttp_request *req)
+{
+	struct evhttp_connection *evcon = evhttp_request_get_connection(req);
+	struct bufferevent *bev = evcon ? evhttp_connection_get_bufferevent(evcon) : NULL;
+	struct conn *c;
+
+	if (d->tls)
+		return bev ? SSL_get_ex_data(bufferevent_openssl_get_ssl(bev), conn_slot) : NULL;
+	for (c = d->conns; c != NULL && c->bev != bev; c = c->next)
+		;
+	return c;
 }
 
 void
-door_patient(struct evhttp_request *req, SSL *ssl, long seconds)
+door_answered(struct door *d, struct evhttp_request *req)
 {
+	struct conn *c = conn_of(d, req);
+
+	if (c)
+		c->busy = false;
+}
+
+void
+door_patient(struct door *d, struct evhttp_request *req, long seconds)
+{
+	struct conn *c = conn_of(d, req);
+
 	evhttp_connection_set_timeout(evhttp_request_get_connection(req), (int)seconds);
-	conn_live(SSL_get_ex_data(ssl, conn_slot), seconds);
+	if (c)
+		conn_live(c, seconds);
 }

@@ -11,11 +11,13 @@ struct conn;
 struct evconnlistener;
 struct event_base;
 struct evhttp;
+struct evhttp_bound_socket;
 struct evhttp_request;
 
 /* A listener and its connections. Each door has a limit of its own: at it the door pauses and the kernel queues. */
 struct door {
 	/* the owner's, set before door_open() and read at each connection */
+	const char *name; /* for the service manager: listen_open() */
 	struct event_base *base;
 	SSL_CTX *tls; /* NULL: plain http */
 	long max_connections;
@@ -26,20 +28,23 @@ struct door {
 	/* the door's */
 	struct evhttp *http;
 	struct evconnlistener *listener;
-	struct conn *plain;
+	struct evhttp_bound_socket *bound; /* the listener, that belongs to http */
+	struct conn *conns;
 	long connections;
-	bool bound; /* the listener belongs to http */
-	bool shut;  /* by door_shut() */
+	bool shut; /* by door_shut() */
 };
 
-/* Binds to the numeric address, and takes the connections that the kernel has when the loop runs. url:
- * SCHEME://HOST:PORT with the port that it is. */
+/* Takes connections when the loop runs. url: SCHEME://HOST:PORT with the port that it is, or the path. */
 enum err door_open(struct door *d, const char *address, long body_max, char *url, size_t cap) MUST_CHECK;
 /* Accepts no more; what is open goes on. */
 void door_shut(struct door *d);
+/* Hangs up on whoever has asked, has the answer, and asks nothing more. */
+void door_rest(struct door *d);
 /* Ends everything. ended() is called for each connection, some of them when the loop runs once more. */
 void door_close(struct door *d);
+/* The answer to this request is made. */
+void door_answered(struct door *d, struct evhttp_request *req);
 /* The client of this request may be silent, and stay, for so many seconds from now. */
-void door_patient(struct evhttp_request *req, SSL *ssl, long seconds);
+void door_patient(struct door *d, struct evhttp_request *req, long seconds);
 
 #endif

@@ -78,7 +78,7 @@ done
 same "exit statuses in dpiv(1)" "$(sed -n '/^enum cli_exit {/,/^}/p' cli/cli.h | grep -oP '= \K[0-9]+')" \
     "$(section docs/dpiv.1 'EXIT STATUS' | sed -n 's/^\.It //p')"
 same "environment in dpiv(1)" \
-    "$(grep -rhoP '(getenv\(|file_xdg\(|folder\(d, "[a-z ]+", )"\K[A-Z0-9_]+' cli derive base)" \
+    "$(grep -rhoP --exclude-dir=issuer '(getenv\(|file_xdg\(|folder\(d, "[a-z ]+", )"\K[A-Z0-9_]+' cli derive base)" \
     "$(section docs/dpiv.1 ENVIRONMENT | grep -E '^\.It Ev' | grep -oE '\b[A-Z][A-Z0-9_]+\b')"
 
 # --- dpiv-issuer and dpiv-vcard
@@ -88,6 +88,8 @@ same "options of dpiv-issuer" "$(taken derive/issuer/*.c)" "$(explained docs/dpi
 same "options of dpiv-issuer in its synopsis" "$(taken derive/issuer/*.c)" "$(summarized docs/dpiv-issuer.8)"
 same "options of dpiv-issuer in its help" "$(taken derive/issuer/*.c)" \
     "$(sed -n '/^static const struct verb {/,/^};/p' derive/issuer/main.c | grep -oP '(?<=[\[ "])--\K[a-z-]+')"
+same "environment in dpiv-issuer(8)" "$(grep -rhoP 'getenv\("\K[A-Z0-9_]+' derive/issuer)" \
+    "$(section docs/dpiv-issuer.8 ENVIRONMENT | grep -E '^\.It Ev' | grep -oE '\b[A-Z][A-Z0-9_]+\b')"
 vcard=$(grep -oP '\{ "\K[a-z-]+(?=", (&|NULL, &))' tests/vcard/main.c)
 same "options of dpiv-vcard" "$vcard" "$(explained docs/dpiv-vcard.1)"
 same "options of dpiv-vcard in its help" "$vcard" "$(grep -P '^\s*"    --' tests/vcard/main.c | grep -oP '(?<=[ "])--\K[a-z-]+')"
