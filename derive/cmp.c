@@ -236,7 +236,7 @@ cmp_begin(struct proto_conn *c)
 }
 
 static bool
-cmp_set_csr(OSSL_CMP_CTX *ctx, const struct csr_in *in, enum err *e)
+cmp_set_csr(OSSL_CMP_CTX *ctx, const struct csr_in *in, const struct proto_forward *forward, enum err *e)
 {
 	const unsigned char *p;
 	X509_REQ *req = NULL;
@@ -244,13 +244,38 @@ cmp_set_csr(OSSL_CMP_CTX *ctx, const struct csr_in *in, enum err *e)
 	bool ok;
 
 	wbuf_init(&der, 64 * 1024);
-	*e = csr_build(in, &der);
+	*e = E_OK;
+	if (forward != NULL)
+		wbuf_span(&der, forward->csr);
+	else
+		*e = csr_build(in, &der);
 	p = der.p;
 	if (*e == E_OK)
 		req = d2i_X509_REQ(NULL, &p, (long)der.n);
 	ok = req != NULL && OSSL_CMP_CTX_set1_p10CSR(ctx, req) == 1;
 	X509_REQ_free(req);
 	return ok;
+}
+
+/* A registration authority has verified the proof of possession, and says so (RFC 4211, 4: raVerified). */
+static bool
+cmp_template_ra(OSSL_CMP_CTX *ctx, const struct proto_request *rq)
+{
+	X509_EXTENSIONS *exts = sk_X509_EXTENSION_deep_copy(rq->forward->exts, X509_EXTENSION_dup, X509_EXTENSION_free);
+
+	if (exts == NULL || OSSL_CMP_CTX_set0_reqExtensions(ctx, exts) != 1) {
+		sk_X509_EXTENSION_pop_free(exts, X509_EXTENSION_free);
+		return false;
+	}
+	if (EVP_PKEY_up_ref(rq->pub) != 1)
+		return false;
+	if (OSSL_CMP_CTX_set0_newPkey(ctx, 0, rq->pub) != 1) {
+		EVP_PKEY_free(rq->pub);
+		return false;
+	}
+	return OSSL_CMP_CTX_set1_subjectName(ctx, rq->subject) == 1 &&
+	    OSSL_CMP_CTX_set_option(ctx, OSSL_CMP_OPT_SUBJECTALTNAME_NODEFAULT, 1) == 1 &&
+	    OSSL_CMP_CTX_set_option(ctx, OSSL_CMP_OPT_POPO_METHOD, OSSL_CRMF_POPO_RAVERIFIED) == 1;
 }
 
 /* What is asked for. The issuer names the person; of a renewal's old names none is repeated, since its UUID is new. */
@@ -263,7 +288,9 @@ cmp_template(OSSL_CMP_CTX *ctx, const struct proto_request *rq, int type, enum e
 	X509_EXTENSIONS *exts;
 
 	if (type == OSSL_CMP_P10CR)
-		return cmp_set_csr(ctx, &in, e);
+		return cmp_set_csr(ctx, &in, rq->forward, e);
+	if (rq->forward != NULL)
+		return cmp_template_ra(ctx, rq);
 	if ((exts = csr_extensions(&in)) == NULL || OSSL_CMP_CTX_set0_reqExtensions(ctx, exts) != 1) {
 		sk_X509_EXTENSION_pop_free(exts, X509_EXTENSION_free);
 		return false;

@@ -77,7 +77,7 @@ est_open(const struct proto_conf *conf, struct proto_conn **out)
 	for (size_t i = 0; e == E_OK && i < ROLE_COUNT; i++) {
 		const char *label = conf->label[i] != NULL ? conf->label[i] : role_info((enum role)i)->label;
 
-		if (label != NULL && (c->label[i] = strdup(label)) == NULL)
+		if (label != NULL && label[0] != '\0' && (c->label[i] = strdup(label)) == NULL)
 			e = err_set(E_NOMEM, "out of memory");
 	}
 	if (e == E_OK)
@@ -247,9 +247,9 @@ est_answer(struct proto_conn *c, const struct http_reply *r, const char *what, b
 	    : err_up(e, "%s: %s sent something else than a certificate; tell the issuer", what, http_server(c->http));
 }
 
-/* The request in 64-column lines. Its binding is that of the present connection (RFC 7030, 3.5). */
+/* Its binding is that of the present connection (RFC 7030, 3.5). */
 static enum err
-est_body(struct proto_conn *c, const struct proto_request *rq, struct wbuf *body)
+est_csr(struct proto_conn *c, const struct proto_request *rq, struct wbuf *csr)
 {
 	struct csr_in in = { .role = rq->role,
 		.subject = rq->subject,
@@ -258,19 +258,30 @@ est_body(struct proto_conn *c, const struct proto_request *rq, struct wbuf *body
 		.attrs = rq->attrs,
 		.old = rq->old };
 	uint8_t id[KEYWRAP_ID];
-	WBUF_AUTO csr;
 	enum err e = E_OK;
 
-	wbuf_init(&csr, 64 * 1024);
+	if (rq->forward != NULL) {
+		wbuf_span(csr, rq->forward->csr);
+		return csr->bad ? err_set(E_NOMEM, "out of memory") : E_OK;
+	}
 	if (rq->attrs != NULL && rq->attrs->binding)
 		in.binding = http_binding(c->http);
 	if (rq->source != KEY_GENERATE) {
 		e = keywrap_id(rq->pub, id);
 		in.decrypt_id = span_of(id, sizeof id);
 	}
-	if (e == E_OK)
-		e = csr_build(&in, &csr);
-	if (e != E_OK)
+	return e == E_OK ? csr_build(&in, csr) : e;
+}
+
+/* The request in 64-column lines. */
+static enum err
+est_body(struct proto_conn *c, const struct proto_request *rq, struct wbuf *body)
+{
+	WBUF_AUTO csr;
+	enum err e;
+
+	wbuf_init(&csr, 64 * 1024);
+	if ((e = est_csr(c, rq, &csr)) != E_OK)
 		return e;
 	text_base64(wbuf_view(&csr), LINE, body);
 	wbuf_u8(body, '\n');

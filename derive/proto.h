@@ -43,11 +43,19 @@ struct proto_attrs {
 };
 void proto_attrs_free(struct proto_attrs *a);
 
+/* A registration authority asks for somebody else, whose request it has checked. */
+struct proto_forward {
+	struct span csr; /* their request (PKCS#10), which goes on as it is where the protocol has a place for it */
+	STACK_OF(X509_EXTENSION) *
+	    exts; /* what the certificate shall have, for a protocol that lets an authority say it */
+};
+
 /* A certificate is wanted for a key that is in a token already. */
 struct proto_request {
 	enum role role;
 	const X509_NAME *subject; /* what the card says; the issuer decides */
 	EVP_PKEY *pub, *key;	  /* the new key: public as read back from the token; and private, to sign with */
+	const struct proto_forward *forward; /* then there is no private key; or NULL */
 	const struct proto_attrs *attrs;
 	enum key_source source; /* not KEY_GENERATE: the key above only receives another one (keywrap.h) */
 	X509 *old;		/* renews this one, whose key is the connection's identity; NULL: a first certificate */

@@ -22,6 +22,32 @@ static const struct conf_key table[] = {
 	{ "ca", "key", 's', NULL, "its key: a pkcs11: URI, or with demo = yes a PEM file (DIR/private/ca.key)" },
 	{ "ca", "root", 'p', NULL, "root certificate handed out by cacerts (DIR/root.pem)" },
 	{ "ca", "crl_hours", 'n', "18", "hours between two CRLs; nextUpdate leaves 12 more" },
+	{ "upstream", "protocol", 's', NULL,
+	    "est or cmp: this issuer is a registration authority; another CA, whose certificate [ca] cert then is, "
+	    "issues. While it is not set the CA is here" },
+	{ "upstream", "url", 's', NULL, "address of the CA: https; for cmp also http" },
+	{ "upstream", "anchors", 'p', NULL,
+	    "PEM trust anchors of the CA's server, and of its signature on answers of cmp (DIR/root.pem)" },
+	{ "upstream", "cert", 'p', NULL,
+	    "the registration authority's own certificate, with its chain (DIR/ra.pem): extended key usage clientAuth "
+	    "for est, cmcRA" },
+	{ "upstream", "key", 's', NULL, "its key: a pkcs11: URI, or with demo = yes a PEM file (DIR/private/ra.key)" },
+	{ "upstream", "signer", 'p', NULL, "cmp: PEM file with the one certificate that signs the CA's answers" },
+	{ "upstream", "request", 's', "cr",
+	    "cmp: cr, the certificate as it shall be, and the proof of possession vouched for (raVerified); or p10cr, "
+	    "the person's request as it is" },
+	{ "upstream", "names", 's', "request",
+	    "est and p10cr, where the CA has the subjectAltName from: request, which then must have the right one; or "
+	    "ca, which knows it" },
+	{ "upstream", "auth_label", 's', NULL, "est: label of the CA's profile for authentication; none: without one" },
+	{ "upstream", "sign_label", 's', NULL, "est: the same for signature (sign)" },
+	{ "upstream", "encrypt_label", 's', NULL, "est: the same for encryption (encrypt)" },
+	{ "upstream", "mail_label", 's', NULL, "est: the same for both in one (mail)" },
+	{ "upstream", "seconds", 'n', "20", "how long one exchange with the CA may take; at most 120" },
+	{ "upstream", "hold", 'n', "10",
+	    "seconds that a client's request waits here for the CA, before the client is told to come back; at most "
+	    "60" },
+	{ "upstream", "connections", 'n', "4", "connections to the CA at the same time; at most 32" },
 	{ "listen", "address", 's', "127.0.0.1:8443", "numeric address and port of the HTTPS listener" },
 	{ "listen", "tls", 's', "both", "1.2, 1.3 or both" },
 	{ "listen", "cert", 'p', NULL, "TLS server certificate with its chain (DIR/tls.pem)" },
@@ -171,6 +197,9 @@ places(struct config *c)
 		{ c->piv_crls, "piv", "crls", "crls.pem" },
 		{ c->recovery_cert, "escrow", "cert", "recovery.pem" },
 		{ c->recovery_key, "escrow", "key", "private/recovery.key" },
+		{ c->up.anchors, "upstream", "anchors", "root.pem" },
+		{ c->up.cert, "upstream", "cert", "ra.pem" },
+		{ c->up.key, "upstream", "key", "private/ra.key" },
 		{ c->notice_cert, "notices", "cert", "notices.pem" },
 		{ c->notice_key, "notices", "key", "private/notices.key" },
 	};
@@ -225,6 +254,35 @@ fingerprints(struct config *c, const char **out)
 			    "digits: %.*s",
 			    c->dir, n > 80 ? 80 : (int)n, at);
 	return E_OK;
+}
+
+/* The registration authority's part, when it is one. */
+static enum err
+check_upstream(struct config *c)
+{
+	static const char *const labels[UPSTREAM_LABELS] = { "auth_label", "sign_label", "encrypt_label",
+		"mail_label" };
+	struct upstream_conf *u = &c->up;
+	enum err e;
+
+	u->url = conf_str(c->conf, "upstream", "url");
+	u->signer = conf_str(c->conf, "upstream", "signer");
+	for (size_t i = 0; i < UPSTREAM_LABELS; i++) {
+		u->labels[i] = conf_str(c->conf, "upstream", labels[i]);
+		if (u->labels[i] != NULL && strcmp(u->labels[i], "none") == 0)
+			u->labels[i] = "";
+	}
+	if ((e = number(c, "upstream", "seconds", 1, 120, &u->seconds)) != E_OK ||
+	    (e = number(c, "upstream", "hold", 0, 60, &u->hold)) != E_OK ||
+	    (e = number(c, "upstream", "connections", 1, 32, &u->connections)) != E_OK ||
+	    (e = word(c, "upstream", "request", "cr,p10cr", &u->request)) != E_OK ||
+	    (e = word(c, "upstream", "names", "request,ca", &u->names)) != E_OK ||
+	    conf_str(c->conf, "upstream", "protocol") == NULL)
+		return e;
+	if ((e = word(c, "upstream", "protocol", "est,cmp", &u->protocol)) != E_OK)
+		return e;
+	return u->url != NULL ? E_OK
+			      : err_set(E_CONF, "%s/issuer.conf: [upstream] url is missing: the CA's address", c->dir);
 }
 
 static enum err
@@ -311,7 +369,9 @@ load(const char *dir, struct config *c)
 		.cafile = conf_str(c->conf, "notices", "cafile"),
 		.plain = !conf_bool(c->conf, "notices", "tls"),
 	};
-	return (e = places(c)) != E_OK ? e : check(c);
+	if ((e = places(c)) != E_OK || (e = check_upstream(c)) != E_OK)
+		return e;
+	return check(c);
 }
 
 enum err

@@ -8,6 +8,15 @@
 #include "base/conf.h"
 #include "derive/smtp.h"
 
+/* [upstream]: the CA that a registration authority forwards requests to. protocol NULL: the CA is here. */
+#define UPSTREAM_LABELS 4
+struct upstream_conf {
+	const char *protocol, *url, *signer, *request, *names;
+	const char *labels[UPSTREAM_LABELS]; /* by enum role; NULL: as usual, "": none */
+	char anchors[PATH_MAX], cert[PATH_MAX], key[PATH_MAX];
+	long seconds, hold, connections;
+};
+
 /*
  * issuer.conf of one issuer directory. Paths that the file leaves out lie in the directory, so that it can be moved.
  * Text is owned by the configuration.
@@ -23,6 +32,7 @@ struct config {
 	char ca_key[PATH_MAX];	 /* a path, or a pkcs11: URI */
 	char root_key[PATH_MAX]; /* demo only */
 	long crl_hours;
+	struct upstream_conf up;
 	/* [listen] */
 	const char *address, *tls;
 	char tls_cert[PATH_MAX], tls_key[PATH_MAX];

@@ -158,6 +158,18 @@ csr_read(struct span body, struct csr *out)
 	return e;
 }
 
+enum err
+csr_der(const struct csr *c, struct wbuf *out)
+{
+	unsigned char *der = NULL;
+	int n = i2d_X509_REQ(c->req, &der);
+
+	if (n > 0)
+		wbuf_put(out, der, (size_t)n);
+	OPENSSL_free(der);
+	return n > 0 && !out->bad ? E_OK : err_crypto(E_CRYPTO, "cannot write a certification request");
+}
+
 void
 csr_clear(struct csr *c)
 {

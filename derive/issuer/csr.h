@@ -23,6 +23,8 @@ struct csr {
 
 /* body: base64 in any line length, or raw DER. E_POLICY with refuse_last() for whatever is wrong with it. */
 enum err csr_read(struct span body, struct csr *out) MUST_CHECK;
+/* Its bytes, appended to out. */
+enum err csr_der(const struct csr *c, struct wbuf *out) MUST_CHECK;
 void csr_clear(struct csr *c);
 /* SP 800-78-5 3.1: RSA 2048/3072 with odd exponent from 65537, P-256, P-384 by name and uncompressed. */
 enum err csr_check_key(const struct csr *c) MUST_CHECK;

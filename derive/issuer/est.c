@@ -23,12 +23,13 @@
 #include "derive/issuer/pkiauth.h"
 #include "derive/issuer/refuse.h"
 #include "derive/issuer/renewal.h"
+#include "derive/issuer/upstream.h"
 #include "derive/issuer/x509io.h"
 
 #define WELL_KNOWN "/.well-known/est/"
 
-static enum err
-put_base64(struct span der, struct est_reply *out, const char *type)
+enum err
+est_put_base64(struct span der, struct est_reply *out, const char *type)
 {
 	out->status = 200;
 	out->type = type;
@@ -53,7 +54,7 @@ put_certs(X509 *first, X509 *second, bool base64, struct est_reply *out, const c
 	if (e != E_OK)
 		return e;
 	if (base64)
-		return put_base64(wbuf_view(&der), out, type);
+		return est_put_base64(wbuf_view(&der), out, type);
 	out->status = 200;
 	out->type = type;
 	wbuf_span(&out->body, wbuf_view(&der));
@@ -88,22 +89,6 @@ op_cacerts(struct call *c, struct est_reply *out)
 	X509 *ca = X509_cmp(c->i->ca, c->i->root) == 0 ? NULL : c->i->ca;
 
 	return put_certs(c->i->root, ca, true, out, "application/pkcs7-mime");
-}
-
-/* RFC 8951 3.2: SEQUENCE OF (OID or attribute). challengePassword: put the channel binding into the request. Announced
- * also where it is not required: who can, binds, and what is there is checked (RFC 7030 3.5). */
-static enum err
-op_csrattrs(struct call *c, struct est_reply *out)
-{
-	static const uint8_t attrs[] = { 0x30, 0x0b, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x07 };
-
-	if (c->rq->peer) { /* only so that a waiting client is recognised; the answer is the same for all */
-		enum err e = est_authenticate(c, out);
-
-		if (e != E_OK && e != E_POLICY)
-			return e;
-	}
-	return put_base64(span_of(attrs, sizeof attrs), out, "application/csrattrs");
 }
 
 bool
@@ -336,7 +321,7 @@ static const struct op {
 	est_op_fn *run;
 } est_ops[] = {
 	{ "cacerts", false, op_cacerts },
-	{ "csrattrs", false, op_csrattrs },
+	{ "csrattrs", false, est_csrattrs },
 	{ "simpleenroll", true, op_simpleenroll },
 	{ "simplereenroll", true, op_simplereenroll },
 	{ "serverkeygen", true, est_serverkeygen },
@@ -448,6 +433,9 @@ explain(struct call *c, enum err e, struct est_reply *out)
 	}
 	wbuf_clear(&out->body);
 	out->status = refuse_status(why);
+	out->retry_after = e == E_POLICY ? refuse_after() : 0;
+	if (e == E_POLICY && (why == REFUSE_CA_WAITS || why == REFUSE_CA_SILENT))
+		(void)snprintf(out->held, sizeof out->held, "%s", upstream_held());
 	out->type = "text/plain; charset=utf-8";
 	out->base64 = false;
 	if (page_is(c->rq->path)) {

@@ -32,7 +32,9 @@ struct est_reply {
 	const char *allow;	    /* Allow header of a 405, or NULL */
 	long max_age;		    /* seconds that a cache may keep it; 0: not at all */
 	const char *const *headers; /* more of them: name, value, ..., NULL. NULL: none */
-	bool known;		    /* the client has shown a good card: its connection may be patient */
+	long retry_after;	    /* Retry-After; 0: none */
+	char held[72]; /* another CA is asked: handle the request again when upstream_busy() ends; "": no */
+	bool known;    /* the client has shown a good card: its connection may be patient */
 };
 
 #define EST_BODY_MAX 65536

@@ -27,6 +27,11 @@ enum err
 est_authenticate_code(struct call *c, const char *role, struct bind_person *who, struct est_reply *out) MUST_CHECK;
 bool est_media_is(const char *type, const char *want);
 
+/* A 200 of this type. */
+enum err est_put_base64(struct span der, struct est_reply *out, const char *type) MUST_CHECK;
+
+/* est_attrs.c */
+est_op_fn est_csrattrs;
 /* est_keygen.c */
 est_op_fn est_serverkeygen, est_recover;
 

@@ -20,6 +20,7 @@
 #include "derive/issuer/ledger.h"
 #include "derive/issuer/note.h"
 #include "derive/issuer/refuse.h"
+#include "derive/issuer/upstream.h"
 #include "derive/issuer/x509io.h"
 #include "derive/keywrap.h"
 
@@ -246,6 +247,22 @@ way_sha256(const struct csr *csr, char out[65])
 	return e;
 }
 
+/* In one transaction: was it sent before, or is it on its way to another CA? */
+static enum err
+key_before(struct call *c, struct issue_request *r, const char *way, struct est_reply *out, bool *done)
+{
+	struct upstream_verdict v = { .state = UPSTREAM_NONE };
+	enum err e = db_begin(c->i->db);
+
+	if (e != E_OK)
+		return e;
+	e = key_repeat(c, r, way, out, done);
+	if (e == E_OK && !*done && upstream_is(c->i))
+		e = upstream_before_way(c->i, way, c->id.sha256, c->now, &v);
+	e = db_end(c->i->db, e);
+	return e == E_OK ? upstream_say(&v) : e;
+}
+
 static enum err
 make_or_repeat(struct call *c, struct issue_request *r, struct est_reply *out)
 {
@@ -253,8 +270,8 @@ make_or_repeat(struct call *c, struct issue_request *r, struct est_reply *out)
 	bool done = false;
 	enum err e = way_sha256(r->csr, way);
 
-	if (e == E_OK && (e = db_begin(c->i->db)) == E_OK)
-		e = db_end(c->i->db, key_repeat(c, r, way, out, &done));
+	if (e == E_OK)
+		e = key_before(c, r, way, out, &done);
 	if (e == E_OK && !done && r->code != NULL && r->code->used)
 		e = bindstore_used();
 	if (e == E_OK && !done) {

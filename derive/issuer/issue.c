@@ -22,6 +22,7 @@
 #include "derive/issuer/mkcert.h"
 #include "derive/issuer/note.h"
 #include "derive/issuer/refuse.h"
+#include "derive/issuer/upstream.h"
 #include "derive/issuer/x509io.h"
 
 #define DAY	    86400
@@ -38,6 +39,7 @@ struct order {
 	char spki_sha256[65];
 	time_t from, to;
 	struct profile_values values;
+	struct upstream_verdict upstream; /* where another CA issues */
 };
 
 /* What is certified. */
@@ -47,8 +49,8 @@ new_key(const struct issue_request *r)
 	return r->key != NULL ? r->key : r->csr->key;
 }
 
-static enum err
-new_uuid(char out[TEXT_UUID_MAX])
+enum err
+issue_uuid(char out[TEXT_UUID_MAX])
 {
 	uint8_t b[16];
 
@@ -108,7 +110,7 @@ make_values(struct issuer *i, const struct issue_request *r, struct order *o)
 		    "add it"
 		    " (dpiv-issuer account add --email)",
 		    o->account.name, r->profile->what);
-	if ((e = mkcert_serial(o->serial)) != E_OK || (e = new_uuid(o->uuid)) != E_OK)
+	if ((e = mkcert_serial(o->serial)) != E_OK || (e = issue_uuid(o->uuid)) != E_OK)
 		return e;
 	text_hex(span_of(o->serial, sizeof o->serial), o->serial_text, sizeof o->serial_text);
 	o->values = (struct profile_values){
@@ -171,6 +173,57 @@ has_room(struct issuer *i, const struct issue_request *r, time_t now, const stru
 	return e;
 }
 
+static void
+describe(const struct issue_request *r, const struct order *o, char *out, size_t cap)
+{
+	(void)snprintf(out, cap, "%s for %s%s%s%s%s%s%s", r->profile->what, r->id->subject,
+	    r->code ? "; bound by a one-time code" : "", r->renews ? "; asked for by the credential " : "",
+	    r->renews ? r->renews : "", o->account.new_card ? "; first time with this card" : "",
+	    r->escrow != NULL ? "; key made here and kept in escrow" : "",
+	    r->csr->asks_extensions ? "; extensions asked for in the request were ignored" : "");
+}
+
+/* Another CA issues: the request goes there. */
+static enum err
+forward(struct issuer *i, const struct issue_request *r, time_t now, struct order *o)
+{
+	char detail[700];
+	struct upstream_ask a = { .ask = o->serial_text,
+		.account = o->account.id,
+		.profile = r->profile->name,
+		.spki_sha256 = o->spki_sha256,
+		.card_sha256 = r->id->sha256,
+		.values = &o->values,
+		.peer = r->peer,
+		.detail = detail,
+		.notice = r->renews ? "renewed" : "bound",
+		.code = r->code,
+		.escrow = r->escrow };
+	WBUF_AUTO csr = { 0 };
+	enum err e;
+
+	wbuf_init(&csr, CSR_MAX);
+	describe(r, o, detail, sizeof detail);
+	if (r->key != NULL)
+		e = upstream_wish_csr(r->key, r->piv, r->profile, &o->values, &csr);
+	else if ((e = upstream_wish_check(i, r->csr, r->piv, r->profile, &o->values)) == E_OK)
+		e = csr_der(r->csr, &csr);
+	a.csr = wbuf_view(&csr);
+	return e == E_OK ? upstream_put(i, &a, now, &o->upstream) : e;
+}
+
+/* What has become of an earlier request for the same key at the CA. */
+static enum err
+forwarded_before(struct issuer *i, const struct issue_request *r, time_t now, struct order *o)
+{
+	const struct upstream_ask a = { .account = o->account.id,
+		.profile = r->profile->name,
+		.spki_sha256 = o->spki_sha256,
+		.card_sha256 = r->id->sha256 };
+
+	return upstream_is(i) ? upstream_before(i, &a, now, &o->upstream) : E_OK;
+}
+
 static enum err
 reserve(struct issuer *i, const struct issue_request *r, time_t now, struct order *o, X509 **out)
 {
@@ -180,7 +233,8 @@ reserve(struct issuer *i, const struct issue_request *r, time_t now, struct orde
 
 	if ((e = account_for_card(i->db, &rules, r->piv, r->id, now, &o->account)) != E_OK ||
 	    (e = lifetime(i, new_key(r), now, o)) != E_OK || (e = key_is_new(i, r, o)) != E_OK ||
-	    (e = issued_before(i, r, now, o, out)) != E_OK || *out != NULL)
+	    (e = issued_before(i, r, now, o, out)) != E_OK || *out != NULL ||
+	    (e = forwarded_before(i, r, now, o)) != E_OK || o->upstream.state != UPSTREAM_NONE)
 		return e;
 	if (r->code != NULL && r->code->used)
 		return bindstore_used();
@@ -189,7 +243,7 @@ reserve(struct issuer *i, const struct issue_request *r, time_t now, struct orde
 	row = (struct ledger_cert){
 		.serial = o->serial_text,
 		.profile = r->profile->name,
-		.uuid = o->values.uuid,
+		.uuid = upstream_is(i) ? NULL : o->values.uuid, /* of the CA's making */
 		.spki_sha256 = o->spki_sha256,
 		.subject = r->id->subject,
 		.account = o->account.id,
@@ -197,7 +251,8 @@ reserve(struct issuer *i, const struct issue_request *r, time_t now, struct orde
 		.from = o->from,
 		.to = o->to,
 	};
-	return ledger_reserve(i->db, &row, now);
+	e = ledger_reserve(i->db, &row, now);
+	return e == E_OK && upstream_is(i) ? forward(i, r, now, o) : e;
 }
 
 static enum err
@@ -244,11 +299,7 @@ record(struct issuer *i, const struct issue_request *r, const struct order *o, s
 	};
 	enum err e;
 
-	(void)snprintf(detail, sizeof detail, "%s for %s%s%s%s%s%s%s", r->profile->what, r->id->subject,
-	    r->code ? "; bound by a one-time code" : "", r->renews ? "; asked for by the credential " : "",
-	    r->renews ? r->renews : "", o->account.new_card ? "; first time with this card" : "",
-	    r->escrow != NULL ? "; key made here and kept in escrow" : "",
-	    r->csr->asks_extensions ? "; extensions asked for in the request were ignored" : "");
+	describe(r, o, detail, sizeof detail);
 	if ((e = ledger_issued(i->db, o->serial_text, der)) != E_OK)
 		return e;
 	if (r->code && r->code->account != o->account.id)
@@ -298,6 +349,8 @@ issue_certificate(struct issuer *i, const struct issue_request *r, time_t now, X
 		    (long long)o.account.id, r->peer ? r->peer : "-");
 		return E_OK;
 	}
+	if (o.upstream.state != UPSTREAM_NONE)
+		return upstream_say(&o.upstream);
 	if ((e = make(i, r, &o, out, &der)) != E_OK)
 		return give_up(i, &o, e, out);
 	if ((e = db_begin(i->db)) != E_OK || (e = db_end(i->db, record(i, r, &o, wbuf_view(&der), now))) != E_OK)

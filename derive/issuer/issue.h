@@ -23,5 +23,7 @@ struct issue_request {
 
 /* From a proven card and a proven key to a certificate in the ledger. E_POLICY with refuse_last(). */
 enum err issue_certificate(struct issuer *i, const struct issue_request *r, time_t now, X509 **out) MUST_CHECK;
+/* A random UUID (RFC 4122, 4.4). */
+enum err issue_uuid(char out[TEXT_UUID_MAX]) MUST_CHECK;
 
 #endif

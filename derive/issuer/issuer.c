@@ -12,6 +12,7 @@
 #include "derive/issuer/escrow.h"
 #include "derive/issuer/issuer.h"
 #include "derive/issuer/ledger.h"
+#include "derive/issuer/upstream.h"
 #include "derive/issuer/x509io.h"
 
 /* A demo is started once in a while: lists that live longer than the interval let it work at once. */
@@ -41,7 +42,7 @@ open_parts(const char *dir, unsigned parts, struct issuer *i)
 	    (e = x509io_read_cert(c->root_cert, &i->root)) != E_OK || (e = check_ca(i->ca, c->ca_cert)) != E_OK ||
 	    (e = ledger_open(c->db, &i->db)) != E_OK || (e = escrow_open(i)) != E_OK)
 		return e;
-	if (parts & ISSUER_KEY)
+	if ((parts & ISSUER_KEY) && !upstream_is(i))
 		if ((e = cakey_open(c->ca_key, c->demo, false, X509_get0_pubkey(i->ca), &i->key)) != E_OK)
 			return e;
 	if (parts & ISSUER_TRUST)
@@ -146,8 +147,11 @@ issuer_refresh_crls(struct issuer *i, time_t now, bool force)
 {
 	struct config *c = &i->config;
 	bool due = force;
-	enum err e = force ? E_OK : is_due(i, now, &due);
+	enum err e;
 
+	if (upstream_is(i)) /* the lists are the CA's, and so is the list of what is revoked */
+		return E_OK;
+	e = force ? E_OK : is_due(i, now, &due);
 	if (e == E_OK && due)
 		e = crl_publish(
 		    i->db, "crl", i->ca, cakey_pkey(i->key), true, c->ca_crl, now, c->crl_hours + CRL_LIFE_EXTRA);

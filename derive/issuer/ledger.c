@@ -140,7 +140,52 @@ static const char schema_7[] = "CREATE TABLE expected ("
 /* Keys that every process of this issuer shares: guard.c. */
 static const char schema_8[] = "CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL);";
 
-static const char *const steps[] = { schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7, schema_8 };
+/* Requests that a registration authority forwards (upstream.c): ask is the serial number under which the certificate
+ * is reserved until the CA has given it its own. And certificates that the CA is to revoke (upstream_revoke.c). */
+static const char schema_9[] = "CREATE TABLE upstream ("
+			       " ask TEXT PRIMARY KEY,"
+			       " state TEXT NOT NULL CHECK (state IN ('open', 'issued', 'refused', 'wrong', 'lost')),"
+			       " account INTEGER NOT NULL REFERENCES account,"
+			       " profile TEXT NOT NULL,"
+			       " spki_sha256 TEXT NOT NULL,"
+			       " card_sha256 TEXT NOT NULL,"
+			       " csr BLOB NOT NULL,"
+			       " policy TEXT NOT NULL,"
+			       " uuid TEXT,"
+			       " upn TEXT,"
+			       " email TEXT,"
+			       " peer TEXT,"
+			       " detail TEXT NOT NULL,"
+			       " notice TEXT NOT NULL,"
+			       " code INTEGER,"
+			       " way TEXT,"
+			       " kept BLOB,"
+			       " sent BLOB,"
+			       " created INTEGER NOT NULL,"
+			       " wanted INTEGER NOT NULL,"
+			       " due INTEGER NOT NULL,"
+			       " claimed INTEGER NOT NULL,"
+			       " tries INTEGER NOT NULL,"
+			       " waits INTEGER NOT NULL,"
+			       " ended INTEGER,"
+			       " why TEXT,"
+			       " serial TEXT);"
+			       "CREATE INDEX upstream_spki ON upstream (spki_sha256);"
+			       "CREATE INDEX upstream_way ON upstream (way);"
+			       "CREATE INDEX upstream_open ON upstream (due) WHERE state = 'open';"
+			       "CREATE TABLE upstream_revocation ("
+			       " serial TEXT PRIMARY KEY,"
+			       " der BLOB NOT NULL,"
+			       " reason INTEGER NOT NULL,"
+			       " created INTEGER NOT NULL,"
+			       " due INTEGER NOT NULL,"
+			       " claimed INTEGER NOT NULL,"
+			       " tries INTEGER NOT NULL,"
+			       " done INTEGER,"
+			       " why TEXT);";
+
+static const char *const steps[] = { schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7, schema_8,
+	schema_9 };
 static const struct db_schema schema = {
 	.name = "issuer ledger",
 	.app_id = 0x64706969,
@@ -199,7 +244,9 @@ ledger_abandon(struct db *db, const char *serial)
 enum err
 ledger_recover(struct db *db, time_t now)
 {
-	return db_run(db, "UPDATE certificate SET state = 'abandoned' WHERE state = 'pending' AND created < ?",
+	return db_run(db,
+	    "UPDATE certificate SET state = 'abandoned' WHERE state = 'pending' AND created < ?"
+	    " AND serial NOT IN (SELECT ask FROM upstream WHERE state = 'open')",
 	    DB_ARGS(db_int(now - PENDING_SECONDS)));
 }
 
@@ -385,7 +432,8 @@ ledger_count_valid(struct db *db, int64_t account, const char *profile, const ch
 	return db_number(db, out,
 	    "SELECT count(*) FROM certificate WHERE account = ? AND profile = ? AND serial <> ? AND state <> "
 	    "'abandoned'"
-	    " AND not_after >= ? AND serial NOT IN (SELECT serial FROM revocation)",
+	    " AND not_after >= ? AND serial NOT IN (SELECT serial FROM revocation)"
+	    " AND serial NOT IN (SELECT ask FROM upstream WHERE state = 'open' AND wanted = 0 AND waits = 0)",
 	    DB_ARGS(db_int(account), db_text(profile), db_text(but ? but : ""), db_int(now)));
 }
 

@@ -39,7 +39,8 @@ rule_names(X509 *x, const struct lint_expect *want)
 		return e;
 	if (X509_get_version(x) != 2)
 		return broken("version is not 3");
-	if (strcmp(x509io_serial_text(X509_get0_serialNumber(x), serial, sizeof serial), want->serial) != 0)
+	if (!want->foreign &&
+	    strcmp(x509io_serial_text(X509_get0_serialNumber(x), serial, sizeof serial), want->serial) != 0)
 		return broken("serial number is not the reserved one");
 	if (!span_eq(wbuf_view(&subject), want->subject))
 		return broken("subject is not the person's");
@@ -95,6 +96,20 @@ rule_key(X509 *x, const struct lint_expect *want)
 	return span_eq(wbuf_view(&spki), want->spki) ? E_OK : broken("key is not the one that was proven");
 }
 
+/* No program has to understand what another CA adds. */
+static enum err
+extra_extensions(X509 *x)
+{
+	for (int i = 0; i < X509_get_ext_count(x); i++) {
+		X509_EXTENSION *ext = X509_get_ext(x, i);
+		int nid = OBJ_obj2nid(X509_EXTENSION_get_object(ext));
+
+		if (X509_EXTENSION_get_critical(ext) && nid != NID_key_usage && nid != NID_basic_constraints)
+			return broken("a critical extension that the profile does not have");
+	}
+	return E_OK;
+}
+
 /* Exactly these, once each: extensions that the profiles do not list are not allowed. */
 static enum err
 rule_extensions(X509 *x, const struct lint_expect *want)
@@ -113,18 +128,30 @@ rule_extensions(X509 *x, const struct lint_expect *want)
 	};
 	const size_t n = sizeof allowed / sizeof allowed[0];
 
-	(void)want;
-	if (X509_get_ext_count(x) != (int)n)
-		return broken("number of extensions");
+	if (want->foreign ? X509_check_ca(x) != 0 : X509_get_ext_count(x) != (int)n)
+		return broken(want->foreign ? "it is a CA's" : "number of extensions");
 	for (size_t i = 0; i < n; i++) {
 		int at = X509_get_ext_by_NID(x, allowed[i].nid, -1);
 
 		if (at < 0)
 			return broken("an extension is missing");
+		if (X509_get_ext_by_NID(x, allowed[i].nid, at) >= 0)
+			return broken("an extension is there twice");
 		if (X509_EXTENSION_get_critical(X509_get_ext(x, at)) != allowed[i].critical)
 			return broken("criticality of an extension");
 	}
-	return E_OK;
+	return want->foreign ? extra_extensions(x) : E_OK;
+}
+
+static bool
+eku_has(const EXTENDED_KEY_USAGE *eku, const char *want)
+{
+	char oid[80];
+
+	for (int i = 0; i < sk_ASN1_OBJECT_num(eku); i++)
+		if (OBJ_obj2txt(oid, sizeof oid, sk_ASN1_OBJECT_value(eku, i), 1) > 0 && strcmp(oid, want) == 0)
+			return true;
+	return false;
 }
 
 static enum err
@@ -134,16 +161,13 @@ rule_usage(X509 *x, const struct lint_expect *want)
 	uint32_t usage = ec ? want->profile->usage_ec : want->profile->usage_rsa;
 	EXTENDED_KEY_USAGE *eku;
 	enum err e = E_OK;
-	char oid[80];
 	int n = 0;
 
 	if (X509_get_key_usage(x) != usage)
 		return broken("key usage");
 	eku = X509_get_ext_d2i(x, NID_ext_key_usage, NULL, NULL);
 	for (; e == E_OK && want->profile->eku_oids[n]; n++) {
-		if (n >= sk_ASN1_OBJECT_num(eku) ||
-		    OBJ_obj2txt(oid, sizeof oid, sk_ASN1_OBJECT_value(eku, n), 1) <= 0 ||
-		    strcmp(oid, want->profile->eku_oids[n]) != 0)
+		if (!eku_has(eku, want->profile->eku_oids[n]))
 			e = broken("extended key usage");
 	}
 	if (e == E_OK && sk_ASN1_OBJECT_num(eku) != n)
@@ -161,7 +185,8 @@ rule_policy(X509 *x, const struct lint_expect *want)
 
 	if (ok)
 		OBJ_obj2txt(oid, sizeof oid, sk_POLICYINFO_value(cps, 0)->policyid, 1);
-	ok = ok && strcmp(oid, want->values->policy) == 0 && sk_POLICYINFO_value(cps, 0)->qualifiers == NULL;
+	ok = ok && strcmp(oid, want->values->policy) == 0 &&
+	    (want->foreign || sk_POLICYINFO_value(cps, 0)->qualifiers == NULL);
 	CERTIFICATEPOLICIES_free(cps);
 	return ok ? E_OK : broken("certificate policies");
 }
@@ -192,6 +217,38 @@ is_url(const GENERAL_NAME *g, const char *base, const char *tail)
 	return span_eq(span_of(ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s)), span_str(want));
 }
 
+/* Somewhere on the web, which another CA has chosen. */
+static bool
+is_http(const GENERAL_NAME *g)
+{
+	const ASN1_IA5STRING *s = g != NULL && g->type == GEN_URI ? g->d.uniformResourceIdentifier : NULL;
+
+	return s != NULL && span_starts(span_of(ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s)), "http://", 7);
+}
+
+/* Where it comes from, and where its revocation would be found: one of each kind is enough. */
+static enum err
+foreign_addresses(X509 *x)
+{
+	AUTHORITY_INFO_ACCESS *aia = X509_get_ext_d2i(x, NID_info_access, NULL, NULL);
+	CRL_DIST_POINTS *points = X509_get_ext_d2i(x, NID_crl_distribution_points, NULL, NULL);
+	bool access = false, list = false;
+
+	for (int i = 0; i < sk_ACCESS_DESCRIPTION_num(aia); i++)
+		access |= is_http(sk_ACCESS_DESCRIPTION_value(aia, i)->location);
+	for (int i = 0; i < sk_DIST_POINT_num(points); i++) {
+		const DIST_POINT *p = sk_DIST_POINT_value(points, i);
+
+		for (int k = 0;
+		     p->distpoint && p->distpoint->type == 0 && k < sk_GENERAL_NAME_num(p->distpoint->name.fullname);
+		     k++)
+			list |= is_http(sk_GENERAL_NAME_value(p->distpoint->name.fullname, k));
+	}
+	AUTHORITY_INFO_ACCESS_free(aia);
+	CRL_DIST_POINTS_free(points);
+	return !access ? broken("authorityInfoAccess") : list ? E_OK : broken("cRLDistributionPoints");
+}
+
 static bool
 crl_point_ok(X509 *x, const char *base)
 {
@@ -212,6 +269,10 @@ rule_addresses(X509 *x, const struct lint_expect *want)
 	const char *base = want->values->base_url;
 	bool ca = false, ocsp = false;
 
+	if (want->foreign) {
+		AUTHORITY_INFO_ACCESS_free(aia);
+		return foreign_addresses(x);
+	}
 	for (int i = 0; i < sk_ACCESS_DESCRIPTION_num(aia); i++) {
 		const ACCESS_DESCRIPTION *a = sk_ACCESS_DESCRIPTION_value(aia, i);
 		int method = OBJ_obj2nid(a->method);
@@ -231,8 +292,8 @@ same(const char *got, const char *want)
 	return strcmp(got, want ? want : "") == 0;
 }
 
-static bool
-uuid_is_v4(const char *uuid)
+bool
+lint_uuid_v4(const char *uuid)
 {
 	return strlen(uuid) == 36 && uuid[14] == '4' && strchr("89ab", uuid[19]) != NULL;
 }
@@ -254,8 +315,10 @@ rule_san(X509 *x, const struct lint_expect *want)
 		return broken("a FASC-N, which belongs to the card alone");
 	if (n != expected)
 		return broken("number of names in subjectAltName");
-	if (p->uuid && (!same(id.uuid, v->uuid) || !uuid_is_v4(id.uuid)))
+	if (p->uuid && ((!want->foreign && !same(id.uuid, v->uuid)) || !lint_uuid_v4(id.uuid)))
 		return broken("UUID");
+	if (p->uuid && want->foreign && same(id.uuid, want->card_uuid))
+		return broken("the UUID is the card's");
 	if (p->mail && (!same(id.email, v->email) || !pivid_email_ok(id.email)))
 		return broken("rfc822Name");
 	return same(id.upn, p->mail ? "" : v->upn) ? E_OK : broken("UPN");

@@ -52,6 +52,12 @@ static const struct verb {
 	    "Tell people by mail what happened to their credentials and which expire soon, once ([notices] in "
 	    "issuer.conf).\n"
 	    "'serve' does it by itself.\n" },
+	{ "upstream", verb_upstream,
+	    "upstream [--json] DIR\n       upstream --revoked SERIAL DIR\n       upstream --run DIR",
+	    "Where another CA issues ([upstream] in issuer.conf): what waits for it, and what has to be revoked there. "
+	    "With\n"
+	    "--revoked, that you have revoked it there. --run takes to the CA what waits, once; 'serve' does it by "
+	    "itself.\n" },
 	{ "audit", verb_audit, "audit show [--json] DIR\n       audit verify [--json] [--head NUMBER:HASH] DIR",
 	    "What happened, and whether all of it is there as it was written. 'verify' says the head of the chain: "
 	    "note "

@@ -18,6 +18,7 @@
 #include "derive/issuer/own.h"
 #include "derive/issuer/pkiauth.h"
 #include "derive/issuer/refuse.h"
+#include "derive/issuer/upstream.h"
 #include "derive/issuer/x509io.h"
 
 #define BODY_MAX 1024
@@ -168,6 +169,8 @@ own_give_up(struct issuer *i, const struct est_request *rq, time_t now, struct p
 	wbuf_free(&row.der);
 	if (e == E_OK)
 		e = revoke_once(i, rq, w, id, now);
+	if (e == E_OK && upstream_is(i))
+		return upstream_revoked(i, w->serial, now);
 	if (e == E_OK && !crl_lists(i->config.ca_crl, w->serial, now))
 		e = issuer_refresh_crls(i, now, true);
 	return e;

@@ -135,12 +135,22 @@ take_name(const GENERAL_NAME *g, struct pivid *id)
 	}
 }
 
+bool
+pivid_names(const GENERAL_NAMES *names, struct pivid *out)
+{
+	bool ok = true;
+
+	for (int i = 0; ok && i < sk_GENERAL_NAME_num(names); i++)
+		ok = take_name(sk_GENERAL_NAME_value(names, i), out);
+	return ok;
+}
+
 enum err
 pivid_read(X509 *cert, struct pivid *out)
 {
 	WBUF_AUTO der = { 0 };
 	GENERAL_NAMES *names;
-	bool ok = true;
+	bool ok;
 	int critical;
 	enum err e;
 
@@ -153,8 +163,7 @@ pivid_read(X509 *cert, struct pivid *out)
 	names = X509_get_ext_d2i(cert, NID_subject_alt_name, &critical, NULL);
 	if (names == NULL)
 		return critical == -1 ? E_OK : err_set(E_PROTO, "the subjectAltName of %s is malformed", out->subject);
-	for (int i = 0; ok && i < sk_GENERAL_NAME_num(names); i++)
-		ok = take_name(sk_GENERAL_NAME_value(names, i), out);
+	ok = pivid_names(names, out);
 	GENERAL_NAMES_free(names);
 	if (!ok)
 		return err_set(E_PROTO, "the subjectAltName of %s is malformed or contradicts itself", out->subject);

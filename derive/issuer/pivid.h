@@ -3,7 +3,7 @@
 #define DPIV_ISSUER_PIVID_H
 
 #include <stdbool.h>
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include "base/bytes.h"
 #include "base/err.h"
@@ -21,6 +21,8 @@ struct pivid {
 
 /* Reads what is there, without judging the certificate. E_PROTO: malformed or contradictory subjectAltName. */
 enum err pivid_read(X509 *cert, struct pivid *out) MUST_CHECK;
+/* The names alone, as of a certification request; the rest of out stays. false: malformed or contradictory. */
+bool pivid_names(const GENERAL_NAMES *names, struct pivid *out);
 /* 25 bytes -> 14 digits (SP 800-73-5 part 1, 3.1.2: FASC-N identifier); false when a symbol or parity is wrong. */
 bool pivid_fascn_id(struct span fascn, char out[15]);
 /* Of a federal agency's card? A FASC-N of 14 nines is shared by all others: only the UUID tells those apart. */

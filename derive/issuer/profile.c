@@ -136,8 +136,8 @@ fail:
 	return false;
 }
 
-static enum err
-add_san(const struct profile *p, const struct profile_values *v, X509 *cert)
+static GENERAL_NAMES *
+names_of(const struct profile *p, const struct profile_values *v)
 {
 	GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
 	bool ok = names != NULL;
@@ -149,23 +149,73 @@ add_san(const struct profile *p, const struct profile_values *v, X509 *cert)
 	if (ok && !p->mail && v->upn && v->upn[0])
 		ok = add_upn(names, v->upn);
 	if (ok)
-		ok = X509_add1_ext_i2d(cert, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT) == 1;
+		return names;
 	GENERAL_NAMES_free(names);
-	return ok ? E_OK : err_crypto(E_CRYPTO, "cannot make the subjectAltName");
+	return NULL;
+}
+
+enum err
+profile_names(const struct profile *p, const struct profile_values *v, X509_EXTENSION **out)
+{
+	GENERAL_NAMES *names = names_of(p, v);
+
+	*out = names != NULL ? X509V3_EXT_i2d(NID_subject_alt_name, 0, names) : NULL;
+	GENERAL_NAMES_free(names);
+	return *out != NULL ? E_OK : err_crypto(E_CRYPTO, "cannot make the subjectAltName");
+}
+
+static enum err
+add_san(const struct profile *p, const struct profile_values *v, X509 *cert)
+{
+	X509_EXTENSION *san;
+	enum err e = profile_names(p, v, &san);
+
+	if (e == E_OK && X509_add_ext(cert, san, -1) != 1)
+		e = err_crypto(E_CRYPTO, "cannot make the subjectAltName");
+	X509_EXTENSION_free(san);
+	return e;
+}
+
+/* Key usages and policy, by the kind of the certificate's key. */
+static enum err
+add_uses(const struct profile *p, const struct profile_values *v, X509 *cert, X509 *ca)
+{
+	bool ec = EVP_PKEY_get_base_id(X509_get0_pubkey(cert)) == EVP_PKEY_EC;
+	enum err e;
+
+	if ((e = mkcert_ext(cert, ca, NID_key_usage, ec ? p->usage_ec_text : p->usage_rsa_text)) != E_OK ||
+	    (e = mkcert_ext(cert, ca, NID_ext_key_usage, p->eku)) != E_OK)
+		return e;
+	return mkcert_ext(cert, ca, NID_certificate_policies, v->policy);
+}
+
+enum err
+profile_wish(const struct profile *p, const struct profile_values *v, EVP_PKEY *key, STACK_OF(X509_EXTENSION) * *out)
+{
+	X509 *draft = X509_new();
+	enum err e = E_OK;
+
+	*out = NULL;
+	if (draft == NULL || X509_set_pubkey(draft, key) != 1)
+		e = err_crypto(E_NOMEM, "out of memory");
+	if (e == E_OK && (e = add_uses(p, v, draft, draft)) == E_OK && (e = add_san(p, v, draft)) == E_OK) {
+		*out =
+		    sk_X509_EXTENSION_deep_copy(X509_get0_extensions(draft), X509_EXTENSION_dup, X509_EXTENSION_free);
+		e = *out != NULL ? E_OK : err_set(E_NOMEM, "out of memory");
+	}
+	X509_free(draft);
+	return e;
 }
 
 enum err
 profile_apply(const struct profile *p, const struct profile_values *v, X509 *cert, X509 *ca)
 {
-	bool ec = EVP_PKEY_get_base_id(X509_get0_pubkey(cert)) == EVP_PKEY_EC;
 	char cdp[300], aia[600];
 	enum err e;
 
 	(void)snprintf(cdp, sizeof cdp, "URI:%s/ca.crl", v->base_url);
 	(void)snprintf(aia, sizeof aia, "caIssuers;URI:%s/ca.p7c,OCSP;URI:%s/ocsp", v->base_url, v->base_url);
-	if ((e = mkcert_ext(cert, ca, NID_key_usage, ec ? p->usage_ec_text : p->usage_rsa_text)) != E_OK ||
-	    (e = mkcert_ext(cert, ca, NID_ext_key_usage, p->eku)) != E_OK ||
-	    (e = mkcert_ext(cert, ca, NID_certificate_policies, v->policy)) != E_OK ||
+	if ((e = add_uses(p, v, cert, ca)) != E_OK ||
 	    (e = mkcert_ext(cert, ca, NID_subject_key_identifier, "hash")) != E_OK ||
 	    (e = mkcert_ext(cert, ca, NID_authority_key_identifier, "keyid:always")) != E_OK ||
 	    (e = mkcert_ext(cert, ca, NID_crl_distribution_points, cdp)) != E_OK ||

@@ -32,6 +32,11 @@ struct profile_values {
 	const char *policy, *base_url;
 	const char *uuid, *upn, *email; /* "" or NULL: none */
 };
+/* What the holder's key and names ask for, without what the CA adds of its own: key usages, policy, names. */
+enum err profile_wish(
+    const struct profile *p, const struct profile_values *v, EVP_PKEY *key, STACK_OF(X509_EXTENSION) * *out) MUST_CHECK;
+/* The subjectAltName alone. */
+enum err profile_names(const struct profile *p, const struct profile_values *v, X509_EXTENSION **out) MUST_CHECK;
 /* Adds every extension of the profile. */
 enum err profile_apply(const struct profile *p, const struct profile_values *v, X509 *cert, X509 *ca) MUST_CHECK;
 

@@ -20,18 +20,47 @@ static const struct {
 _Static_assert(sizeof reasons / sizeof reasons[0] == REFUSE_COUNT, "a row for every reason");
 
 static _Thread_local enum refuse last;
+static _Thread_local long after;
+
+static enum err
+set(enum refuse why, long seconds, const char *fmt, va_list ap)
+{
+	char sentence[1024];
+
+	(void)vsnprintf(sentence, sizeof sentence, fmt, ap);
+	last = why;
+	after = seconds;
+	return err_set(E_POLICY, "%s", sentence);
+}
 
 enum err
 refuse(enum refuse why, const char *fmt, ...)
 {
-	char sentence[1024];
 	va_list ap;
+	enum err e;
 
 	va_start(ap, fmt);
-	(void)vsnprintf(sentence, sizeof sentence, fmt, ap);
+	e = set(why, 0, fmt, ap);
 	va_end(ap);
-	last = why;
-	return err_set(E_POLICY, "%s", sentence);
+	return e;
+}
+
+enum err
+refuse_later(enum refuse why, long seconds, const char *fmt, ...)
+{
+	va_list ap;
+	enum err e;
+
+	va_start(ap, fmt);
+	e = set(why, seconds, fmt, ap);
+	va_end(ap);
+	return e;
+}
+
+long
+refuse_after(void)
+{
+	return after;
 }
 
 enum refuse

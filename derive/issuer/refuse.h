@@ -61,7 +61,11 @@
 	X(NO_ESCROW, "no-escrow", 403, "no key of this person is kept")                                                \
 	X(NOT_OFFERED, "not-offered", 501, "an EST operation that this issuer does not offer")                         \
 	X(CROSS_SITE, "cross-site", 403, "a form of another site, or one that is too old")                             \
-	X(NOT_ADMIN, "not-admin", 403, "not the certificate of an administrator")
+	X(NOT_ADMIN, "not-admin", 403, "not the certificate of an administrator")                                      \
+	X(CA_WAITS, "ca-pending", 202, "the CA behind this issuer has the request and wants more time")                \
+	X(CA_SILENT, "ca-unavailable", 503, "the CA behind this issuer cannot be reached or does not work")            \
+	X(CA_REFUSED, "ca-refused", 403, "the CA behind this issuer refuses the request")                              \
+	X(CA_WRONG, "ca-wrong", 502, "the CA behind this issuer answered with a certificate that was not asked for")
 
 enum refuse {
 #define X(name, code, status, text) REFUSE_##name,
@@ -72,8 +76,11 @@ enum refuse {
 
 /* Records the reason and the sentence; always E_POLICY. */
 enum err refuse(enum refuse why, const char *fmt, ...) MUST_CHECK PRINTF(2, 3);
+/* The same, and after how many seconds it makes sense to ask again. */
+enum err refuse_later(enum refuse why, long seconds, const char *fmt, ...) MUST_CHECK PRINTF(3, 4);
 /* This thread's last reason. */
 enum refuse refuse_last(void);
+long refuse_after(void); /* 0: it was not said */
 const char *refuse_code(enum refuse why);
 int refuse_status(enum refuse why);
 const char *refuse_text(enum refuse why);

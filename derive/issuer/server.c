@@ -20,15 +20,19 @@
 #include "derive/issuer/binding.h"
 #include "derive/issuer/chuid.h"
 #include "derive/issuer/est.h"
+#include "derive/issuer/forwarder.h"
 #include "derive/issuer/mailer.h"
 #include "derive/issuer/note.h"
 #include "derive/issuer/publish.h"
 #include "derive/issuer/server.h"
 #include "derive/issuer/server_door.h"
+#include "derive/issuer/server_hold.h"
 #include "derive/issuer/tls.h"
+#include "derive/issuer/upstream.h"
 
 #define MAIL_LOOK   10	   /* seconds between looks whether notices are due */
 #define CRL_LOOK    300	   /* seconds between looks whether a CRL is due */
+#define CA_LOOK	    2	   /* seconds between looks whether something has to be taken to another CA */
 #define LAST_CALL   100000 /* microseconds in which those are let in who wait when the end comes */
 #define REST	    1	   /* seconds that a connection may be idle when the end comes */
 #define SPARE_FILES 64
@@ -37,8 +41,10 @@ struct server {
 	struct issuer *issuer;
 	struct event_base *base;
 	struct door tls_door, plain_door;
-	struct event *signals[3], *crl, *mail, *last_call, *rest;
+	struct event *signals[3], *crl, *mail, *last_call, *rest, *ca;
 	struct mailer mailer;
+	struct forwarder forwarder;
+	struct hold hold;
 	const char *versions; /* of TLS, instead of those configured; or NULL */
 	SSL_CTX *tls;
 	struct ocsp *ocsp; /* NULL: no responder */
@@ -79,7 +85,7 @@ send_reply(struct server *s, struct door *d, struct evhttp_request *req, const s
 {
 	struct evbuffer *body = evbuffer_new();
 	struct span view = wbuf_view(&r->body);
-	char cache[80] = "no-store";
+	char cache[80] = "no-store", later[24];
 
 	if (r->max_age > 0)
 		(void)snprintf(cache, sizeof cache, "max-age=%ld, public, no-transform, must-revalidate", r->max_age);
@@ -93,6 +99,10 @@ send_reply(struct server *s, struct door *d, struct evhttp_request *req, const s
 			header(req, "Content-Transfer-Encoding", "base64");
 		if (r->allow)
 			header(req, "Allow", r->allow);
+		if (r->retry_after > 0) {
+			(void)snprintf(later, sizeof later, "%ld", r->retry_after);
+			header(req, "Retry-After", later);
+		}
 		for (const char *const *h = r->headers; h && h[0] && h[1]; h = &h[2])
 			header(req, h[0], h[1]);
 		if (s->stopping)
@@ -124,8 +134,9 @@ request_of(struct evhttp_request *req)
 		.from = from };
 }
 
+/* may_wait: it has not waited yet for another CA. */
 static void
-handle(struct server *s, struct evhttp_request *req, SSL *ssl)
+handle(struct server *s, struct evhttp_request *req, SSL *ssl, bool may_wait)
 {
 	const struct evkeyvalq *had = evhttp_request_get_input_headers(req);
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
@@ -147,14 +158,17 @@ handle(struct server *s, struct evhttp_request *req, SSL *ssl)
 	est_handle(s->issuer, &rq, time(NULL), &reply);
 	if (reply.known) /* may be generating a key on its token before it comes back on this connection */
 		door_patient(&s->tls_door, req, s->issuer->config.max_lifetime);
-	send_reply(s, &s->tls_door, req, &reply);
+	if (reply.held[0])
+		forwarder_tick(&s->forwarder, s->issuer, time(NULL));
+	if (!reply.held[0] || !may_wait || !hold_take(&s->hold, req, reply.held))
+		send_reply(s, &s->tls_door, req, &reply);
 	wbuf_free(&reply.body);
 	X509_free(rq.peer);
 	ERR_clear_error();
 }
 
 static void
-on_request(struct evhttp_request *req, void *arg)
+on_tls_request(struct server *s, struct evhttp_request *req, bool may_wait)
 {
 	struct evhttp_connection *evcon = evhttp_request_get_connection(req);
 	struct bufferevent *bev = evcon ? evhttp_connection_get_bufferevent(evcon) : NULL;
@@ -164,7 +178,19 @@ on_request(struct evhttp_request *req, void *arg)
 		evhttp_send_error(req, 403, "TLS required");
 		return;
 	}
-	handle(arg, req, ssl);
+	handle(s, req, ssl, may_wait);
+}
+
+static void
+on_request(struct evhttp_request *req, void *arg)
+{
+	on_tls_request(arg, req, true);
+}
+
+static void
+on_waited(struct evhttp_request *req, void *arg)
+{
+	on_tls_request(arg, req, false);
 }
 
 static void
@@ -245,7 +271,7 @@ reload(struct server *s)
 	if ((e = issuer_open_again(i, &new)) != E_OK)
 		return e;
 	if ((e = tls_context(&new.config, s->versions ? s->versions : new.config.tls, new.trust, &tls)) == E_OK)
-		e = new.config.publish ? ocsp_open(&new, &ocsp) : E_OK;
+		e = new.config.publish && !upstream_is(&new) ? ocsp_open(&new, &ocsp) : E_OK;
 	if (e != E_OK) {
 		SSL_CTX_free(tls);
 		issuer_drop(&new);
@@ -297,6 +323,16 @@ on_mail_time(evutil_socket_t fd, short what, void *arg)
 	mailer_tick(&s->mailer, s->issuer, time(NULL));
 }
 
+static void
+on_ca_time(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *s = arg;
+
+	(void)fd;
+	(void)what;
+	forwarder_tick(&s->forwarder, s->issuer, time(NULL));
+}
+
 static bool
 add_signals(struct server *s)
 {
@@ -344,7 +380,7 @@ open_doors(struct server *s, const char *address, struct server_urls *urls)
 static enum err
 set_up(struct server *s, const char *address, struct server_urls *urls)
 {
-	const struct timeval look = { .tv_sec = CRL_LOOK }, mail = { .tv_sec = MAIL_LOOK };
+	const struct timeval look = { .tv_sec = CRL_LOOK }, mail = { .tv_sec = MAIL_LOOK }, ca = { .tv_sec = CA_LOOK };
 	bool ok;
 	enum err e;
 
@@ -356,8 +392,10 @@ set_up(struct server *s, const char *address, struct server_urls *urls)
 	s->mail = event_new(s->base, -1, EV_PERSIST, on_mail_time, s);
 	s->last_call = evtimer_new(s->base, on_last_call, s);
 	s->rest = evtimer_new(s->base, on_rest, s);
-	ok = s->crl && event_add(s->crl, &look) == 0 && s->mail && event_add(s->mail, &mail) == 0 && s->last_call &&
-	    s->rest && add_signals(s);
+	s->ca = event_new(s->base, -1, EV_PERSIST, on_ca_time, s);
+	s->hold = (struct hold){ .base = s->base, .issuer = s->issuer, .again = on_waited, .owner = s };
+	ok = s->ca && event_add(s->ca, &ca) == 0 && s->crl && event_add(s->crl, &look) == 0 && s->mail &&
+	    event_add(s->mail, &mail) == 0 && s->last_call && s->rest && add_signals(s);
 	return ok ? E_OK : err_set(E_NOMEM, "cannot start the server");
 }
 
@@ -365,8 +403,9 @@ static void
 tear_down(struct server *s)
 {
 	struct event *const events[] = { s->signals[0], s->signals[1], s->signals[2], s->crl, s->mail, s->last_call,
-		s->rest };
+		s->rest, s->ca };
 
+	hold_end(&s->hold);
 	door_close(&s->tls_door);
 	door_close(&s->plain_door);
 	for (size_t k = 0; k < sizeof events / sizeof events[0]; k++)
@@ -420,7 +459,7 @@ server_run(struct issuer *i, const char *address, const char *versions, void (*r
 	note_head(i);
 	if ((e = issuer_refresh_crls(i, time(NULL), false)) == E_OK &&
 	    (e = tls_context(&i->config, versions ? versions : i->config.tls, i->trust, &s.tls)) == E_OK &&
-	    (e = i->config.publish ? ocsp_open(i, &s.ocsp) : E_OK) == E_OK &&
+	    (e = i->config.publish && !upstream_is(i) ? ocsp_open(i, &s.ocsp) : E_OK) == E_OK &&
 	    (e = set_up(&s, address ? address : i->config.address, &urls)) == E_OK) {
 		note("listening", "%s %s", urls.tls, urls.plain);
 		ready(&urls);

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "derive/issuer/issuer.h"
 #include "derive/issuer/report.h"
+#include "derive/issuer/upstream_run.h"
 #include "derive/issuer/verbs.h"
 #include "derive/issuer/x509io.h"
 
@@ -137,17 +138,18 @@ show(struct issuer *i, bool json)
 		report_string("ca_crl", ca_crl, false);
 		report_string("root_crl", root_crl, false);
 		report_string("address", c->address, false);
-		if ((e = show_counts(i, true)) == E_OK)
+		if ((e = show_counts(i, true)) == E_OK && (e = upstream_status(i, true)) == E_OK)
 			printf("\"demo\": %s, \"accounts_listed\": %s}\n", c->demo ? "true" : "false",
 			    c->listed ? "true" : "false");
 		return e;
 	}
 	printf("%s%s\n", c->name, c->demo ? " (demo: test material only)" : "");
 	printf("%-24s %s, until %s\n", "issuing CA", ca, end);
-	printf("%-24s %s\n%-24s %s\n", "its CRL", ca_crl, "the root's CRL", root_crl);
+	if (!upstream_is(i))
+		printf("%-24s %s\n%-24s %s\n", "its CRL", ca_crl, "the root's CRL", root_crl);
 	printf("%-24s https://%s, TLS %s\n", "address", c->address, c->tls);
 	printf("%-24s %s\n", "accounts come by", c->listed ? "account add" : "any valid card");
-	if ((e = show_counts(i, false)) != E_OK)
+	if ((e = show_counts(i, false)) != E_OK || (e = upstream_status(i, false)) != E_OK)
 		return e;
 	return show_refusals(i);
 }

@@ -25,7 +25,22 @@ request() {
 	[ ! -e "$RUN/wait" ] || say '202 Accepted' 'somebody has to look at it' 'Retry-After: 1'
 }
 
+# With a file $RUN/ext (and $RUN/ext.encrypt for that label): a CA that has registration authorities. The profile is the
+# file's, the names are the request's; with $RUN/other.pub it is for that key.
+certify_for_ra() {
+	openssl x509 -req -inform DER -in "$dir/csr" -copy_extensions copy -CA "$RUN/ca.pem" -CAkey "$RUN/ca.key" \
+		-set_serial "0x$(openssl rand -hex 15)" -days 90 -sha256 -extfile "$1" -out "$dir/new.pem" \
+		${OTHER:+-force_pubkey "$OTHER"} 2>"$dir/err" || say '500 Internal Server Error' "$(tail -n 1 "$dir/err")"
+	openssl crl2pkcs7 -nocrl -certfile "$dir/new.pem" -outform DER | give 'application/pkcs7-mime; smime-type=certs-only'
+	exit 0
+}
+
 certify() {
+	[ ! -e "$RUN/other.pub" ] || OTHER=$RUN/other.pub
+	case ${PATH_INFO:-} in
+	/encrypt/*) [ ! -e "$RUN/ext.encrypt" ] || certify_for_ra "$RUN/ext.encrypt" ;;
+	*) [ ! -e "$RUN/ext" ] || certify_for_ra "$RUN/ext" ;;
+	esac
 	cat >"$dir/ext" <<-EXT
 		basicConstraints = critical,CA:FALSE
 		keyUsage = critical,digitalSignature

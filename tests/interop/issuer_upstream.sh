@@ -1,0 +1,220 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# dpiv-issuer as a registration authority: it has no CA key, and forwards to a CA of another make. EST to Apache's mod_ssl and
+# a CGI program, CMP to the mock server of `openssl cmp`, each with the authority's own credential; with real `dpiv derive` from
+# a card into SoftHSM2. The CA's key is where only the CA is.
+. tests/lib/derive.sh
+derive_inside "--alg p256"
+. tests/lib/shell.sh
+at_end 'apache_stop; mock_stop; issuer_stop'
+AGENCY=$DERIVE_DIR/agency
+HERE=$TMP/www RUN=$TMP/run PORT=10443
+export HERE RUN PORT
+chmod 711 "$TMP"
+mkdir -p "$HERE" "$RUN"
+chmod 755 "$HERE"
+cp tests/interop/est_apache/* "$HERE"
+cp "$AGENCY/ca.pem" "$AGENCY/root.pem" "$AGENCY/crls.pem" "$AGENCY/private/tls.key" "$RUN"
+mv "$AGENCY/private/ca.key" "$RUN"
+cat "$AGENCY/tls.pem" "$AGENCY/ca.pem" >"$RUN/tls.pem"
+cat "$AGENCY/ca.pem" "$AGENCY/root.pem" >"$RUN/trust.pem"
+ext() { # POLICY USAGE EKU: what the CA makes of a request
+	cat <<-EXT
+		keyUsage = critical,$2
+		extendedKeyUsage = $3
+		certificatePolicies = $1
+		subjectKeyIdentifier = hash
+		authorityKeyIdentifier = keyid
+		crlDistributionPoints = URI:http://ca.example.test/ca.crl
+		authorityInfoAccess = caIssuers;URI:http://ca.example.test/ca.p7c,OCSP;URI:http://ca.example.test/ocsp
+	EXT
+}
+AUTH=2.16.840.1.101.3.2.1.3.40 MAIL=2.16.840.1.101.3.2.1.3.6
+AUTH_EKU=clientAuth,msSmartcardLogin,1.3.6.1.5.2.3.4
+ext_good() { ext $AUTH digitalSignature $AUTH_EKU >"$RUN/ext"; }
+ext_good
+ext $MAIL keyEncipherment emailProtection >"$RUN/ext.encrypt"
+
+# certify NAME EKU: $TMP/NAME.pem, .key by the CA
+certify() {
+	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$TMP/$1.key" -subj "/CN=$1" 2>/dev/null |
+		openssl x509 -req -CA "$RUN/ca.pem" -CAkey "$RUN/ca.key" -set_serial "0x$(openssl rand -hex 8)" -days 10 \
+			-out "$TMP/$1.pem" -extfile <(printf 'keyUsage=critical,digitalSignature\nextendedKeyUsage=%s\n%s\n' "$2" \
+				'subjectKeyIdentifier=hash') 2>/dev/null
+}
+certify ra clientAuth,cmcRA
+certify cmp cmcCA
+cp "$TMP/ra.pem" "$AGENCY/ra.pem"
+cp "$TMP/ra.key" "$AGENCY/private/ra.key"
+chmod -R a+rX "$RUN"
+cp "$AGENCY/issuer.conf" "$TMP/issuer.conf"
+upstream() { # LINE...: the [upstream] of issuer.conf
+	{ cat "$TMP/issuer.conf" && printf '%s\n' '[upstream]' 'auth_label = none' 'seconds = 10' "$@"; } >"$AGENCY/issuer.conf"
+}
+apache_start() {
+	/usr/sbin/apache2 -f "$HERE/httpd.conf" -DFOREGROUND >"$TMP/apache.log" 2>&1 &
+	APACHE=$!
+	for _ in $(seq 100); do (: </dev/tcp/127.0.0.1/$PORT) 2>/dev/null && return 0; sleep 0.05; done
+	fail 'Apache starts' "$(cat "$TMP/apache.log" "$RUN/error.log")"
+}
+apache_stop() {
+	[ -z "${APACHE-}" ] || { kill "$APACHE"; wait "$APACHE"; } 2>/dev/null
+	APACHE=
+}
+mock_start() { # CERT OPTIONS...
+	local cert=$1
+	shift
+	openssl cmp -port 8086 -srv_trusted "$AGENCY/root.pem" -srv_untrusted "$AGENCY/ca.pem" -rsp_cert "$cert" -accept_raverified \
+		-rsp_extracerts "$AGENCY/ca.pem" -srv_cert "$TMP/cmp.pem" -srv_key "$TMP/cmp.key" "$@" >"$TMP/mock.log" 2>&1 &
+	MOCK=$!
+	for _ in $(seq 100); do (: </dev/tcp/127.0.0.1/8086) 2>/dev/null && return 0; sleep 0.05; done
+	cat "$TMP/mock.log"
+	return 1
+}
+mock_stop() {
+	[ -z "${MOCK-}" ] || { kill "$MOCK"; wait "$MOCK"; } 2>/dev/null
+	MOCK=
+}
+keys() { token_objects | grep -c '^Private Key'; }
+ledger() { sql "$AGENCY/issuer.db" "$1"; }
+logged() { grep -q "$1" "$TMP/issuer.log"; }
+verify() { openssl verify -CAfile "$AGENCY/root.pem" -untrusted "$AGENCY/ca.pem" -explicit_policy -policy "${2:-$AUTH}" "$1"; }
+text() { openssl x509 -in "$1" -noout -text; }
+same_serial() { [ "$(openssl x509 -in "$1" -noout -serial | cut -d= -f2)" = "$(ledger "select serial from certificate where state = 'issued' order by created desc, rowid desc")" ]; }
+
+# --- EST ----------------------------------------------------------------------------------------------------------------
+card 1
+upstream 'protocol = est' 'url = https://localhost:10443'
+apache_start
+issuer_start && pass 'the registration authority starts without a CA key'
+token_fresh laptop
+check 'EST: derived' derive --alg p256
+check 'EST: one key' test "$(keys)" -eq 1
+token_cert 01 "$TMP/got.pem"
+check 'EST: the certificate is the CA'"'"'s' verify "$TMP/got.pem"
+says 'http://ca.example.test/ca.crl' 'EST: with the addresses of the CA' text "$TMP/got.pem"
+says 'urn:uuid:' 'EST: with a UUID from csrattrs' text "$TMP/got.pem"
+check 'EST: its serial number is in the ledger' same_serial "$TMP/got.pem"
+check 'EST: forwarded and issued are in the audit log' test "$(ledger "select group_concat(what, ' ') from event where what in ('forwarded', 'issued')")" = 'forwarded issued'
+check 'EST: nothing is pending' test "$(ledger "select count(*) from certificate where state = 'pending'")" = 0
+
+token_fresh laptop
+issuer_conf 'encrypt = serverkeygen'
+check 'EST: serverkeygen, certified by the CA' derive_conf --role encrypt
+check 'EST: the key is in escrow here' test "$(ledger 'select count(*) from escrow')" = 1
+check 'EST: and not in the forwarded request' test "$(ledger 'select count(*) from upstream where kept is not null')" = 0
+
+# the CA wants time
+token_fresh laptop
+touch "$RUN/wait"
+status 6 'EST: 202 of the CA is 202 of the authority' derive --alg p256
+check 'EST: the key stays' test "$(keys)" -eq 1
+(sleep 2 && rm "$RUN/wait") &
+check 'EST: the next run gets the certificate' derive --alg p256 --wait 20
+check 'EST: one key' test "$(keys)" -eq 1
+wait $!
+
+# wrong answers
+wrong() { # NAME TEXT
+	token_fresh laptop
+	says "$2" "$1: refused" derive --alg p256
+	check "$1: no key stays" test "$(keys)" -eq 0
+	check "$1: in the audit log" test "$(ledger "select what from event where detail like '%$2%' and what = 'ca-wrong'")" = ca-wrong
+	check "$1: to be revoked by hand" test "$(ledger "select count(*) from upstream_revocation where done is null and why like '%$2%'")" = 1
+}
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 2>/dev/null | openssl pkey -pubout -out "$RUN/other.pub"
+chmod a+r "$RUN/other.pub"
+wrong 'a certificate for another key' 'another key'
+rm "$RUN/other.pub"
+ext 2.16.840.1.101.3.2.1.3.13 digitalSignature $AUTH_EKU >"$RUN/ext"
+wrong 'another policy' 'certificate policies'
+ext $AUTH digitalSignature,keyAgreement $AUTH_EKU >"$RUN/ext"
+wrong 'another key usage' 'key usage'
+ext_good
+bad_serial() { ledger "select serial from upstream_revocation where done is null"; }
+says "$(bad_serial)" 'status says what has to be done at the CA' "$BUILD/dpiv-issuer" status "$AGENCY"
+BAD=$(bad_serial)
+check 'done by hand' "$BUILD/dpiv-issuer" upstream --revoked "$BAD" "$AGENCY"
+status 3 'once' "$BUILD/dpiv-issuer" upstream --revoked "$BAD" "$AGENCY"
+
+# the CA is away
+apache_stop
+token_fresh laptop
+status 6 'EST: the CA is down' derive --alg p256
+says 'CA behind this issuer cannot be used now' 'EST: and the person is told' derive --alg p256
+apache_start
+check 'EST: and up again' derive --alg p256
+check 'EST: one key' test "$(keys)" -eq 1
+apache_stop
+issuer_stop
+
+# --- CMP ----------------------------------------------------------------------------------------------------------------
+# The mock has one fixed certificate: so it first wants time, then it is made for the key that waits (see derive_cmp.sh).
+cmp_round() { # WHAT LINE...
+	local what=$1
+	upstream 'protocol = cmp' 'url = http://127.0.0.1:8086/pkix/' 'hold = 3' "${@:2}"
+	token_fresh laptop
+	mock_start "$TMP/cmp.pem" -poll_count 1000 -check_after 1
+	issuer_start || fail "$what: starts"
+	status 6 "$what: the CA wants time" derive --alg p256
+	check "$what: the key stays" test "$(keys)" -eq 1
+	token_pubkey 01 "$TMP/pub.pem"
+	UPN=$(ledger 'select upn from account')
+	made "$TMP/pub.pem" "$TMP/made.pem" || fail "$what: fixture"
+	issuer_stop
+	mock_stop
+	mock_start "$TMP/made.pem" -poll_count 1 -check_after 1
+	issuer_start || fail "$what: starts"
+	check "$what: derived" derive --alg p256 --wait 30
+	token_cert 01 "$TMP/got.pem"
+	check "$what: the CA's certificate" cmp "$TMP/got.pem" "$TMP/made.pem"
+	check "$what: in the ledger" same_serial "$TMP/got.pem"
+}
+made() { # PUB OUT
+	local uuid
+	uuid=$(cat /proc/sys/kernel/random/uuid)
+	card_cert "$TMP/card.pem" && openssl x509 -x509toreq -in "$TMP/card.pem" -key "$TMP/ra.key" -out "$TMP/dummy.csr" 2>/dev/null
+	openssl x509 -req -in "$TMP/dummy.csr" -force_pubkey "$1" -CA "$RUN/ca.pem" -CAkey "$RUN/ca.key" -days 90 -out "$2" \
+		-set_serial "0x$(openssl rand -hex 15)" -extfile <(
+			ext $AUTH digitalSignature $AUTH_EKU
+			echo "subjectAltName = URI:urn:uuid:$uuid${UPN:+,otherName:1.3.6.1.4.1.311.20.2.3;UTF8:$UPN}"
+		) 2>"$TMP/x509.err" || { cat "$TMP/x509.err"; return 1; }
+}
+cmp_round 'CMP, cr vouched for'
+call_build || fail 'the program that revokes is built'
+check 'CMP: revoked, at the CA, too' call revoke auth
+check 'CMP: the ledger has it' test "$(ledger "select count(*) from upstream_revocation where done is not null and reason <> 5")" = 1
+check 'CMP: and the audit log' test "$(ledger "select count(*) from event where what = 'ca-revoked' and detail = 'revoked by the CA'")" = 1
+issuer_stop
+mock_stop
+cmp_round 'CMP, p10cr' 'request = p10cr' 'names = ca'
+issuer_stop
+mock_stop
+
+upstream 'protocol = cmp' 'url = http://127.0.0.1:8086/pkix/'
+mock_start "$TMP/made.pem"
+issuer_start || fail 'starts'
+token_fresh laptop
+says 'key is not the one that was proven' 'CMP: a certificate of somebody else' derive --alg p256
+check 'CMP: and the CA is told' grep -q 'rejected by client' "$TMP/mock.log"
+check 'CMP: which is not revoked for that' test "$(ledger "select count(*) from upstream_revocation where done is null and why like '%proven%'")" = 0
+mock_stop
+openssl pkey -in "$TMP/ra.key" -pubout -out "$TMP/other.pub"
+made "$TMP/other.pub" "$TMP/nobody.pem" || fail 'fixture'
+mock_start "$TMP/nobody.pem"
+token_fresh laptop
+says 'key is not the one that was proven' 'CMP: a certificate of nobody' derive --alg p256
+revoked_there() {
+	for _ in $(seq 60); do
+		[ "$(ledger "select count(*) from upstream_revocation where done is not null and why like '%proven%'")" = 1 ] && return 0
+		sleep 0.1
+	done
+	return 1
+}
+check 'CMP: which is revoked at the CA' revoked_there
+mock_stop
+mock_start "$TMP/made.pem" -pkistatus 2 -failure 2 -statusstring nope
+token_fresh laptop
+says 'nope' 'CMP: a rejection, in the words of the CA' derive --alg p256
+mock_stop
+check 'the audit log is whole' "$BUILD/dpiv-issuer" audit verify "$AGENCY"
