@@ -83,7 +83,8 @@ issuer_open_again(const struct issuer *i, struct issuer *out)
 	memset(out, 0, sizeof *out);
 	if ((e = config_load(i->config.dir, c)) == E_OK && (e = x509io_read_cert(c->ca_cert, &out->ca)) == E_OK &&
 	    (e = x509io_read_cert(c->root_cert, &out->root)) == E_OK &&
-	    (X509_cmp(out->ca, i->ca) != 0 || strcmp(c->ca_key, i->config.ca_key) != 0))
+	    (X509_cmp(out->ca, i->ca) != 0 || strcmp(c->ca_key, i->config.ca_key) != 0 ||
+		upstream_is(out) != upstream_is(i)))
 		e = err_set(E_CONF, "%s: another CA, or its key is elsewhere: start the service again", c->ca_cert);
 	if (e == E_OK && (e = escrow_open(out)) == E_OK)
 		e = trust_load(c->anchors, c->intermediates, c->piv_crls, &out->trust);
