@@ -29,6 +29,7 @@
 #include "derive/issuer/listen.h"
 #include "derive/issuer/note.h"
 #include "derive/issuer/server_door.h"
+#include "derive/issuer/server_linger.h"
 
 #define HEADERS_MAX   16384
 #define PLAIN_LOOK    250000 /* microseconds */
@@ -132,6 +133,19 @@ conn_live(struct conn *c, long seconds)
 		evtimer_add(c->life, &tv);
 }
 
+/* A handshake that failed: evhttp closes the connection at once, and the client is to read why. */
+static void
+on_alert(const SSL *ssl, int where, int value)
+{
+	void (*ours)(const SSL *, int, int) = SSL_CTX_get_info_callback(SSL_get_SSL_CTX(ssl));
+	struct conn *c = SSL_get_ex_data(ssl, conn_slot);
+
+	if (ours)
+		ours(ssl, where, value);
+	if ((where & SSL_CB_WRITE_ALERT) == SSL_CB_WRITE_ALERT && value >> 8 == SSL3_AL_FATAL && c != NULL)
+		linger_start(&c->door->lingering, c->door->base, SSL_get_fd(ssl));
+}
+
 /* NULL only when memory is short. */
 static SSL *
 conn_new(struct door *d)
@@ -144,6 +158,7 @@ conn_new(struct door *d)
 		SSL_free(ssl);
 		return NULL;
 	}
+	SSL_set_info_callback(ssl, on_alert);
 	conn_link(c, d);
 	return ssl;
 }
@@ -299,6 +314,7 @@ door_close(struct door *d)
 		if (c->look)
 			plain_end(c);
 	}
+	linger_end(&d->lingering);
 }
 
 static struct conn *

@@ -13,6 +13,7 @@ struct event_base;
 struct evhttp;
 struct evhttp_bound_socket;
 struct evhttp_request;
+struct lingerer;
 
 /* A listener and its connections. Each door has a limit of its own: at it the door pauses and the kernel queues. */
 struct door {
@@ -30,6 +31,7 @@ struct door {
 	struct evconnlistener *listener;
 	struct evhttp_bound_socket *bound; /* the listener, that belongs to http */
 	struct conn *conns;
+	struct lingerer *lingering;
 	long connections;
 	bool shut; /* by door_shut() */
 };

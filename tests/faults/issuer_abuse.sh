@@ -36,6 +36,23 @@ plain_http() {
 	answer=$(curl -s --max-time 10 "http://127.0.0.1:$(port)/.well-known/est/cacerts")
 	[ -z "$answer" ]
 }
+# A client of TLS 1.3 has sent its request by the time its handshake is refused: closing the socket with that unread
+# would reset the connection, and the alert would go down with it. Here, 20 kB that are no handshake.
+alert_arrives() {
+	python3 - "$(port)" <<-'PY'
+	import socket, sys, time
+	s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5)
+	s.sendall(b"\x16\x03\x01\x00\x05hello" + b"x" * 20000)
+	time.sleep(0.5)
+	s.getpeername()	# ENOTCONN after a reset
+	alert = s.recv(100)
+	print(alert)
+	s.sendall(b"more")
+	assert alert[:1] == b"\x15", "no alert"
+	s.settimeout(5)
+	assert s.recv(100) == b"", "the server does not hang up"
+	PY
+}
 code() { # the HTTP status of a request over TLS, whatever the body
 	curl -s -o /dev/null -w '%{http_code}' --max-time 20 --cacert "$AGENCY/root.pem" --http1.1 "$@" "$URL/.well-known/est/simpleenroll"
 }
@@ -102,6 +119,7 @@ check_start 'serve'
 check 'served' alive
 before=$(files_open)
 check 'plain HTTP gets nothing' plain_http
+check 'why a handshake is refused arrives' alert_arrives
 check 'a silent connection is closed' closed_within 6 silent
 check 'half a ClientHello' closed_within 6 half_hello
 check 'TLS and silence' closed_within 6 tls_silent
