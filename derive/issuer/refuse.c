@@ -22,6 +22,8 @@ _Static_assert(sizeof reasons / sizeof reasons[0] == REFUSE_COUNT, "a row for ev
 static _Thread_local enum refuse last;
 static _Thread_local long after;
 
+static enum err set(enum refuse why, long seconds, const char *fmt, va_list ap) PRINTF(3, 0);
+
 static enum err
 set(enum refuse why, long seconds, const char *fmt, va_list ap)
 {
