@@ -79,8 +79,7 @@ by_code() { # FILE: HTTP status to standard output
 card_by_code() { curl -sS --http1.1 --cacert "$AGENCY/root.pem" -u "x:$CODE" -o "$TMP/body" -w '%{http_code}' "$URL/.well-known/dpiv/card$1"; }
 kept() { python3 -c "import sqlite3, sys; print(sqlite3.connect('$AGENCY/issuer.db').execute('SELECT count(*) FROM escrow').fetchone()[0])"; }
 key_hash() { openssl pkey -in "$TMP/way.key" -pubout -outform DER | sha256sum | cut -d' ' -f1 | tr a-f A-F; }
-CODE=$(curl -sS --http1.1 --cacert "$AGENCY/root.pem" --cert "$TMP/pat.pem" --key "$TMP/pat.key" -H 'Content-Type: application/json' \
-	--data '{"roles":["encrypt"]}' "$URL/.well-known/dpiv/bind" | python3 -c 'import json, sys; print(json.load(sys.stdin)["code"])')
+card_code pat '"encrypt"'
 cp "$TMP/way.key" "$TMP/way.old"
 openssl ecparam -name prime256v1 -genkey -noout -out "$TMP/way.key"
 asked "$TMP/rq.code"

@@ -156,3 +156,9 @@ enroll() {
 	[ "$(tail -n 1 "$TMP/http")" = 200 ] || { cat "$TMP/http" "$TMP/$name.answer"; return 1; }
 	base64 -di "$TMP/$name.answer" | openssl pkcs7 -inform der -print_certs | openssl x509 -out "$TMP/$name.pem"
 }
+
+# card_code CARD [ROLES as in JSON]: sets CODE, a binding code that the card asked for
+card_code() {
+	CODE=$(est "$1" /.well-known/dpiv/bind -H 'Content-Type: application/json' --data "{\"roles\":[${2-\"auth\"}]}" |
+		python3 -c 'import json, sys; print(json.load(sys.stdin)["code"])')
+}
