@@ -285,6 +285,8 @@ put_crl(const char *path, struct est_reply *out)
 static enum err
 op_ca_crl(struct call *c, struct est_reply *out)
 {
+	if (upstream_is(c->i))
+		return refuse(REFUSE_NOT_FOUND, "another CA issues; its CRL is where its certificates say");
 	return put_crl(c->i->config.ca_crl, out);
 }
 

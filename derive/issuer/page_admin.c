@@ -11,6 +11,7 @@
 #include "derive/issuer/page_int.h"
 #include "derive/issuer/refuse.h"
 #include "derive/issuer/roll.h"
+#include "derive/issuer/upstream.h"
 
 /* A table that is too wide for a telephone scrolls in its box, which the keyboard must reach. */
 static void
@@ -66,7 +67,7 @@ put_attention(struct call *c, struct wbuf *w)
 	bool any = false;
 
 	html_put(w, "<h2>Needs attention</h2>\n<ul>");
-	if ((any = crl_stale(c->i->config.ca_crl, c->now, 2 * c->i->config.crl_hours)))
+	if ((any = !upstream_is(c->i) && crl_stale(c->i->config.ca_crl, c->now, 2 * c->i->config.crl_hours)))
 		html_put(w, "<li>The list of revoked certificates is not up to date.</li>");
 	for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++)
 		if (*rows[k].n > 0) {

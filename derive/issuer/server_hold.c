@@ -4,6 +4,7 @@
  * second and only while somebody waits, because what it is was written by another process. A client that goes away
  * takes its connection with it and leaves the request, which evhttp then frees with the answer that nobody gets.
  */
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -18,16 +19,16 @@
 struct held {
 	struct evhttp_request *req;
 	char ask[UPSTREAM_HELD];
-	time_t until; /* of the monotonic clock */
+	int64_t until; /* milliseconds of the monotonic clock */
 	struct held *next;
 };
 
-static time_t
+static int64_t
 monotonic(void)
 {
 	struct timespec ts;
 
-	return clock_gettime(CLOCK_MONOTONIC, &ts) == 0 ? ts.tv_sec : 0;
+	return clock_gettime(CLOCK_MONOTONIC, &ts) == 0 ? (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000 : 0;
 }
 
 static void
@@ -47,7 +48,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct hold *h = arg;
 	struct held *list = h->first, *next;
-	const time_t now = monotonic();
+	const int64_t now = monotonic();
 
 	(void)fd;
 	(void)what;
@@ -89,7 +90,7 @@ hold_take(struct hold *h, struct evhttp_request *req, const char *ask)
 	}
 	one->req = req;
 	(void)snprintf(one->ask, sizeof one->ask, "%s", ask);
-	one->until = monotonic() + h->issuer->config.up.hold;
+	one->until = monotonic() + 1000 * h->issuer->config.up.hold;
 	one->next = h->first;
 	h->first = one;
 	return true;

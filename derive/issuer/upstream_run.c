@@ -23,7 +23,7 @@
 #define POLL	 600  /* seconds for which a CMP transaction is kept up */
 #define LINGER	 20   /* looks, PAUSE apart, for more to come */
 #define PAUSE	 50   /* milliseconds */
-#define MARGIN	 30   /* seconds that a claim outlives its exchange */
+#define MARGIN	 5    /* seconds that a claim outlives an exchange and its confirmation */
 
 struct line {
 	struct issuer *i;
@@ -131,7 +131,7 @@ wait_for_ca(struct line *l, long seconds)
 			return err_set(E_CANCELED, "the server has gone");
 		if (looks % (1000 / PAUSE) == 0)
 			e = db_run(l->i->db, "UPDATE upstream SET claimed = ? WHERE ask = ?",
-			    DB_ARGS(db_int(time(NULL) + l->i->config.up.seconds + MARGIN), db_text(ask)));
+			    DB_ARGS(db_int(time(NULL) + 2 * l->i->config.up.seconds + MARGIN), db_text(ask)));
 		pause_for(PAUSE);
 	}
 	return e;
@@ -247,7 +247,7 @@ static enum err
 one_step(struct line *l, bool *did)
 {
 	struct upstream_job job;
-	enum err e = upstream_claim(l->i, time(NULL), l->i->config.up.seconds + MARGIN, &job);
+	enum err e = upstream_claim(l->i, time(NULL), 2 * l->i->config.up.seconds + MARGIN, &job);
 
 	*did = e == E_OK;
 	if (e == E_OK) {

@@ -22,6 +22,7 @@
 #include "derive/issuer/roster.h"
 #include "derive/issuer/server.h"
 #include "derive/issuer/show.h"
+#include "derive/issuer/upstream.h"
 #include "derive/issuer/verbs.h"
 #include "derive/issuer/x509io.h"
 
@@ -374,9 +375,11 @@ revoke(struct issuer *i, const struct args *a, int reason)
 		e = x509io_serial_read(a->rest, serial, sizeof serial)
 		    ? E_OK
 		    : err_set(E_USAGE, "that is not a serial number in hex");
+	if (e == E_OK && upstream_is(i) && a->value['F'])
+		e = err_set(E_USAGE, "--foreign: another CA issues; revoke there what it issued for others");
 	if (e != E_OK || (e = db_begin(i->db)) != E_OK)
 		return e;
-	e = ledger_revoke(i->db, serial, reason, a->value['F'] || a->value['c'], time(NULL));
+	e = ledger_revoke(i->db, serial, reason, (a->value['F'] || a->value['c']) && !upstream_is(i), time(NULL));
 	if (e == E_OK)
 		e = event(i, "revoked", 0, serial, crl_reason_name(reason));
 	e = db_end(i->db, e);
@@ -388,7 +391,8 @@ revoke(struct issuer *i, const struct args *a, int reason)
 	if (e == E_NOTFOUND)
 		return err_up(e, "--foreign revokes what the CA signed elsewhere");
 	if (e == E_OK && (e = issuer_refresh_crls(i, time(NULL), true)) == E_OK)
-		printf("%s is revoked (%s); the CRL is published\n", serial, crl_reason_name(reason));
+		printf("%s is revoked (%s); %s\n", serial, crl_reason_name(reason),
+		    upstream_is(i) ? "'status' says when the CA has it" : "the CRL is published");
 	return e;
 }
 

@@ -33,6 +33,30 @@ check 'the certificate verifies' verify -explicit_policy -policy 2.16.840.1.101.
 check 'revoke while the server runs' "$ISSUER" revoke --dir "$AGENCY" --cert "$TMP/new.pem"
 says 'certificate revoked' 'the CRL has it' verify "$TMP/new.pem"
 check_stop 'stop'
+
+# --- the key of the OCSP signer is on the token, too
+openssl pkey -in "$AGENCY/private/ocsp.key" -outform DER -out "$TMP/privkey"
+openssl pkey -in "$AGENCY/private/ocsp.key" -pubout -outform DER -out "$TMP/pubkey"
+for type in privkey pubkey; do
+	check "the OCSP key goes to the token: $type" pkcs11-tool --module "$SOFTHSM" --login --pin 123456 \
+		--write-object "$TMP/$type" --type $type --id 0c --label ocsp --usage-sign
+done
+rm "$AGENCY/private/ocsp.key"
+sed -i "/^\[publish\]/,/^\[ocsp\]/s|^#* *address =.*|address = 127.0.0.1:0|
+	/^\[ocsp\]/,/^\[piv\]/s|^#* *key =.*|key = ${URI/issuing-ca/ocsp}|" "$AGENCY/issuer.conf"
+check_start 'serve with it'
+PUB=$(sed -n 's/^publishing on //p' "$TMP/issuer.out")
+ask_ocsp() {
+	openssl ocsp -issuer "$AGENCY/ca.pem" -CAfile "$AGENCY/root.pem" -verify_other "$AGENCY/ca.pem" -url "$PUB/pki/ocsp" \
+		-cert "$TMP/new.pem"
+}
+says 'Response verify OK' 'OCSP is answered with it' ask_ocsp
+says 'new.pem: revoked' 'and the answer is right' ask_ocsp
+check_stop 'stop'
+sed -i '/^\[ocsp\]/,/^\[piv\]/s|object=ocsp|object=nothing|' "$AGENCY/issuer.conf"
+says 'key of the OCSP signer' 'a key that is not there is named' "$ISSUER" serve --listen 127.0.0.1:0 "$AGENCY"
+sed -i '/^\[publish\]/,/^\[ocsp\]/s|^address =.*|# address =|' "$AGENCY/issuer.conf"
+
 echo 654321 >"$TMP/pin"
 status 4 'a wrong PIN in the file' "$ISSUER" serve --listen 127.0.0.1:0 "$AGENCY"
 echo 123456 >"$TMP/pin"

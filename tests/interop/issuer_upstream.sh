@@ -45,11 +45,30 @@ certify() {
 certify ra clientAuth,cmcRA
 certify cmp cmcCA
 cp "$TMP/ra.pem" "$AGENCY/ra.pem"
-cp "$TMP/ra.key" "$AGENCY/private/ra.key"
+# its key is on a token of its own
+mkdir "$TMP/ra-tokens"
+printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n' "$TMP/ra-tokens" >"$TMP/ra-softhsm2.conf"
+echo 123456 >"$TMP/ra.pin"
+ra_token() {
+	local SOFTHSM2_CONF=$TMP/ra-softhsm2.conf type
+	export SOFTHSM2_CONF
+	softhsm2-util --init-token --free --label ra --so-pin 12345678 --pin 123456 >/dev/null || return 1
+	openssl pkey -in "$TMP/ra.key" -outform DER -out "$TMP/privkey"
+	openssl pkey -in "$TMP/ra.key" -pubout -outform DER -out "$TMP/pubkey"
+	for type in privkey pubkey; do
+		pkcs11-tool --module "$HSM" --login --pin 123456 --write-object "$TMP/$type" --type $type --id 01 --label ra || return 1
+	done
+}
+HSM=$(find /usr/lib -name libsofthsm2.so -print -quit)
+check "the registration authority's key is on a token" ra_token
+RA_KEY="key = pkcs11:token=ra;object=ra?module-path=$HSM&pin-source=file:$TMP/ra.pin"
+ra_start() {
+	SOFTHSM2_CONF=$TMP/ra-softhsm2.conf issuer_start || fail 'the registration authority starts' "$(cat "$TMP/issuer.log")"
+}
 chmod -R a+rX "$RUN"
 cp "$AGENCY/issuer.conf" "$TMP/issuer.conf"
 upstream() { # LINE...: the [upstream] of issuer.conf
-	{ cat "$TMP/issuer.conf" && printf '%s\n' '[upstream]' 'auth_label = none' 'seconds = 10' "$@"; } >"$AGENCY/issuer.conf"
+	{ cat "$TMP/issuer.conf" && printf '%s\n' '[upstream]' 'auth_label = none' 'seconds = 3' "$@"; } >"$AGENCY/issuer.conf"
 }
 apache_start() {
 	/usr/sbin/apache2 -f "$HERE/httpd.conf" -DFOREGROUND >"$TMP/apache.log" 2>&1 &
@@ -84,9 +103,9 @@ same_serial() { [ "$(openssl x509 -in "$1" -noout -serial | cut -d= -f2)" = "$(l
 
 # --- EST ----------------------------------------------------------------------------------------------------------------
 card 1
-upstream 'protocol = est' 'url = https://localhost:10443'
+upstream 'protocol = est' 'url = https://localhost:10443' "$RA_KEY"
 apache_start
-issuer_start && pass 'the registration authority starts without a CA key'
+ra_start
 token_fresh laptop
 check 'EST: derived' derive --alg p256
 check 'EST: one key' test "$(keys)" -eq 1
@@ -114,6 +133,35 @@ check 'EST: the next run gets the certificate' derive --alg p256 --wait 20
 check 'EST: one key' test "$(keys)" -eq 1
 wait $!
 
+# with a binding code, on a machine without the card
+there() {
+	PCSCLITE_CSOCK_NAME=$TMP/no-pcscd "$BUILD/dpiv" derive --to "$TO" --issuer "$ISSUER" --cafile "$AGENCY/root.pem" "$@"
+}
+token_fresh laptop
+"$BUILD/dpiv" bind --from "$CARD_URI" --issuer "$ISSUER" --cafile "$AGENCY/root.pem" >"$TMP/code"
+check 'EST: derived with a binding code' there --code-file "$TMP/code"
+says 'was used already' 'EST: which is used up' there --code-file "$TMP/code" --again
+
+# a CA that is slow: nobody else waits for it; and who asks it is killed
+milliseconds() {
+	local start
+	start=$(date +%s%N)
+	curl -sS --cacert "$AGENCY/root.pem" -o /dev/null https://localhost:8443/.well-known/est/cacerts
+	echo $((($(date +%s%N) - start) / 1000000))
+}
+token_fresh laptop
+touch "$RUN/slow"
+derive --alg p256 >"$TMP/slow.out" 2>&1 &
+sleep 1.2
+took=$(milliseconds)
+check "a slow CA: others are served meanwhile ($took ms)" test "$took" -lt 700
+kill -9 $(cat "/proc/$ISSUER_PID/task/$ISSUER_PID/children")
+rm "$RUN/slow"
+wait $!
+check 'who asks the CA is killed: the next takes it up' grep -q 'HTTP 202\|slot\|derived' "$TMP/slow.out"
+check 'and the same command has the certificate' derive --alg p256 --wait 20
+check 'one key' test "$(keys)" -eq 1
+
 # wrong answers
 wrong() { # NAME TEXT
 	token_fresh laptop
@@ -137,6 +185,24 @@ BAD=$(bad_serial)
 check 'done by hand' "$BUILD/dpiv-issuer" upstream --revoked "$BAD" "$AGENCY"
 status 3 'once' "$BUILD/dpiv-issuer" upstream --revoked "$BAD" "$AGENCY"
 
+# a renewal repeats the old names, so the CA has to know the new UUID
+issuer_stop
+upstream 'protocol = est' 'url = https://localhost:10443' "$RA_KEY" 'names = ca'
+ra_start
+UPN=$(ledger 'select upn from account')
+{ ext $AUTH digitalSignature $AUTH_EKU
+	echo "subjectAltName = URI:urn:uuid:$(cat /proc/sys/kernel/random/uuid)${UPN:+,otherName:1.3.6.1.4.1.311.20.2.3;UTF8:$UPN}"
+} >"$RUN/ext"
+token_fresh laptop
+check 'EST: derived where the CA knows the names' derive --alg p256
+sed -i "s/urn:uuid:[0-9a-f-]*/urn:uuid:$(cat /proc/sys/kernel/random/uuid)/" "$RUN/ext"
+call_build || fail 'the program that renews is built'
+check 'EST: renewed with the credential alone' call renew auth
+check 'EST: one key' test "$(keys)" -eq 1
+check 'EST: revoked here' call revoke auth
+says 'EST has no message for it' 'EST: and the administrator is told what to do' "$BUILD/dpiv-issuer" status --json "$AGENCY"
+sed -i "s/urn:uuid:[0-9a-f-]*/urn:uuid:$(cat /proc/sys/kernel/random/uuid)/" "$RUN/ext"
+
 # the CA is away
 apache_stop
 token_fresh laptop
@@ -152,10 +218,10 @@ issuer_stop
 # The mock has one fixed certificate: so it first wants time, then it is made for the key that waits (see derive_cmp.sh).
 cmp_round() { # WHAT LINE...
 	local what=$1
-	upstream 'protocol = cmp' 'url = http://127.0.0.1:8086/pkix/' 'hold = 3' "${@:2}"
+	upstream 'protocol = cmp' 'url = http://127.0.0.1:8086/pkix/' 'hold = 2' "$RA_KEY" "${@:2}"
 	token_fresh laptop
 	mock_start "$TMP/cmp.pem" -poll_count 1000 -check_after 1
-	issuer_start || fail "$what: starts"
+	ra_start
 	status 6 "$what: the CA wants time" derive --alg p256
 	check "$what: the key stays" test "$(keys)" -eq 1
 	token_pubkey 01 "$TMP/pub.pem"
@@ -164,7 +230,7 @@ cmp_round() { # WHAT LINE...
 	issuer_stop
 	mock_stop
 	mock_start "$TMP/made.pem" -poll_count 1 -check_after 1
-	issuer_start || fail "$what: starts"
+	ra_start
 	check "$what: derived" derive --alg p256 --wait 30
 	token_cert 01 "$TMP/got.pem"
 	check "$what: the CA's certificate" cmp "$TMP/got.pem" "$TMP/made.pem"
@@ -181,7 +247,6 @@ made() { # PUB OUT
 		) 2>"$TMP/x509.err" || { cat "$TMP/x509.err"; return 1; }
 }
 cmp_round 'CMP, cr vouched for'
-call_build || fail 'the program that revokes is built'
 check 'CMP: revoked, at the CA, too' call revoke auth
 check 'CMP: the ledger has it' test "$(ledger "select count(*) from upstream_revocation where done is not null and reason <> 5")" = 1
 check 'CMP: and the audit log' test "$(ledger "select count(*) from event where what = 'ca-revoked' and detail = 'revoked by the CA'")" = 1
@@ -191,9 +256,9 @@ cmp_round 'CMP, p10cr' 'request = p10cr' 'names = ca'
 issuer_stop
 mock_stop
 
-upstream 'protocol = cmp' 'url = http://127.0.0.1:8086/pkix/'
+upstream 'protocol = cmp' 'url = http://127.0.0.1:8086/pkix/' "$RA_KEY"
 mock_start "$TMP/made.pem"
-issuer_start || fail 'starts'
+ra_start
 token_fresh laptop
 says 'key is not the one that was proven' 'CMP: a certificate of somebody else' derive --alg p256
 check 'CMP: and the CA is told' grep -q 'rejected by client' "$TMP/mock.log"
