@@ -26,13 +26,13 @@
 
 /* --- giving ------------------------------------------------------------------------------------------------------- */
 
-/* What is for both may be had where either may. */
-static bool
-wish_listed(const struct config *c, const struct profile *p)
+bool
+bind_offered(const struct config *c, const struct profile *p)
 {
 	if (!p->both)
 		return config_list_has(c->bind_roles, p->name);
-	return config_list_has(c->bind_roles, "sign") && config_list_has(c->bind_roles, "encrypt");
+	return c->one_certificate != NULL && config_list_has(c->bind_roles, "sign") &&
+	    config_list_has(c->bind_roles, "encrypt");
 }
 
 enum err
@@ -42,7 +42,7 @@ bind_wish_add(const struct config *c, struct bind_wish *w, const char *name)
 
 	if (p == NULL || (p->both && c->one_certificate == NULL))
 		return refuse(REFUSE_BAD_BODY, "a role that is asked for does not exist here");
-	if (!wish_listed(c, p))
+	if (!bind_offered(c, p))
 		return refuse(
 		    REFUSE_CODE_ROLE, "binding codes are not given for %s here; derive it with the card", p->name);
 	for (size_t k = 0; k < w->n; k++)

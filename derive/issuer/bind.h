@@ -5,6 +5,7 @@
 #include "derive/issuer/bindstore.h"
 #include "derive/issuer/est.h"
 #include "derive/issuer/pivid.h"
+#include "derive/issuer/profile.h"
 
 /*
  * Binding without a card reader (SP 800-157r1, App. C): a one-time code leads from the machine with the card to the one
@@ -35,6 +36,8 @@ struct bind_wish {
 	const char *role[BIND_ROLES_MAX + 1]; /* of the profile table, ended by NULL */
 	size_t n;
 };
+/* Codes are given for it. What is for signature and encryption both may be had where either may. */
+bool bind_offered(const struct config *c, const struct profile *p);
 /* E_POLICY with refuse_last(): no such role, or no codes for it here. */
 enum err bind_wish_add(const struct config *c, struct bind_wish *w, const char *name) MUST_CHECK;
 /* PKI-AUTH succeeded with rq->peer, which says id. The caller wipes plain. E_POLICY with refuse_last(). */

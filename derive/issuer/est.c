@@ -389,7 +389,7 @@ dispatch(struct call *c, struct est_reply *out)
 	if (op == NULL)
 		return refuse(REFUSE_NOT_FOUND,
 		    "no such path; EST is at " WELL_KNOWN "{cacerts,csrattrs,simpleenroll,simplereenroll,serverkeygen},"
-		    " with auth, sign or encrypt before the operation");
+		    " with auth, sign, encrypt or mail (where it is set up) before the operation");
 	if (op->post != c->rq->post) {
 		out->allow = op->post ? "POST" : "GET";
 		return refuse(REFUSE_METHOD, "%s wants %s", op->name, out->allow);

@@ -9,6 +9,7 @@
 #include <openssl/crypto.h>
 
 #include "derive/issuer/account.h"
+#include "derive/issuer/bind.h"
 #include "derive/issuer/chuid.h"
 #include "derive/issuer/config.h"
 #include "derive/issuer/crl.h"
@@ -118,7 +119,7 @@ code_may(const struct call *c, const struct account *a)
 	bool any = false;
 
 	for (size_t k = 0; (p = profile_at(k)) != NULL; k++)
-		any = any || config_list_has(c->i->config.bind_roles, p->name);
+		any = any || bind_offered(&c->i->config, p);
 	return any && (a->id != 0 ? strcmp(a->status, "active") == 0 : !c->i->config.listed);
 }
 
@@ -138,7 +139,7 @@ put_code_form(struct call *c, struct wbuf *w)
 		return e;
 	html_put(w, "<fieldset><legend>What the code is good for</legend>");
 	for (size_t k = 0; (p = profile_at(k)) != NULL; k++) {
-		if (!config_list_has(c->i->config.bind_roles, p->name))
+		if (!bind_offered(&c->i->config, p))
 			continue;
 		html_put(w, "<label><input type=\"checkbox\" name=\"role-%s\" value=\"1\"%s> %s</label>", p->name,
 		    any ? "" : " checked", p->what);

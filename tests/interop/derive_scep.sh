@@ -88,6 +88,11 @@ check 'EC: enrolled' derive_conf --alg p256
 check 'EC: the certificate is there' token_cert 01 "$TMP/got.pem"
 says 'can also decrypt' 'EC: cannot be renewed, and that is said' call renew auth
 check 'EC: the credential stays' test "$(keys)" -eq 1
+token_fresh laptop
+issuer_conf 'protocol = scep' "${GOOD[@]}" 'one_certificate = 2.999.1.7'
+says 'is not that of a certificate for digital signature and encryption' 'MAIL: this CA certifies for signature alone' \
+	derive_conf --alg rsa2048 --role mail
+check 'MAIL: and nothing is left' untouched
 scepd_stop
 
 # --- an issuer that wants time ------------------------------------------------------------------------------------------

@@ -112,6 +112,9 @@ check '  it is a page' well_formed
 # --- a binding code ------------------------------------------------------------------------------------------------------
 t=$(token pat / /code)
 check 'the form has a token' test ${#t} -eq 80
+page 200 pat /
+check '  a role for it' has 'name="role-encrypt"'
+check '  but not one that is not set up' has_not 'name="role-mail"'
 codes() { ledger 'SELECT count(*) FROM bind_code'; }
 refused() { # NAME: nothing was done, for this reason
 	check "refused: $1" has '<code>cross-site</code>'

@@ -850,6 +850,23 @@ qr_codes(void **state)
 	assert_false(qr_draw("7F3K-9QWD-ZX01-4MTP-HB2C", &small));
 }
 
+/* One certificate for signature and encryption: where the site has it, and gives codes for either. */
+static void
+roles_that_codes_are_given_for(void **state)
+{
+	struct config c = { .bind_roles = "auth,sign,encrypt" };
+
+	(void)state;
+	assert_true(bind_offered(&c, profile_find("auth")));
+	assert_false(bind_offered(&c, profile_find("mail")));
+	c.one_certificate = "2.999.1.7";
+	assert_true(bind_offered(&c, profile_find("mail")));
+	assert_true(bind_offered(&c, profile_find("sign")));
+	c.bind_roles = "auth,sign";
+	assert_false(bind_offered(&c, profile_find("mail")));
+	assert_false(bind_offered(&c, profile_find("encrypt")));
+}
+
 #define S(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 #define A(f) cmocka_unit_test_setup_teardown(f, agency_up, agency_down)
 
@@ -861,6 +878,7 @@ main(void)
 		cmocka_unit_test(slips_are_noticed),
 		cmocka_unit_test(answers_of_issuers),
 		cmocka_unit_test(qr_codes),
+		cmocka_unit_test(roles_that_codes_are_given_for),
 		S(one_use_for_each_role),
 		S(used_says_whose_it_is),
 		S(use_is_part_of_the_transaction),
