@@ -427,8 +427,10 @@ explain(struct call *c, enum err e, struct est_reply *out)
 	text_safe(span_str(c->rq->path), path, sizeof path);
 	text_safe(span_str(e == E_POLICY ? err_msg() : "the issuer has a problem of its own; its log says more"),
 	    sentence, sizeof sentence);
+	if (e == E_POLICY && (why == REFUSE_CA_WAITS || why == REFUSE_CA_SILENT))
+		(void)snprintf(out->held, sizeof out->held, "%s", upstream_held());
 	if (e == E_POLICY) {
-		note("refused", "code=%s peer=%s path=%s %s", refuse_code(why), from, path, sentence);
+		note(out->held[0] ? "waiting" : "refused", "code=%s peer=%s path=%s %s", refuse_code(why), from, path, sentence);
 		record_refusal(c, why, sentence);
 	} else {
 		note("failed", "peer=%s path=%s %s: %s", from, path, err_name(e), err_msg());
@@ -436,8 +438,6 @@ explain(struct call *c, enum err e, struct est_reply *out)
 	wbuf_clear(&out->body);
 	out->status = refuse_status(why);
 	out->retry_after = e == E_POLICY ? refuse_after() : 0;
-	if (e == E_POLICY && (why == REFUSE_CA_WAITS || why == REFUSE_CA_SILENT))
-		(void)snprintf(out->held, sizeof out->held, "%s", upstream_held());
 	out->type = "text/plain; charset=utf-8";
 	out->base64 = false;
 	if (page_is(c->rq->path)) {

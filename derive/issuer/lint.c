@@ -128,8 +128,10 @@ rule_extensions(X509 *x, const struct lint_expect *want)
 	};
 	const size_t n = sizeof allowed / sizeof allowed[0];
 
-	if (want->foreign ? X509_check_ca(x) != 0 : X509_get_ext_count(x) != (int)n)
-		return broken(want->foreign ? "it is a CA's" : "number of extensions");
+	if (want->foreign && (X509_check_ca(x) != 0 || (X509_get_extension_flags(x) & EXFLAG_CA) != 0))
+		return broken("it is a CA's");
+	if (!want->foreign && X509_get_ext_count(x) != (int)n)
+		return broken("number of extensions");
 	for (size_t i = 0; i < n; i++) {
 		int at = X509_get_ext_by_NID(x, allowed[i].nid, -1);
 

@@ -166,6 +166,7 @@ take(struct line *l, const struct proto_issued *issued)
 	if (e != E_OK) {
 		l->job->wrong |= e == E_POLICY;
 		cert = cert_leaf(issued->certs);
+		e = err_set(e, "it is for another key");
 	}
 	if (cert != NULL && X509_up_ref(cert) == 1) {
 		X509_free(l->got);
