@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Building SCEP requests (RFC 8894, 3.1 to 3.3): the PKCS #10 in an EnvelopedData for the CA, that in a SignedData of
- * the requester with messageType, transactionID and senderNonce as signed attributes. Signatures are PKCS #1 v1.5 with
+ * Building SCEP messages (RFC 8894, 3.1 to 3.3): the PKCS #10 in an EnvelopedData for the CA, that in a SignedData of
+ * the requester with messageType, transactionID and senderNonce as signed attributes; and the answer likewise, with its
+ * outcome, and without an envelope when there is nothing to put into it. Signatures are PKCS #1 v1.5 with
  * the rsaEncryption identifier, which every server reads. Nothing goes out without its envelope (3.1: the challenge
  * would be readable), and an envelope needs a recipient with an RSA key.
  */
@@ -78,6 +79,15 @@ msg_attrs(CMS_SignerInfo *si, const struct scep_request *m)
 	    msg_attr(si, SCEP_OID_SENDER, V_ASN1_OCTET_STRING, m->nonce, SCEP_NONCE);
 }
 
+static bool
+msg_result(CMS_SignerInfo *si, const struct scep_result *r)
+{
+	return msg_attr(si, SCEP_OID_STATUS, V_ASN1_PRINTABLESTRING, r->status, strlen(r->status)) &&
+	    msg_attr(si, SCEP_OID_RECIPIENT, V_ASN1_OCTET_STRING, r->nonce.p, r->nonce.n) &&
+	    (r->fail == NULL || msg_attr(si, SCEP_OID_FAIL, V_ASN1_PRINTABLESTRING, r->fail, strlen(r->fail))) &&
+	    (r->text == NULL || msg_attr(si, SCEP_OID_FAIL_TEXT, V_ASN1_UTF8STRING, r->text, strlen(r->text)));
+}
+
 enum err
 scep_build(const struct scep_request *m, struct wbuf *out)
 {
@@ -85,18 +95,22 @@ scep_build(const struct scep_request *m, struct wbuf *out)
 	CMS_SignerInfo *si = NULL;
 	BIO *in = NULL;
 	WBUF_AUTO inner;
+	unsigned flags = CMS_BINARY;
 	enum err e;
 	bool ok;
 
 	wbuf_init(&inner, MESSAGE_MAX);
-	if ((e = msg_envelope(m, &inner)) != E_OK)
+	if (m->data.n > 0 && (e = msg_envelope(m, &inner)) != E_OK)
 		return e;
+	if (m->data.n == 0)
+		flags |= CMS_DETACHED;
 	ERR_clear_error();
-	in = BIO_new_mem_buf(inner.p, (int)inner.n);
-	cms = CMS_sign(NULL, NULL, NULL, NULL, CMS_PARTIAL | CMS_BINARY);
+	in = inner.n > 0 ? BIO_new_mem_buf(inner.p, (int)inner.n) : BIO_new_mem_buf("", 0);
+	cms = CMS_sign(NULL, NULL, NULL, NULL, CMS_PARTIAL | flags);
 	if (in != NULL && cms != NULL)
 		si = CMS_add1_signer(cms, m->from.cert, m->from.key, m->md, CMS_NOSMIMECAP | CMS_BINARY);
-	ok = si != NULL && msg_attrs(si, m) && CMS_final(cms, in, NULL, CMS_BINARY) == 1 && put_cms(cms, out);
+	ok = si != NULL && msg_attrs(si, m) && (m->result == NULL || msg_result(si, m->result)) &&
+	    CMS_final(cms, in, NULL, flags) == 1 && put_cms(cms, out);
 	CMS_ContentInfo_free(cms);
 	BIO_free(in);
 	return ok ? E_OK : err_set(E_CRYPTO, "cannot sign the request"); /* the queue: token_failed() */

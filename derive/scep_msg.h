@@ -23,11 +23,22 @@ void scep_read_caps(struct span body, struct scep_caps *out);
 #define SCEP_NONCE	 16
 #define SCEP_TRANSACTION CERT_KEY_TEXT /* hex of the hash of the key (3.2.1.1) */
 
-/* One side of the message layer: signs requests, opens the answers. */
+/* One side of the message layer: signs what goes out, opens what comes. */
 struct scep_party {
 	X509 *cert;
 	EVP_PKEY *key;
 };
+
+/* The outcome, of an answer (3.2.1.3, 3.2.1.4). */
+struct scep_result {
+	const char *status; /* SCEP_SUCCESS ... */
+	const char *fail;   /* failInfo, or NULL */
+	const char *text;   /* failInfoText, or NULL */
+	struct span nonce;  /* senderNonce of what is answered */
+};
+#define SCEP_SUCCESS "0"
+#define SCEP_FAILURE "2"
+#define SCEP_PENDING "3"
 
 struct scep_request {
 	int type;
@@ -37,7 +48,9 @@ struct scep_request {
 	const EVP_MD *md;
 	const char *transaction;
 	const uint8_t *nonce;
-	struct span data; /* PKCS #10, or issuer and subject */
+	struct span
+	    data; /* PKCS #10, issuer and subject, or certificates; empty: no envelope, and to is not looked at */
+	const struct scep_result *result; /* NULL: not an answer */
 };
 /* E_CRYPTO: a key did not sign, see token_failed(). */
 enum err scep_build(const struct scep_request *m, struct wbuf *out) MUST_CHECK;

@@ -9,17 +9,15 @@
 #include <string.h>
 #include <strings.h>
 
-#include <openssl/cms.h>
 #include <openssl/err.h>
-#include <openssl/pkcs7.h>
 #include <openssl/x509.h>
 
 #include "base/text.h"
 #include "derive/est_reply.h"
+#include "derive/scep_cms.h"
 #include "derive/scep_msg.h"
 
-#define ANSWER_MAX (512 * 1024)
-#define WORD_MAX   24
+#define WORD_MAX 24
 
 /* --- capabilities ------------------------------------------------------------------------------------------------- */
 
@@ -74,7 +72,7 @@ enum err
 scep_read_ca(struct span body, STACK_OF(X509) * *out)
 {
 	const unsigned char *p = body.p;
-	X509 *x = body.n > 0 && body.n <= ANSWER_MAX ? d2i_X509(NULL, &p, (long)body.n) : NULL;
+	X509 *x = body.n > 0 && body.n <= SCEP_MESSAGE_MAX ? d2i_X509(NULL, &p, (long)body.n) : NULL;
 
 	*out = NULL;
 	ERR_clear_error();
@@ -93,54 +91,11 @@ scep_read_ca(struct span body, STACK_OF(X509) * *out)
 
 /* --- answers ------------------------------------------------------------------------------------------------------ */
 
-static CMS_ContentInfo *
-reply_parse(struct span der, int nid)
-{
-	const unsigned char *p = der.p;
-	CMS_ContentInfo *cms = der.n > 0 && der.n <= ANSWER_MAX ? d2i_CMS_ContentInfo(NULL, &p, (long)der.n) : NULL;
-
-	if (cms != NULL && p == der.p + der.n && OBJ_obj2nid(CMS_get0_type(cms)) == nid)
-		return cms;
-	CMS_ContentInfo_free(cms);
-	ERR_clear_error();
-	return NULL;
-}
-
-static const ASN1_STRING *
-reply_attr(CMS_SignerInfo *si, const char *oid, int type)
-{
-	ASN1_OBJECT *o = OBJ_txt2obj(oid, 1);
-	/* -3: exactly one attribute with exactly one value */
-	const ASN1_STRING *v = o != NULL ? CMS_signed_get0_data_by_OBJ(si, o, -3, type) : NULL;
-
-	ASN1_OBJECT_free(o);
-	ERR_clear_error();
-	return v;
-}
-
-static bool
-string_is(const ASN1_STRING *s, const void *p, size_t n)
-{
-	return s != NULL && (size_t)ASN1_STRING_length(s) == n && memcmp(ASN1_STRING_get0_data(s), p, n) == 0;
-}
-
-static bool
-attr_is(CMS_SignerInfo *si, const char *oid, const char *text)
-{
-	return string_is(reply_attr(si, oid, V_ASN1_PRINTABLESTRING), text, strlen(text));
-}
-
 static enum err
 reply_digest(CMS_SignerInfo *si, bool weak)
 {
-	X509_ALGOR *md = NULL;
-	const ASN1_OBJECT *o = NULL;
-	int nid;
+	int nid = scep_digest(si);
 
-	CMS_SignerInfo_get0_algs(si, NULL, NULL, &md, NULL);
-	if (md != NULL)
-		X509_ALGOR_get0(&o, NULL, NULL, md);
-	nid = o != NULL ? OBJ_obj2nid(o) : NID_undef;
 	if (nid == NID_sha256 || nid == NID_sha384 || nid == NID_sha512 || (nid == NID_sha1 && weak))
 		return E_OK;
 	return err_set(E_POLICY,
@@ -154,28 +109,15 @@ reply_digest(CMS_SignerInfo *si, bool weak)
 static enum err
 reply_verify(CMS_ContentInfo *cms, const struct scep_expect *want, struct wbuf *content, CMS_SignerInfo **out)
 {
-	STACK_OF(CMS_SignerInfo) *all = CMS_get0_SignerInfos(cms);
-	/* without an envelope the content is absent, and the signature is over nothing */
-	BIO *b = BIO_new(BIO_s_mem()), *none = CMS_is_detached(cms) == 1 ? BIO_new_mem_buf("", 0) : NULL;
-	char *p = NULL;
-	enum err e = E_OK;
-	long n;
+	enum err e;
 
-	*out = sk_CMS_SignerInfo_num(all) == 1 ? sk_CMS_SignerInfo_value(all, 0) : NULL;
-	if (*out == NULL)
-		e = err_set(E_PROTO, "sent an answer without exactly one signature");
-	else if ((e = reply_digest(*out, want->weak)) == E_OK &&
-	    (b == NULL ||
-		CMS_verify(cms, want->signers, NULL, none, b, CMS_NOINTERN | CMS_NO_SIGNER_CERT_VERIFY | CMS_BINARY) !=
-		    1))
-		e = err_set(E_POLICY, "sent an answer that neither the CA nor its RA has signed");
-	n = e == E_OK ? BIO_get_mem_data(b, &p) : 0;
-	if (n > 0)
-		wbuf_put(content, p, (size_t)n);
-	BIO_free(b);
-	BIO_free(none);
-	ERR_clear_error();
-	return e;
+	if ((*out = scep_signer(cms)) == NULL)
+		return err_set(E_PROTO, "sent an answer without exactly one signature");
+	if ((e = reply_digest(*out, want->weak)) != E_OK)
+		return e;
+	return scep_verify(cms, want->signers, content)
+	    ? E_OK
+	    : err_set(E_POLICY, "sent an answer that neither the CA nor its RA has signed");
 }
 
 static const struct {
@@ -191,31 +133,23 @@ static const struct {
 static enum err
 reply_failure(CMS_SignerInfo *si)
 {
-	const ASN1_STRING *text = reply_attr(si, SCEP_OID_FAIL_TEXT, V_ASN1_UTF8STRING);
+	const ASN1_STRING *text = scep_attr(si, SCEP_OID_FAIL_TEXT, V_ASN1_UTF8STRING);
 	const char *why = "no reason is given";
 	char said[200] = "";
 
 	for (size_t i = 0; i < sizeof fails / sizeof fails[0]; i++)
-		if (attr_is(si, SCEP_OID_FAIL, fails[i].code))
+		if (scep_attr_is(si, SCEP_OID_FAIL, fails[i].code))
 			why = fails[i].text;
 	if (text != NULL)
 		text_safe(span_of(ASN1_STRING_get0_data(text), (size_t)ASN1_STRING_length(text)), said, sizeof said);
 	return err_set(E_REMOTE, "refused: %s%s%s", why, said[0] != '\0' ? ": " : "", said);
 }
 
-/* libcrypto's CMS does not tell the cipher of an envelope; its PKCS #7 of the same bytes does. */
 static enum err
 envelope_cipher(struct span der, bool weak)
 {
-	const unsigned char *p = der.p;
-	PKCS7 *p7 = d2i_PKCS7(NULL, &p, (long)der.n);
-	int nid = NID_undef;
+	int nid = scep_cipher(der);
 
-	if (p7 != NULL && PKCS7_type_is_enveloped(p7) && p7->d.enveloped != NULL && p7->d.enveloped->enc_data != NULL &&
-	    p7->d.enveloped->enc_data->algorithm != NULL)
-		nid = OBJ_obj2nid(p7->d.enveloped->enc_data->algorithm->algorithm);
-	PKCS7_free(p7);
-	ERR_clear_error();
 	if (nid == NID_aes_128_cbc || nid == NID_aes_192_cbc || nid == NID_aes_256_cbc ||
 	    (nid == NID_des_ede3_cbc && weak))
 		return E_OK;
@@ -227,29 +161,11 @@ envelope_cipher(struct span der, bool weak)
 static enum err
 envelope_open(struct span der, const struct scep_expect *want, struct wbuf *out)
 {
-	CMS_ContentInfo *cms = reply_parse(der, NID_pkcs7_enveloped);
-	BIO *b = BIO_new(BIO_s_mem());
-	enum err e = E_OK;
-	char *p = NULL;
-	long n;
+	enum err e = envelope_cipher(der, want->weak);
 
-	if (cms == NULL || b == NULL)
-		e = err_set(E_PROTO, "sent an answer that is not encrypted");
-	else if ((e = envelope_cipher(der, want->weak)) == E_OK) {
-		ERR_clear_error();
-		if (CMS_decrypt(cms, want->open.key, want->open.cert, NULL, b, CMS_BINARY) != 1)
-			e = ERR_GET_LIB(ERR_peek_error()) >= ERR_LIB_USER
-			    ? err_set(E_CRYPTO, "the key did not open the answer")
-			    : err_set(E_PROTO, "sent an answer that is not encrypted for this request");
-	}
-	n = e == E_OK ? BIO_get_mem_data(b, &p) : 0;
-	if (n > 0)
-		wbuf_put(out, p, (size_t)n);
-	BIO_free(b);
-	CMS_ContentInfo_free(cms);
-	if (e != E_CRYPTO)
-		ERR_clear_error();
-	return e;
+	if (e == E_OK && (e = scep_open(der, &want->open, out)) == E_PROTO)
+		return err_set(E_PROTO, "sent an answer that is not encrypted for this request");
+	return e == E_CRYPTO ? err_set(e, "the key did not open the answer") : e;
 }
 
 static enum err
@@ -258,7 +174,7 @@ reply_success(struct span content, const struct scep_expect *want, STACK_OF(X509
 	WBUF_AUTO plain;
 	enum err e;
 
-	wbuf_init(&plain, ANSWER_MAX);
+	wbuf_init(&plain, SCEP_MESSAGE_MAX);
 	e = envelope_open(content, want, &plain);
 	if (e == E_OK && est_read_certs(wbuf_view(&plain), certs) != E_OK)
 		e = err_set(E_PROTO, "sent something else than a certificate");
@@ -268,19 +184,19 @@ reply_success(struct span content, const struct scep_expect *want, STACK_OF(X509
 static enum err
 reply_status(CMS_SignerInfo *si, struct span content, const struct scep_expect *want, STACK_OF(X509) * *certs)
 {
-	const ASN1_STRING *nonce = reply_attr(si, SCEP_OID_RECIPIENT, V_ASN1_OCTET_STRING);
+	const ASN1_STRING *nonce = scep_attr(si, SCEP_OID_RECIPIENT, V_ASN1_OCTET_STRING);
 
-	if (!attr_is(si, SCEP_OID_TYPE, "3"))
+	if (!scep_attr_is(si, SCEP_OID_TYPE, "3"))
 		return err_set(E_PROTO, "sent a message of another type than an answer");
-	if (!attr_is(si, SCEP_OID_TRANSACTION, want->transaction))
+	if (!scep_attr_is(si, SCEP_OID_TRANSACTION, want->transaction))
 		return err_set(E_POLICY, "answered for another transaction; nothing was taken");
-	if (!string_is(nonce, want->nonce, SCEP_NONCE))
+	if (!scep_string_is(nonce, want->nonce, SCEP_NONCE))
 		return err_set(E_POLICY, "answered to another request (an old answer sent again?); nothing was taken");
-	if (attr_is(si, SCEP_OID_STATUS, "0"))
+	if (scep_attr_is(si, SCEP_OID_STATUS, "0"))
 		return reply_success(content, want, certs);
-	if (attr_is(si, SCEP_OID_STATUS, "2"))
+	if (scep_attr_is(si, SCEP_OID_STATUS, "2"))
 		return reply_failure(si);
-	if (attr_is(si, SCEP_OID_STATUS, "3"))
+	if (scep_attr_is(si, SCEP_OID_STATUS, "3"))
 		return err_set(E_PENDING, "has the request but wants more time");
 	return err_set(E_PROTO, "sent an answer with an unknown status");
 }
@@ -288,13 +204,13 @@ reply_status(CMS_SignerInfo *si, struct span content, const struct scep_expect *
 enum err
 scep_read(struct span body, const struct scep_expect *want, STACK_OF(X509) * *certs)
 {
-	CMS_ContentInfo *cms = reply_parse(body, NID_pkcs7_signed);
+	CMS_ContentInfo *cms = scep_parse(body, NID_pkcs7_signed);
 	CMS_SignerInfo *si = NULL;
 	WBUF_AUTO content;
 	enum err e;
 
 	*certs = NULL;
-	wbuf_init(&content, ANSWER_MAX);
+	wbuf_init(&content, SCEP_MESSAGE_MAX);
 	if (cms == NULL)
 		return err_set(
 		    E_PROTO, "sent something else than a SCEP message; is this the address of a SCEP server?");

@@ -229,6 +229,16 @@ read_card(struct issuer *i, time_t now, struct bind_person *p)
 }
 
 enum err
+bind_person_by(struct issuer *i, const struct bindstore_claim *claim, time_t now, struct bind_person *out)
+{
+	enum err e;
+
+	memset(out, 0, sizeof *out);
+	e = bindstore_check(i->db, claim, now, &out->code);
+	return e == E_OK ? read_card(i, now, out) : e;
+}
+
+enum err
 bind_person(struct issuer *i, const struct est_request *rq, const char *role, time_t now, struct bind_person *out)
 {
 	char plain[BINDCODE_PLAIN];
@@ -240,9 +250,9 @@ bind_person(struct issuer *i, const struct est_request *rq, const char *role, ti
 	memset(out, 0, sizeof *out);
 	if ((e = bind_basic(rq->authorization, plain)) != E_OK)
 		return e;
-	e = bindstore_check(i->db, &claim, now, &out->code);
+	e = bind_person_by(i, &claim, now, out);
 	OPENSSL_cleanse(plain, sizeof plain);
-	return e == E_OK ? read_card(i, now, out) : e;
+	return e;
 }
 
 void

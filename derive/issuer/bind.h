@@ -67,6 +67,9 @@ struct bind_person {
  * refuse_last(); code.account is set then too, where one was named. */
 enum err bind_person(
     struct issuer *i, const struct est_request *rq, const char *role, time_t now, struct bind_person *out) MUST_CHECK;
+/* The same by a code that came in another way. */
+enum err
+bind_person_by(struct issuer *i, const struct bindstore_claim *claim, time_t now, struct bind_person *out) MUST_CHECK;
 void bind_person_clear(struct bind_person *p);
 
 #endif

@@ -41,6 +41,8 @@ struct config {
 	const char *publish; /* address; NULL: not here */
 	char ocsp_cert[PATH_MAX], ocsp_key[PATH_MAX];
 	long ocsp_minutes;
+	/* [ra] */
+	char ra_cert[PATH_MAX], ra_key[PATH_MAX];
 	/* [piv] */
 	char anchors[PATH_MAX], intermediates[PATH_MAX], piv_crls[PATH_MAX];
 	const char *piv_policies, *signer_policies;

@@ -23,6 +23,7 @@
 #include "derive/issuer/pkiauth.h"
 #include "derive/issuer/refuse.h"
 #include "derive/issuer/renewal.h"
+#include "derive/issuer/scep.h"
 #include "derive/issuer/upstream.h"
 #include "derive/issuer/x509io.h"
 
@@ -386,6 +387,8 @@ dispatch(struct call *c, struct est_reply *out)
 
 	if (op == NULL && page_is(c->rq->path))
 		return page_run(c, out);
+	if (op == NULL && scep_is(c->rq->path))
+		return scep_run(c, out);
 	if (op == NULL)
 		return refuse(REFUSE_NOT_FOUND,
 		    "no such path; EST is at " WELL_KNOWN "{cacerts,csrattrs,simpleenroll,simplereenroll,serverkeygen},"
@@ -411,33 +414,50 @@ record_refusal(struct call *c, enum refuse why, const char *sentence)
 	};
 
 	if ((refuse_status(why) != 403 && why != REFUSE_BAD_CSR && why != REFUSE_IDENTITY_SILENT) ||
-	    why == REFUSE_NO_CERTIFICATE || why == REFUSE_CODE_TRIES || why == REFUSE_CODE_MISTYPED)
+	    why == REFUSE_NO_CERTIFICATE || why == REFUSE_NO_CODE || why == REFUSE_CODE_TRIES ||
+	    why == REFUSE_CODE_MISTYPED || (c->open && c->account == 0))
 		return; /* anyone can cause these without end */
 	if (ledger_event_add(c->i->db, &ev, c->now) != E_OK)
 		note("event-lost", "%s", err_msg());
 }
 
-static void
-explain(struct call *c, enum err e, struct est_reply *out)
+/* What a refusal that another CA has to do with waits for; "" when it is not worth it. */
+static const char *
+for_ca(enum refuse why)
+{
+	return why == REFUSE_CA_WAITS || why == REFUSE_CA_SILENT ? upstream_held() : "";
+}
+
+enum refuse
+est_report(struct call *c, enum err e, char *sentence, size_t cap)
 {
 	enum refuse why = e == E_POLICY ? refuse_last() : REFUSE_COUNT;
-	char sentence[1024], line[1200], path[81];
 	const char *from = c->rq->from ? c->rq->from : "-";
+	char path[81];
 
 	text_safe(span_str(c->rq->path), path, sizeof path);
 	text_safe(span_str(e == E_POLICY ? err_msg() : "the issuer has a problem of its own; its log says more"),
-	    sentence, sizeof sentence);
-	if (e == E_POLICY && (why == REFUSE_CA_WAITS || why == REFUSE_CA_SILENT))
-		(void)snprintf(out->held, sizeof out->held, "%s", upstream_held());
+	    sentence, cap);
 	if (e == E_POLICY) {
-		note(out->held[0] ? "waiting" : "refused", "code=%s peer=%s path=%s %s", refuse_code(why), from, path, sentence);
+		note(for_ca(why)[0] ? "waiting" : "refused", "code=%s peer=%s path=%s %s", refuse_code(why), from, path,
+		    sentence);
 		record_refusal(c, why, sentence);
 	} else {
 		note("failed", "peer=%s path=%s %s: %s", from, path, err_name(e), err_msg());
 	}
+	return why;
+}
+
+static void
+explain(struct call *c, enum err e, struct est_reply *out)
+{
+	char sentence[1024], line[1200];
+	enum refuse why = est_report(c, e, sentence, sizeof sentence);
+
 	wbuf_clear(&out->body);
 	out->status = refuse_status(why);
 	out->retry_after = e == E_POLICY ? refuse_after() : 0;
+	(void)snprintf(out->held, sizeof out->held, "%s", for_ca(why));
 	out->type = "text/plain; charset=utf-8";
 	out->base64 = false;
 	if (page_is(c->rq->path)) {

@@ -5,6 +5,7 @@
 #include "derive/issuer/bind.h"
 #include "derive/issuer/est.h"
 #include "derive/issuer/profile.h"
+#include "derive/issuer/refuse.h"
 
 /* Inside of est.c and the files of its operations. One request on its way. */
 struct call {
@@ -13,7 +14,8 @@ struct call {
 	const struct profile *profile; /* by the path's label */
 	time_t now;
 	struct pivid id; /* of the presented card, as far as it was read */
-	int64_t account; /* that a binding code named, or 0 */
+	int64_t account; /* that a binding code or an old credential named, or 0 */
+	bool open;	 /* anybody may ask: refusals of who is not recognised are not recorded */
 };
 
 typedef enum err est_op_fn(struct call *c, struct est_reply *out);
@@ -27,6 +29,8 @@ enum err
 est_authenticate_code(struct call *c, const char *role, struct bind_person *who, struct est_reply *out) MUST_CHECK;
 bool est_media_is(const char *type, const char *want);
 
+/* The log and the events are told that this call ends with e; sentence: what the person is told. */
+enum refuse est_report(struct call *c, enum err e, char *sentence, size_t cap);
 /* A 200 of this type. */
 enum err est_put_base64(struct span der, struct est_reply *out, const char *type) MUST_CHECK;
 

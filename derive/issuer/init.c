@@ -84,6 +84,16 @@ static const struct ext notices_ext[] = {
 	{ 0, NULL },
 };
 
+static const struct ext ra_ext[] = {
+	{ NID_key_usage, "critical,digitalSignature,keyEncipherment" },
+	{ NID_ext_key_usage, "1.3.6.1.5.5.7.3.28" }, /* id-kp-cmcRA */
+	{ NID_subject_key_identifier, "hash" },
+	{ NID_authority_key_identifier, "keyid:always" },
+	{ NID_crl_distribution_points, "URI:" BASE_URL "/ca.crl" },
+	{ NID_info_access, "caIssuers;URI:" BASE_URL "/ca.p7c" },
+	{ 0, NULL },
+};
+
 static const struct ext recovery_ext[] = {
 	{ NID_key_usage, "critical,keyEncipherment" },
 	{ NID_subject_key_identifier, "hash" },
@@ -94,10 +104,10 @@ static const struct ext recovery_ext[] = {
 /* The agency while it is being made. */
 struct agency {
 	const struct init_options *o;
-	EVP_PKEY *root_key, *tls_key, *ocsp_key, *recovery_key, *notices_key;
+	EVP_PKEY *root_key, *tls_key, *ocsp_key, *recovery_key, *notices_key, *ra_key;
 	struct cakey *ca_key;
 	EVP_PKEY *ca_file_key; /* when the CA key is a file */
-	X509 *root, *ca, *tls, *ocsp, *recovery, *notices;
+	X509 *root, *ca, *tls, *ocsp, *recovery, *notices, *ra;
 	time_t now;
 };
 
@@ -138,7 +148,7 @@ make_keys(struct agency *a)
 
 	if ((a->root_key = EVP_RSA_gen(3072)) == NULL || (a->tls_key = EVP_EC_gen("P-256")) == NULL ||
 	    (a->ocsp_key = EVP_EC_gen("P-256")) == NULL || (a->recovery_key = EVP_RSA_gen(3072)) == NULL ||
-	    (a->notices_key = EVP_RSA_gen(2048)) == NULL)
+	    (a->notices_key = EVP_RSA_gen(2048)) == NULL || (a->ra_key = EVP_RSA_gen(2048)) == NULL)
 		return err_crypto(E_CRYPTO, "cannot generate keys");
 	if (a->o->ca_key)
 		return cakey_open(a->o->ca_key, false, true, NULL, &a->ca_key);
@@ -180,6 +190,8 @@ make_certs(struct agency *a)
 		{ NID_organizationalUnitName, agency }, { NID_commonName, "Key Recovery" }, { 0, NULL } };
 	const struct mkcert_rdn notices[] = { { NID_countryName, "US" }, { NID_organizationName, "Demo Government" },
 		{ NID_organizationalUnitName, agency }, { NID_commonName, "Notices" }, { 0, NULL } };
+	const struct mkcert_rdn ra[] = { { NID_countryName, "US" }, { NID_organizationName, "Demo Government" },
+		{ NID_organizationalUnitName, agency }, { NID_commonName, "Registration Authority" }, { 0, NULL } };
 	enum err e;
 
 	(void)snprintf(cn, sizeof cn, "%.40s Issuing CA", agency);
@@ -191,6 +203,7 @@ make_certs(struct agency *a)
 		E_OK ||
 	    (e = make_cert(a, notices, a->notices_key, a->ca, ca_pkey(a), 398, notices_ext,
 		 "email:dpiv-issuer@localhost", &a->notices)) != E_OK ||
+	    (e = make_cert(a, ra, a->ra_key, a->ca, ca_pkey(a), 398, ra_ext, NULL, &a->ra)) != E_OK ||
 	    (e = make_cert(a, tls, a->tls_key, a->ca, ca_pkey(a), 398, tls_ext, san, &a->tls)) != E_OK)
 		return e;
 	return make_cert(a, ocsp, a->ocsp_key, a->ca, ca_pkey(a), 120, ocsp_ext, NULL, &a->ocsp);
@@ -209,6 +222,7 @@ write_keys(const struct agency *a)
 		{ "private/ocsp.key", a->ocsp_key },
 		{ "private/recovery.key", a->recovery_key },
 		{ "private/notices.key", a->notices_key },
+		{ "private/front.key", a->ra_key },
 	};
 	char path[PATH_MAX];
 	enum err e = E_OK;
@@ -233,6 +247,7 @@ write_certs(const struct agency *a)
 		{ "ocsp.pem", a->ocsp, NULL },
 		{ "recovery.pem", a->recovery, NULL },
 		{ "notices.pem", a->notices, NULL },
+		{ "front.pem", a->ra, a->ca },
 	};
 	char path[PATH_MAX];
 	enum err e = E_OK;
@@ -343,11 +358,13 @@ init_demo(const struct init_options *o)
 	X509_free(a.ocsp);
 	X509_free(a.recovery);
 	X509_free(a.notices);
+	X509_free(a.ra);
 	EVP_PKEY_free(a.root_key);
 	EVP_PKEY_free(a.tls_key);
 	EVP_PKEY_free(a.ocsp_key);
 	EVP_PKEY_free(a.recovery_key);
 	EVP_PKEY_free(a.notices_key);
+	EVP_PKEY_free(a.ra_key);
 	EVP_PKEY_free(a.ca_file_key);
 	cakey_close(&a.ca_key); /* before first_crls() logs in to the same token */
 	return e != E_OK ? e : first_crls(o, a.now);
@@ -423,7 +440,8 @@ static enum err
 clear_old(const struct init_options *o)
 {
 	static const char *const files[] = { "issuer.db", "issuer.db-wal", "issuer.db-shm", "private/ca.key",
-		"private/root.key", "private/recovery.key", "recovery.pem", "private/notices.key", "notices.pem" };
+		"private/root.key", "private/recovery.key", "recovery.pem", "private/notices.key", "notices.pem",
+		"private/front.key", "front.pem" };
 	char path[PATH_MAX];
 	enum err e;
 

@@ -12,6 +12,7 @@
 #include "derive/issuer/escrow.h"
 #include "derive/issuer/issuer.h"
 #include "derive/issuer/ledger.h"
+#include "derive/issuer/note.h"
 #include "derive/issuer/upstream.h"
 #include "derive/issuer/x509io.h"
 
@@ -32,6 +33,18 @@ check_ca(X509 *ca, const char *path)
 	return E_OK;
 }
 
+/* Where another CA issues, what init made for the CA that was here does not stop the service. */
+static enum err
+open_ra(struct issuer *i)
+{
+	enum err e = ra_open(&i->config, i->ca, &i->ra);
+
+	if (e != E_CONF || !upstream_is(i))
+		return e;
+	note("no-scep", "%s", err_msg());
+	return E_OK;
+}
+
 static enum err
 open_parts(const char *dir, unsigned parts, struct issuer *i)
 {
@@ -45,6 +58,8 @@ open_parts(const char *dir, unsigned parts, struct issuer *i)
 	if ((parts & ISSUER_KEY) && !upstream_is(i))
 		if ((e = cakey_open(c->ca_key, c->demo, false, X509_get0_pubkey(i->ca), &i->key)) != E_OK)
 			return e;
+	if ((parts & ISSUER_KEY) && (e = open_ra(i)) != E_OK)
+		return e;
 	if (parts & ISSUER_TRUST)
 		return trust_load(c->anchors, c->intermediates, c->piv_crls, &i->trust);
 	return E_OK;
@@ -66,6 +81,7 @@ issuer_close(struct issuer *i)
 {
 	trust_free(&i->trust);
 	cakey_close(&i->key);
+	ra_close(&i->ra);
 	X509_free(i->ca);
 	X509_free(i->root);
 	X509_free(i->recovery);
@@ -94,6 +110,7 @@ issuer_open_again(const struct issuer *i, struct issuer *out)
 	}
 	out->db = i->db;
 	out->key = i->key;
+	out->ra = i->ra;
 	return E_OK;
 }
 
@@ -102,6 +119,7 @@ issuer_drop(struct issuer *again)
 {
 	again->db = NULL;
 	again->key = NULL;
+	again->ra = NULL;
 	issuer_close(again);
 }
 

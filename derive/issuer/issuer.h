@@ -8,6 +8,7 @@
 #include "derive/db.h"
 #include "derive/issuer/cakey.h"
 #include "derive/issuer/config.h"
+#include "derive/issuer/ra.h"
 #include "derive/issuer/trust.h"
 
 /* An issuer directory, opened. */
@@ -17,6 +18,7 @@ struct issuer {
 	X509 *ca, *root;
 	X509 *recovery;	     /* of the recovery key; NULL: no escrow */
 	struct cakey *key;   /* NULL without ISSUER_KEY */
+	struct ra *ra;	     /* NULL without ISSUER_KEY, or when there is none */
 	struct trust *trust; /* NULL without ISSUER_TRUST */
 };
 

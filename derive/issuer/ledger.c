@@ -184,8 +184,20 @@ static const char schema_9[] = "CREATE TABLE upstream ("
 			       " done INTEGER,"
 			       " why TEXT);";
 
+/* Transactions of SCEP: scep_trans.c. signer: SHA-256 of the key that the answers are for. */
+static const char schema_scep[] = "CREATE TABLE scep_transaction ("
+				  " id TEXT NOT NULL,"
+				  " account INTEGER NOT NULL REFERENCES account,"
+				  " profile TEXT NOT NULL,"
+				  " spki_sha256 TEXT NOT NULL,"
+				  " card_sha256 TEXT NOT NULL,"
+				  " signer TEXT NOT NULL,"
+				  " at INTEGER NOT NULL,"
+				  " PRIMARY KEY (account, id));"
+				  "CREATE INDEX scep_transaction_signer ON scep_transaction (signer, id);";
+
 static const char *const steps[] = { schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7, schema_8,
-	schema_9 };
+	schema_9, schema_scep };
 static const struct db_schema schema = {
 	.name = "issuer ledger",
 	.app_id = 0x64706969,

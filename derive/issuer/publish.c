@@ -8,6 +8,7 @@
 
 #include "derive/issuer/est_int.h"
 #include "derive/issuer/publish.h"
+#include "derive/issuer/scep.h"
 
 #define FILE_CACHE 300 /* seconds that a cache may keep a file */
 #define ANSWER_MAX 65536
@@ -87,6 +88,10 @@ publish_handle(struct issuer *i, struct ocsp *o, const struct est_request *rq, t
 	static const char *const files[] = { "/pki/ca.crl", "/pki/root.crl", "/pki/ca.p7c", "/pki/root.p7c" };
 	const char *name = below_base(i, rq->path);
 
+	if (scep_is(rq->path)) {
+		est_handle(i, rq, now, out);
+		return;
+	}
 	memset(out, 0, sizeof *out);
 	if (name && !rq->post)
 		for (size_t k = 0; k < sizeof files / sizeof files[0]; k++)
@@ -98,5 +103,5 @@ publish_handle(struct issuer *i, struct ocsp *o, const struct est_request *rq, t
 	if (name && strncmp(name, "ocsp", 4) == 0 && (name[4] == '\0' || name[4] == '/'))
 		op_ocsp(i, o, rq, &name[4], now, out);
 	else
-		complain(out, 404, "no such path; there are ca.crl, root.crl, ca.p7c, root.p7c and ocsp");
+		complain(out, 404, "no such path; there are ca.crl, root.crl, ca.p7c, root.p7c, ocsp and /scep");
 }

@@ -65,7 +65,10 @@
 	X(CA_WAITS, "ca-pending", 202, "the CA behind this issuer has the request and wants more time")                \
 	X(CA_SILENT, "ca-unavailable", 503, "the CA behind this issuer cannot be reached or does not work")            \
 	X(CA_REFUSED, "ca-refused", 403, "the CA behind this issuer refuses the request")                              \
-	X(CA_WRONG, "ca-wrong", 502, "the CA behind this issuer answered with a certificate that was not asked for")
+	X(CA_WRONG, "ca-wrong", 502, "the CA behind this issuer answered with a certificate that was not asked for")   \
+	X(BAD_MESSAGE, "bad-message", 400, "the signed message cannot be read, or its envelope not be opened")         \
+	X(NO_CODE, "no-code", 403, "the request came without a binding code")                                          \
+	X(TRANSACTION, "transaction", 403, "the name of the transaction is taken, or there is none of that name")
 
 enum refuse {
 #define X(name, code, status, text) REFUSE_##name,

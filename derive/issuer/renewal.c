@@ -44,9 +44,9 @@ check_peer(struct issuer *i, X509 *peer, time_t now, struct renewal *out, struct
 
 	if (e == E_NOTFOUND)
 		return refuse(REFUSE_UNTRUSTED,
-		    "the certificate in the TLS handshake was not issued here; simplereenroll takes a derived "
-		    "credential "
-		    "of this issuer, and simpleenroll the PIV card");
+		    "the certificate that asks was not issued here; a renewal takes a derived credential of this "
+		    "issuer, "
+		    "and not the PIV card");
 	if (e != E_OK)
 		return e;
 	if (row->revoked)
@@ -152,7 +152,9 @@ renewal_check(
 		return refuse(REFUSE_NO_CERTIFICATE,
 		    "the present derived credential must be shown in the TLS handshake, and none was");
 	wbuf_init(&row.der, 1u << 20);
-	if ((e = check_peer(i, peer, now, out, &row)) == E_OK && (e = check_account(i, row.account)) == E_OK &&
+	if ((e = check_peer(i, peer, now, out, &row)) == E_OK)
+		out->account = row.account;
+	if (e == E_OK && (e = check_account(i, row.account)) == E_OK &&
 	    (e = check_card(i, row.account, now, out)) == E_OK)
 		e = check_old(i, &row, peer, profile, csr, now);
 	wbuf_free(&row.der);

@@ -24,6 +24,7 @@
 #include "derive/issuer/mailer.h"
 #include "derive/issuer/note.h"
 #include "derive/issuer/publish.h"
+#include "derive/issuer/scep.h"
 #include "derive/issuer/server.h"
 #include "derive/issuer/server_door.h"
 #include "derive/issuer/server_hold.h"
@@ -129,6 +130,7 @@ request_of(struct evhttp_request *req)
 		evhttp_connection_get_peer(evcon, &from, &port);
 	return (struct est_request){ .post = evhttp_request_get_command(req) == EVHTTP_REQ_POST,
 		.path = path ? path : "",
+		.query = uri ? evhttp_uri_get_query(uri) : NULL,
 		.media_type = evhttp_find_header(evhttp_request_get_input_headers(req), "Content-Type"),
 		.body = span_of(evbuffer_pullup(in, -1), evbuffer_get_length(in)),
 		.from = from };
@@ -139,14 +141,12 @@ static void
 handle(struct server *s, struct evhttp_request *req, SSL *ssl, bool may_wait)
 {
 	const struct evkeyvalq *had = evhttp_request_get_input_headers(req);
-	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
 	struct est_request rq = request_of(req);
 	struct est_reply reply;
 	char binding[BINDING_MAX];
 
 	if (binding_value(ssl, binding) != E_OK)
 		binding[0] = '\0';
-	rq.query = uri ? evhttp_uri_get_query(uri) : NULL;
 	rq.authorization = evhttp_find_header(had, "Authorization");
 	rq.chuid = evhttp_find_header(had, CHUID_HEADER);
 	rq.host = evhttp_find_header(had, "Host");
@@ -373,7 +373,7 @@ open_doors(struct server *s, const char *address, struct server_urls *urls)
 	s->plain_door = door_of(s, "publish", NULL, on_plain_request);
 	e = door_open(&s->tls_door, address, EST_BODY_MAX, urls->tls, sizeof urls->tls);
 	if (e == E_OK && publish)
-		e = door_open(&s->plain_door, publish, OCSP_BODY_MAX, urls->plain, sizeof urls->plain);
+		e = door_open(&s->plain_door, publish, SCEP_BODY_MAX, urls->plain, sizeof urls->plain);
 	return e;
 }
 
