@@ -155,3 +155,17 @@ db_close(struct db **db)
 	(*db)->ops->close(*db);
 	*db = NULL;
 }
+
+enum err
+db_check(struct db *db)
+{
+	return db->ops->check(db);
+}
+
+enum err
+db_copy(struct db *db, const char *to)
+{
+	if (db->ops->copy == NULL)
+		return err_set(E_ARG, "the %s is not a file: it is copied by its server's own means", db->schema->name);
+	return db->ops->copy(db, to);
+}

@@ -44,6 +44,12 @@ struct db_schema {
 enum err db_open(const char *path, const struct db_schema *schema, struct db **out) MUST_CHECK;
 void db_close(struct db **db); /* *db may be NULL */
 
+/* Is all of it readable and as it should be? E_STORE. Takes as long as reading all of it. */
+enum err db_check(struct db *db) MUST_CHECK;
+/* What was committed up to now as a file of its own (mode 0600, nothing may be there), while others write. E_ARG: it is
+ * not a file. */
+enum err db_copy(struct db *db, const char *to) MUST_CHECK;
+
 /* Values. Text and blobs are borrowed until the call returns (db_run) or until db_done() (db_query). */
 struct db_arg {
 	char type; /* 't' 'i' 'b', 0 = NULL */

@@ -24,6 +24,8 @@ struct db_ops {
 	enum err (*commit)(struct db *);
 	void (*rollback)(struct db *);
 	bool (*inside)(const struct db *);
+	enum err (*check)(struct db *);
+	enum err (*copy)(struct db *, const char *to); /* NULL: not a file */
 };
 
 struct db {

@@ -282,13 +282,12 @@ create_private(const char *path, const struct db_schema *schema)
 	return e;
 }
 
-/* Is all of it readable? Asked before something is built on it. */
 static enum err
-look_over(struct db *db)
+ask_integrity(struct db *db, const char *sql)
 {
 	struct db_rows *q = NULL;
 	bool row = false;
-	enum err e = db_query(db, &q, "PRAGMA quick_check(1)", DB_NO_ARGS);
+	enum err e = db_query(db, &q, sql, DB_NO_ARGS);
 
 	if (e == E_OK)
 		e = db_next(q, &row);
@@ -296,6 +295,19 @@ look_over(struct db *db)
 		e = fail_file(db, SQLITE_CORRUPT);
 	db_done(&q);
 	return e;
+}
+
+/* Is all of it readable? Asked before something is built on it. */
+static enum err
+look_over(struct db *db)
+{
+	return ask_integrity(db, "PRAGMA quick_check(1)");
+}
+
+static enum err
+check(struct db *db)
+{
+	return ask_integrity(db, "PRAGMA integrity_check(1)");
 }
 
 static int
@@ -318,6 +330,21 @@ copy_into(const char *from, const char *to)
 	return rc;
 }
 
+static enum err
+copy(struct db *db, const char *to)
+{
+	enum err e = create_private(to, db->schema);
+	int rc;
+
+	if (e != E_OK)
+		return e;
+	if ((rc = copy_into(sqlite3_db_filename(handle(db), "main"), to)) == SQLITE_OK)
+		return E_OK;
+	unlink(to);
+	e = fail_file(db, rc);
+	return e != E_OK ? e : err_set(E_STORE, "%s: %s: %s", db->schema->name, to, sqlite3_errstr(rc));
+}
+
 /* The file as it is, beside itself as PATH.vVERSION; whole or not at all. */
 static enum err
 keep_copy(struct db *db, int64_t version)
@@ -325,21 +352,16 @@ keep_copy(struct db *db, int64_t version)
 	const char *path = sqlite3_db_filename(handle(db), "main");
 	char to[PATH_MAX], part[PATH_MAX];
 	enum err e;
-	int rc;
 
 	if (snprintf(to, sizeof to, "%s.v%d", path, (int)version) >= (int)sizeof to ||
 	    snprintf(part, sizeof part, "%s.part", to) >= (int)sizeof part)
 		return err_set(E_STORE, "%s: the path is too long", db->schema->name);
 	unlink(part);
-	if ((e = create_private(part, db->schema)) != E_OK)
-		return e;
-	rc = copy_into(path, part);
-	if (rc == SQLITE_OK && rename(part, to) == 0)
-		return E_OK;
-	e = fail_file(db, rc);
+	e = copy(db, part);
+	if (e == E_OK && rename(part, to) != 0)
+		e = err_set(E_STORE, "%s: %s: %s", db->schema->name, to, strerror(errno));
 	if (e == E_OK)
-		e = err_set(E_STORE, "%s: %s: %s", db->schema->name, to,
-		    rc == SQLITE_OK ? strerror(errno) : sqlite3_errstr(rc));
+		return E_OK;
 	unlink(part);
 	return err_up(e, "no copy of the older version could be kept, so it was not upgraded");
 }
@@ -433,6 +455,8 @@ static const struct db_ops ops = {
 	.commit = commit,
 	.rollback = rollback,
 	.inside = inside,
+	.check = check,
+	.copy = copy,
 };
 
 enum err

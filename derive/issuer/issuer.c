@@ -4,7 +4,9 @@
  * Every verb of the command and the server begin here, so that all of them refuse the same broken set-up with the same
  * words: a CA certificate without the needed rights, a key that is not its, a key file outside a demo.
  */
+#include <errno.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 #include <openssl/x509v3.h>
 
@@ -45,13 +47,31 @@ open_ra(struct issuer *i)
 	return E_OK;
 }
 
+enum err
+issuer_hold(const char *dir, bool alone, DIR **out)
+{
+	DIR *d = opendir(dir);
+
+	*out = NULL;
+	if (d == NULL)
+		return err_set(E_CONF, "%s: %s", dir, strerror(errno));
+	if (flock(dirfd(d), (alone ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
+		closedir(d);
+		return alone ? err_set(E_BUSY, "%s: dpiv-issuer runs there; stop it first", dir)
+			     : err_set(E_BUSY, "%s: it is being restored from a backup", dir);
+	}
+	*out = d;
+	return E_OK;
+}
+
 static enum err
 open_parts(const char *dir, unsigned parts, struct issuer *i)
 {
 	struct config *c = &i->config;
 	enum err e;
 
-	if ((e = config_load(dir, c)) != E_OK || (e = x509io_read_cert(c->ca_cert, &i->ca)) != E_OK ||
+	if ((e = config_load(dir, c)) != E_OK || (e = issuer_hold(c->dir, false, &i->held)) != E_OK ||
+	    (e = x509io_read_cert(c->ca_cert, &i->ca)) != E_OK ||
 	    (e = x509io_read_cert(c->root_cert, &i->root)) != E_OK || (e = check_ca(i->ca, c->ca_cert)) != E_OK ||
 	    (e = ledger_open(c->db, &i->db)) != E_OK || (e = escrow_open(i)) != E_OK)
 		return e;
@@ -86,6 +106,8 @@ issuer_close(struct issuer *i)
 	X509_free(i->root);
 	X509_free(i->recovery);
 	db_close(&i->db);
+	if (i->held)
+		closedir(i->held);
 	config_clear(&i->config);
 	memset(i, 0, sizeof *i);
 }
@@ -108,6 +130,7 @@ issuer_open_again(const struct issuer *i, struct issuer *out)
 		issuer_close(out);
 		return e;
 	}
+	out->held = i->held;
 	out->db = i->db;
 	out->key = i->key;
 	out->ra = i->ra;
@@ -117,6 +140,7 @@ issuer_open_again(const struct issuer *i, struct issuer *out)
 void
 issuer_drop(struct issuer *again)
 {
+	again->held = NULL;
 	again->db = NULL;
 	again->key = NULL;
 	again->ra = NULL;

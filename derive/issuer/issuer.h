@@ -2,6 +2,7 @@
 #ifndef DPIV_ISSUER_ISSUER_H
 #define DPIV_ISSUER_ISSUER_H
 
+#include <dirent.h>
 #include <time.h>
 #include <openssl/x509.h>
 
@@ -13,6 +14,7 @@
 
 /* An issuer directory, opened. */
 struct issuer {
+	DIR *held; /* locked against being replaced as a whole (issuer_hold) */
 	struct config config;
 	struct db *db;
 	X509 *ca, *root;
@@ -21,6 +23,9 @@ struct issuer {
 	struct ra *ra;	     /* NULL without ISSUER_KEY, or when there is none */
 	struct trust *trust; /* NULL without ISSUER_TRUST */
 };
+
+/* Opens the directory and locks it: shared by all who use it, or alone, to replace it. E_BUSY. closedir() ends it. */
+enum err issuer_hold(const char *dir, bool alone, DIR **out) MUST_CHECK;
 
 enum issuer_parts { ISSUER_LEDGER = 0, ISSUER_KEY = 1, ISSUER_TRUST = 2 };
 enum err issuer_open(const char *dir, unsigned parts, struct issuer *out) MUST_CHECK;

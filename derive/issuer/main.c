@@ -58,6 +58,15 @@ static const struct verb {
 	    "With\n"
 	    "--revoked, that you have revoked it there. --run takes to the CA what waits, once; 'serve' does it by "
 	    "itself.\n" },
+	{ "backup", verb_backup, "backup DIR FILE",
+	    "The ledger, as it is at this moment, with issuer.conf and the certificates and CRLs of DIR, in one new "
+	    "file\n"
+	    "(mode 0600). 'serve' goes on meanwhile. Keys are never in it.\n" },
+	{ "restore", verb_restore, "restore [--force] FILE DIR",
+	    "Make DIR from a backup, after its ledger and the chain of its events were looked through: all of it or "
+	    "nothing.\n"
+	    "--force replaces a DIR that is in use already; what was there is kept beside it, and its private/ goes "
+	    "on.\n" },
 	{ "audit", verb_audit, "audit show [--json] DIR\n       audit verify [--json] [--head NUMBER:HASH] DIR",
 	    "What happened, and whether all of it is there as it was written. 'verify' says the head of the chain: "
 	    "note "
