@@ -176,3 +176,37 @@ listen_name(int fd, char *out, size_t cap)
 		(void)snprintf(out, cap, ss.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 	return E_OK;
 }
+
+/* A local socket is only looked at: to open it would take the name from who has it. */
+static enum err
+probe_local(const char *path, bool *answers)
+{
+	struct stat st;
+
+	*answers = stat(path, &st) == 0;
+	return !*answers || S_ISSOCK(st.st_mode) ? E_OK : err_set(E_CONF, "%s: it is in the way", path);
+}
+
+enum err
+listen_probe(const char *address, bool *answers)
+{
+	struct addrinfo *ai;
+	enum err e;
+	int fd;
+
+	*answers = false;
+	if (address[0] == '/')
+		return probe_local(address, answers);
+	if ((e = open_tcp(address, &fd)) == E_OK) {
+		close(fd);
+		return E_OK;
+	}
+	if (e == E_CONF || (ai = resolve(address)) == NULL)
+		return e;
+	if ((fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0)) >= 0) {
+		*answers = connect(fd, ai->ai_addr, ai->ai_addrlen) == 0; /* on this machine: it takes no time */
+		close(fd);
+	}
+	freeaddrinfo(ai);
+	return *answers ? E_OK : e;
+}

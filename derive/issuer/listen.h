@@ -18,5 +18,7 @@
 enum err listen_open(const char *name, const char *address, int *fd) MUST_CHECK;
 /* HOST:PORT or the path that it is. */
 enum err listen_name(int fd, char *out, size_t cap) MUST_CHECK;
+/* Could it be listened on, or does somebody already (a service, or the service manager)? Neither: E_NET, E_CONF. */
+enum err listen_probe(const char *address, bool *answers) MUST_CHECK;
 
 #endif

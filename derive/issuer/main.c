@@ -30,6 +30,10 @@ static const struct verb {
 	    "event on standard error. Port 0 takes a free port.\n" },
 	{ "status", verb_status, "status [--json] DIR",
 	    "What there is: CA, CRLs, accounts, certificates, the last refusals.\n" },
+	{ "doctor", verb_doctor, "doctor [--json] DIR",
+	    "What is wrong with DIR or will be soon, and what to do: configuration, files, certificates, keys, CRLs, "
+	    "ledger,\n"
+	    "mail, clock, ports. Exit status 1 means that there is a problem.\n" },
 	{ "account", verb_account,
 	    "account add --dir DIR --cert PIV9A.pem [--email ADDRESS] [--name NAME]\n"
 	    "       account import --dir DIR FILE.csv\n"

@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/text.h"
+#include "derive/issuer/audit.h"
 #include "derive/issuer/issuer.h"
 #include "derive/issuer/report.h"
 #include "derive/issuer/upstream_run.h"
@@ -119,17 +121,37 @@ show_refusals(struct issuer *i)
 	return e;
 }
 
+/* When the OCSP signer's certificate ends; "none": there is no responder. */
+static void
+ocsp_state(const char *path, char *out, size_t cap)
+{
+	X509 *x = NULL;
+
+	if (access(path, F_OK) != 0)
+		(void)snprintf(out, cap, "none");
+	else if (x509io_read_cert(path, &x) != E_OK)
+		(void)snprintf(out, cap, "cannot be read");
+	else
+		x509io_time_text(X509_get0_notAfter(x), out, cap);
+	X509_free(x);
+}
+
 static enum err
 show(struct issuer *i, bool json)
 {
 	const struct config *c = &i->config;
-	char ca[512], end[40], ca_crl[80], root_crl[80];
+	char ca[512], end[40], ca_crl[80], root_crl[80], ocsp[40], text[AUDIT_HEAD_MAX];
+	struct audit_head head;
 	enum err e;
 
 	x509io_name_text(X509_get_subject_name(i->ca), ca, sizeof ca);
 	x509io_time_text(X509_get0_notAfter(i->ca), end, sizeof end);
 	crl_state(c->ca_crl, ca_crl, sizeof ca_crl);
 	crl_state(c->root_crl, root_crl, sizeof root_crl);
+	ocsp_state(c->ocsp_cert, ocsp, sizeof ocsp);
+	if ((e = audit_head(i->db, &head)) != E_OK)
+		return e;
+	audit_head_text(&head, text);
 	if (json) {
 		putchar('{');
 		report_string("name", c->name, false);
@@ -137,6 +159,8 @@ show(struct issuer *i, bool json)
 		report_string("ca_until", end, false);
 		report_string("ca_crl", ca_crl, false);
 		report_string("root_crl", root_crl, false);
+		report_string("ocsp_until", ocsp, false);
+		report_string("audit_head", text, false);
 		report_string("address", c->address, false);
 		if ((e = show_counts(i, true)) == E_OK && (e = upstream_status(i, true)) == E_OK)
 			printf("\"demo\": %s, \"accounts_listed\": %s}\n", c->demo ? "true" : "false",
@@ -147,6 +171,7 @@ show(struct issuer *i, bool json)
 	printf("%-24s %s, until %s\n", "issuing CA", ca, end);
 	if (!upstream_is(i))
 		printf("%-24s %s\n%-24s %s\n", "its CRL", ca_crl, "the root's CRL", root_crl);
+	printf("%-24s %s\n%-24s %s\n", "OCSP signer until", ocsp, "head of the events", text);
 	printf("%-24s https://%s, TLS %s\n", "address", c->address, c->tls);
 	printf("%-24s %s\n", "accounts come by", c->listed ? "account add" : "any valid card");
 	if ((e = show_counts(i, false)) != E_OK || (e = upstream_status(i, false)) != E_OK)

@@ -12,6 +12,7 @@ enum err verb_account(int argc, char **argv) MUST_CHECK;
 enum err verb_revoke(int argc, char **argv) MUST_CHECK;
 enum err verb_notify(int argc, char **argv) MUST_CHECK;
 enum err verb_audit(int argc, char **argv) MUST_CHECK;
+enum err verb_doctor(int argc, char **argv) MUST_CHECK;
 enum err verb_backup(int argc, char **argv) MUST_CHECK;
 enum err verb_restore(int argc, char **argv) MUST_CHECK;
 enum err verb_upstream(int argc, char **argv) MUST_CHECK;
