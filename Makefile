@@ -33,6 +33,8 @@ endif
 libdir     ?= $(prefix)/lib
 moduledir  ?= $(libdir)/pkcs11
 mandir     ?= $(prefix)/share/man
+unitdir    ?= $(prefix)/lib/systemd/system
+sysusersdir ?= $(prefix)/lib/sysusers.d
 enginesdir ?= $(shell pkg-config --variable=enginesdir libcrypto)
 # where other PKCS#11 modules are that are named without a path
 p11moddir  ?= $(shell pkg-config --variable=p11_module_path p11-kit-1)
@@ -207,6 +209,11 @@ install: all
 	install -d $(DESTDIR)$(modconfdir)
 	sed 's|@module@|$(moduledir)/dpiv-pkcs11.so|' docs/dpiv-pkcs11.module >$(DESTDIR)$(modconfdir)/dpiv-pkcs11.module
 	chmod 644 $(DESTDIR)$(modconfdir)/dpiv-pkcs11.module
+	install -d $(DESTDIR)$(unitdir)
+	for u in service socket; do for f in docs/dpiv-issuer*@.$$u; do \
+		sed 's|@bindir@|$(prefix)/bin|' $$f >$(DESTDIR)$(unitdir)/$${f#docs/} && \
+		chmod 644 $(DESTDIR)$(unitdir)/$${f#docs/} || exit 1; done; done
+	install -D -m 644 docs/dpiv-issuer.sysusers $(DESTDIR)$(sysusersdir)/dpiv-issuer.conf
 	for p in $(notdir $(wildcard docs/*.[1-8])); do \
 		install -D -m 644 docs/$$p $(DESTDIR)$(mandir)/man$${p##*.}/$$p || exit 1; done
 

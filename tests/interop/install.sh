@@ -14,7 +14,8 @@ engines=$(pkg-config --variable=enginesdir libcrypto)
 modules=$(pkg-config --variable=p11_module_configs p11-kit-1)
 want=$(
 	printf '%s\n' 755\ /usr/bin/dpiv{,-issuer,-vcard} 644\ /usr/lib/here/pkcs11/dpiv-pkcs11.so "644 $engines/dpiv.so" \
-		"644 $modules/dpiv-pkcs11.module"
+		"644 $modules/dpiv-pkcs11.module" 644\ /usr/lib/systemd/system/dpiv-issuer{@.service,-est@.socket,-publish@.socket} \
+		"644 /usr/lib/sysusers.d/dpiv-issuer.conf"
 	for page in docs/*.[1-8]; do echo "644 /usr/share/man/man${page##*.}/${page##*/}"; done
 )
 differ=$(diff <(sort <<<"$want") <(cd "$dest" && find . -type f -printf '%m /%P\n' | sort))
@@ -24,6 +25,7 @@ for product in /usr/bin/dpiv /usr/bin/dpiv-issuer /usr/bin/dpiv-vcard /usr/lib/h
 done
 check "p11-kit is told the module's place" grep -qx 'module: /usr/lib/here/pkcs11/dpiv-pkcs11.so' "$dest$modules/dpiv-pkcs11.module"
 refuse "nothing is left to fill in" grep -q '@' "$dest$modules/dpiv-pkcs11.module"
+check "systemd is told the issuer's place" grep -q '^ExecStart=/usr/bin/dpiv-issuer serve ' "$dest/usr/lib/systemd/system/dpiv-issuer@.service"
 for page in dpiv dpiv-derive dpiv.conf dpiv-issuer dpiv-pkcs11; do
 	check "man finds $page" mman -M "$dest/usr/share/man" "$page"
 done
