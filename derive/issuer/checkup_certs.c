@@ -60,6 +60,26 @@ say_issued_life(struct checkup *u)
 		    "the CA certificate ends before a certificate issued today would");
 }
 
+/* By what this registration authority is known to the CA. */
+static void
+say_upstream(struct checkup *u)
+{
+	const struct config *c = &checkup_of(u)->config;
+	struct cakey *key = NULL;
+	X509 *x = NULL;
+
+	checkup_say(u, CHECKUP_OK, NULL, "another CA issues, by %s at %s", c->up.protocol, c->up.url);
+	if (x509io_read_cert(c->up.cert, &x) != E_OK)
+		checkup_failed(u, "[upstream] cert must be the certificate by which the CA knows this issuer");
+	else if (cakey_open_as(
+		     "the registration authority's key", c->up.key, c->demo, false, X509_get0_pubkey(x), &key) != E_OK)
+		checkup_failed(u, "see whether the token is there, [upstream] key names it, and its PIN is right");
+	else
+		(void)say_life(u, "the registration authority's certificate", x, "have the CA certify it anew");
+	cakey_close(&key);
+	X509_free(x);
+}
+
 void
 checkup_ca(struct checkup *u)
 {
@@ -77,7 +97,7 @@ checkup_ca(struct checkup *u)
 	if (say_life(u, "the CA certificate", of->ca, "have the CA certified anew"))
 		say_issued_life(u);
 	if (ra_only(of))
-		checkup_say(u, CHECKUP_OK, NULL, "another CA issues, by %s", c->up.protocol);
+		say_upstream(u);
 	else if (cakey_open(c->ca_key, c->demo, false, X509_get0_pubkey(of->ca), &key) != E_OK)
 		checkup_failed(u, "see whether the token is there, [ca] key names it, and its PIN is right");
 	else
@@ -112,6 +132,10 @@ checkup_ocsp(struct checkup *u)
 	struct ocsp *o = NULL;
 	X509 *x = NULL;
 
+	if (ra_only(of)) {
+		checkup_say(u, CHECKUP_OK, NULL, "OCSP is the CA's, not answered here");
+		return;
+	}
 	if (access(of->config.ocsp_cert, F_OK) != 0) {
 		checkup_say(u, of->config.publish ? CHECKUP_WARN : CHECKUP_OK,
 		    of->config.publish ? "have an OCSP signer certified by this CA: [ocsp] cert and key" : NULL,

@@ -105,6 +105,8 @@ same_serial() { [ "$(openssl x509 -in "$1" -noout -serial | cut -d= -f2)" = "$(l
 card 1
 upstream 'protocol = est' 'url = https://localhost:10443' "$RA_KEY"
 apache_start
+doctor() { SOFTHSM2_CONF=$TMP/ra-softhsm2.conf "$BUILD/dpiv-issuer" doctor "$AGENCY"; }
+says "the registration authority's certificate is good" 'doctor: certificate and key of the authority' doctor
 ra_start
 token_fresh laptop
 check 'EST: derived' derive --alg p256
