@@ -10,6 +10,7 @@
 . tests/lib/derive.sh
 derive_inside "--alg p256" "--alg rsa2048"
 . tests/lib/shell.sh
+. tests/lib/peers.sh
 at_end mock_stop
 AGENCY=$DERIVE_DIR/agency
 export ISSUER=http://127.0.0.1:8086/pkix/
@@ -20,22 +21,6 @@ export PROTOCOL=cmp
 openssl req -new -newkey rsa:2048 -nodes -keyout "$TMP/srv.key" -subj "/CN=CMP" 2>/dev/null |
 	openssl x509 -req -CA "$AGENCY/ca.pem" -CAkey "$AGENCY/private/ca.key" -set_serial 4711 -days 10 -out "$TMP/srv.pem" \
 		-extfile <(printf 'keyUsage=critical,digitalSignature\nextendedKeyUsage=cmcRA\nsubjectKeyIdentifier=hash\n') 2>/dev/null
-
-mock_start() { # CERT OPTIONS...
-	local cert=$1
-	shift
-	openssl cmp -port 8086 -srv_trusted "$AGENCY/root.pem" -srv_untrusted "$AGENCY/ca.pem" -rsp_cert "$cert" \
-		-rsp_extracerts "$AGENCY/ca.pem" ${SIGNED+-srv_cert "$TMP/srv.pem" -srv_key "$TMP/srv.key"} "$@" >"$TMP/mock.log" 2>&1 &
-	MOCK=$!
-	for _ in $(seq 100); do (: </dev/tcp/127.0.0.1/8086) 2>/dev/null && return 0; sleep 0.05; done
-	cat "$TMP/mock.log"
-	return 1
-}
-
-mock_stop() {
-	[ -z "${MOCK-}" ] || { kill "$MOCK"; wait "$MOCK"; } 2>/dev/null
-	MOCK=
-}
 
 new_id() { # the identifier of the one key that has no certificate
 	pkcs11-tool --module "$SOFTHSM" --login --pin "$TOKEN_PIN" -O --type pubkey 2>/dev/null | awk '/ID:/ { print $2 }' | grep -vx "${1:-}"

@@ -6,33 +6,12 @@
 . tests/lib/derive.sh
 derive_inside "--alg p256" "--alg rsa2048"
 . tests/lib/shell.sh
+. tests/lib/peers.sh
 at_end apache_stop
 AGENCY=$DERIVE_DIR/agency
 export ISSUER=https://localhost:10443
-HERE=$TMP/www RUN=$TMP/run PORT=10443
-export HERE RUN PORT
-# the workers are nobody when this is root: they get copies in a place that they can reach
-chmod 711 "$TMP"
-mkdir -p "$HERE" "$RUN"
-chmod 755 "$HERE"
-cp tests/interop/est_apache/* "$HERE"
-cp "$AGENCY/ca.pem" "$AGENCY/root.pem" "$AGENCY/crls.pem" "$AGENCY/private/ca.key" "$AGENCY/private/tls.key" "$RUN"
-cat "$AGENCY/tls.pem" "$AGENCY/ca.pem" >"$RUN/tls.pem"
-cat "$AGENCY/ca.pem" "$AGENCY/root.pem" >"$RUN/trust.pem"
-chmod -R a+rX "$RUN"
+peer_files
 
-apache_start() { # DEFINE...
-	local options=() d
-	for d in "$@"; do options+=("-D$d"); done
-	/usr/sbin/apache2 -f "$HERE/httpd.conf" -DFOREGROUND "${options[@]}" >"$TMP/apache.log" 2>&1 &
-	APACHE=$!
-	for _ in $(seq 100); do (: </dev/tcp/127.0.0.1/$PORT) 2>/dev/null && return 0; sleep 0.05; done
-	fail 'Apache starts' "$(cat "$TMP/apache.log" "$RUN/error.log")"
-}
-apache_stop() {
-	[ -z "${APACHE-}" ] || { kill "$APACHE"; wait "$APACHE"; } 2>/dev/null
-	APACHE=
-}
 keys() { token_objects | grep -c '^Private Key'; }
 
 round() { # CARD ALG DEFINE...

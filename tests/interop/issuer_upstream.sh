@@ -6,18 +6,11 @@
 . tests/lib/derive.sh
 derive_inside "--alg p256"
 . tests/lib/shell.sh
+. tests/lib/peers.sh
 at_end 'apache_stop; mock_stop; issuer_stop'
 AGENCY=$DERIVE_DIR/agency
-HERE=$TMP/www RUN=$TMP/run PORT=10443
-export HERE RUN PORT
-chmod 711 "$TMP"
-mkdir -p "$HERE" "$RUN"
-chmod 755 "$HERE"
-cp tests/interop/est_apache/* "$HERE"
-cp "$AGENCY/ca.pem" "$AGENCY/root.pem" "$AGENCY/crls.pem" "$AGENCY/private/tls.key" "$RUN"
-mv "$AGENCY/private/ca.key" "$RUN"
-cat "$AGENCY/tls.pem" "$AGENCY/ca.pem" >"$RUN/tls.pem"
-cat "$AGENCY/ca.pem" "$AGENCY/root.pem" >"$RUN/trust.pem"
+peer_files
+rm "$AGENCY/private/ca.key"
 ext() { # POLICY USAGE EKU: what the CA makes of a request
 	cat <<-EXT
 		keyUsage = critical,$2
@@ -43,7 +36,8 @@ certify() {
 				'subjectKeyIdentifier=hash') 2>/dev/null
 }
 certify ra clientAuth,cmcRA
-certify cmp cmcCA
+certify srv cmcCA
+SIGNED=1
 cp "$TMP/ra.pem" "$AGENCY/ra.pem"
 # its key is on a token of its own
 mkdir "$TMP/ra-tokens"
@@ -69,30 +63,6 @@ chmod -R a+rX "$RUN"
 cp "$AGENCY/issuer.conf" "$TMP/issuer.conf"
 upstream() { # LINE...: the [upstream] of issuer.conf
 	{ cat "$TMP/issuer.conf" && printf '%s\n' '[upstream]' 'auth_label = none' 'seconds = 3' "$@"; } >"$AGENCY/issuer.conf"
-}
-apache_start() {
-	/usr/sbin/apache2 -f "$HERE/httpd.conf" -DFOREGROUND >"$TMP/apache.log" 2>&1 &
-	APACHE=$!
-	for _ in $(seq 100); do (: </dev/tcp/127.0.0.1/$PORT) 2>/dev/null && return 0; sleep 0.05; done
-	fail 'Apache starts' "$(cat "$TMP/apache.log" "$RUN/error.log")"
-}
-apache_stop() {
-	[ -z "${APACHE-}" ] || { kill "$APACHE"; wait "$APACHE"; } 2>/dev/null
-	APACHE=
-}
-mock_start() { # CERT OPTIONS...
-	local cert=$1
-	shift
-	openssl cmp -port 8086 -srv_trusted "$AGENCY/root.pem" -srv_untrusted "$AGENCY/ca.pem" -rsp_cert "$cert" -accept_raverified \
-		-rsp_extracerts "$AGENCY/ca.pem" -srv_cert "$TMP/cmp.pem" -srv_key "$TMP/cmp.key" "$@" >"$TMP/mock.log" 2>&1 &
-	MOCK=$!
-	for _ in $(seq 100); do (: </dev/tcp/127.0.0.1/8086) 2>/dev/null && return 0; sleep 0.05; done
-	cat "$TMP/mock.log"
-	return 1
-}
-mock_stop() {
-	[ -z "${MOCK-}" ] || { kill "$MOCK"; wait "$MOCK"; } 2>/dev/null
-	MOCK=
 }
 keys() { token_objects | grep -c '^Private Key'; }
 ledger() { sql "$AGENCY/issuer.db" "$1"; }
@@ -222,7 +192,7 @@ cmp_round() { # WHAT LINE...
 	local what=$1
 	upstream 'protocol = cmp' 'url = http://127.0.0.1:8086/pkix/' 'hold = 2' "$RA_KEY" "${@:2}"
 	token_fresh laptop
-	mock_start "$TMP/cmp.pem" -poll_count 1000 -check_after 1
+	mock_start "$TMP/srv.pem" -accept_raverified -poll_count 1000 -check_after 1
 	ra_start
 	status 6 "$what: the CA wants time" derive --alg p256
 	check "$what: the key stays" test "$(keys)" -eq 1
@@ -231,7 +201,7 @@ cmp_round() { # WHAT LINE...
 	made "$TMP/pub.pem" "$TMP/made.pem" || fail "$what: fixture"
 	issuer_stop
 	mock_stop
-	mock_start "$TMP/made.pem" -poll_count 1 -check_after 1
+	mock_start "$TMP/made.pem" -accept_raverified -poll_count 1 -check_after 1
 	ra_start
 	check "$what: derived" derive --alg p256 --wait 30
 	token_cert 01 "$TMP/got.pem"
@@ -259,7 +229,7 @@ issuer_stop
 mock_stop
 
 upstream 'protocol = cmp' 'url = http://127.0.0.1:8086/pkix/' "$RA_KEY"
-mock_start "$TMP/made.pem"
+mock_start "$TMP/made.pem" -accept_raverified
 ra_start
 token_fresh laptop
 says 'key is not the one that was proven' 'CMP: a certificate of somebody else' derive --alg p256
@@ -268,7 +238,7 @@ check 'CMP: which is not revoked for that' test "$(ledger "select count(*) from 
 mock_stop
 openssl pkey -in "$TMP/ra.key" -pubout -out "$TMP/other.pub"
 made "$TMP/other.pub" "$TMP/nobody.pem" || fail 'fixture'
-mock_start "$TMP/nobody.pem"
+mock_start "$TMP/nobody.pem" -accept_raverified
 token_fresh laptop
 says 'key is not the one that was proven' 'CMP: a certificate of nobody' derive --alg p256
 revoked_there() {
@@ -280,7 +250,7 @@ revoked_there() {
 }
 check 'CMP: which is revoked at the CA' revoked_there
 mock_stop
-mock_start "$TMP/made.pem" -pkistatus 2 -failure 2 -statusstring nope
+mock_start "$TMP/made.pem" -accept_raverified -pkistatus 2 -failure 2 -statusstring nope
 token_fresh laptop
 says 'nope' 'CMP: a rejection, in the words of the CA' derive --alg p256
 mock_stop
