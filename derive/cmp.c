@@ -381,6 +381,7 @@ cmp_enrol(struct proto_conn *c, const struct proto_request *rq, struct proto_iss
 		e = err_set(E_PENDING, "%s has the request but wants more time; try again in %ld seconds",
 		    http_server(c->http), out->retry_after);
 	} else if (e == E_OK) {
+		out->judged = rc != 1 && OSSL_CMP_CTX_get_status(c->ctx) == OSSL_CMP_PKISTATUS_rejection;
 		e = rc == 1 ? cmp_collect(c, out) : cmp_why(c->ctx, &c->trouble, http_server(c->http));
 	}
 	if (!c->waiting)

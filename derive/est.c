@@ -235,6 +235,7 @@ est_answer(struct proto_conn *c, const struct http_reply *r, const char *what, b
 		    "%s: %s has the request but wants more time; try again in %ld seconds (HTTP 202)", what,
 		    http_server(c->http), out->retry_after);
 	}
+	out->judged = r->status == 400 || r->status == 403;
 	if (r->status != 200)
 		return est_refused(c, r, what);
 	if (keys) {

@@ -72,6 +72,7 @@ struct proto_request {
 struct proto_issued {
 	STACK_OF(X509) * certs;	   /* the certificate and whatever came with it, in any order */
 	struct keygen_reply *keys; /* instead, where keys were asked for: wrapped, with their certificates */
+	bool judged;		   /* with E_REMOTE: the issuer has looked at the request, and said no to it */
 	long retry_after;	   /* with E_PENDING: seconds, 0 when the issuer does not have the request */
 };
 void proto_issued_free(struct proto_issued *i);

@@ -72,9 +72,10 @@ claim(struct issuer *i, time_t now, long seconds, struct upstream_job *j)
 {
 	enum err e = fetch(i, now, j);
 
-	return e != E_OK ? e
-			 : db_run(i->db, "UPDATE upstream SET claimed = ? WHERE ask = ?",
-			       DB_ARGS(db_int(now + seconds), db_text(j->ask)));
+	if (e == E_OK)
+		e = db_run(i->db, "UPDATE upstream SET claimed = ? WHERE ask = ? AND claimed <= ?",
+		    DB_ARGS(db_int(now + seconds), db_text(j->ask), db_int(now)));
+	return e == E_OK && db_changed(i->db) != 1 ? err_set(E_NOTFOUND, "another process has it") : e;
 }
 
 static enum err

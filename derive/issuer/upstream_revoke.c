@@ -34,7 +34,8 @@ upstream_collect(struct issuer *i, time_t now)
 
 	return db_run(i->db,
 	    "INSERT INTO upstream_revocation (serial, der, reason, created, due, claimed, tries, why)"
-	    " SELECT r.serial, c.der, r.reason, ?1, ?2, 0, 0, ?3 FROM revocation r JOIN certificate c"
+	    " SELECT r.serial, c.der, r.reason, CAST(?1 AS BIGINT), CAST(?2 AS BIGINT), 0, 0, CAST(?3 AS TEXT) FROM "
+	    "revocation r JOIN certificate c"
 	    " ON c.serial = r.serial WHERE c.state = 'issued' AND r.serial NOT IN (SELECT serial FROM "
 	    "upstream_revocation)",
 	    DB_ARGS(db_int(now), db_int(hand ? NEVER : 0), db_text(hand ? BY_HAND : NULL)));
@@ -98,8 +99,10 @@ claim(struct issuer *i, time_t now, struct job *j)
 	}
 	db_done(&q);
 	if (e == E_OK && row)
-		e = db_run(i->db, "UPDATE upstream_revocation SET claimed = ? WHERE serial = ?",
-		    DB_ARGS(db_int(now + CLAIM), db_text(j->serial)));
+		e = db_run(i->db, "UPDATE upstream_revocation SET claimed = ? WHERE serial = ? AND claimed <= ?",
+		    DB_ARGS(db_int(now + CLAIM), db_text(j->serial), db_int(now)));
+	if (e == E_OK && row && db_changed(i->db) != 1)
+		j->serial[0] = '\0'; /* another process has it */
 	return e;
 }
 

@@ -177,8 +177,9 @@ take(struct line *l, const struct proto_issued *issued)
 	return e == E_OK ? upstream_issued(l->i, l->job, cert, time(NULL)) : e;
 }
 
+/* *refused: the CA has said no to this request; any other failure is of the way to it. */
 static enum err
-exchange(struct line *l, long *after)
+exchange(struct line *l, long *after, bool *refused)
 {
 	struct upstream_job *j = l->job;
 	struct proto_forward forward = { .csr = wbuf_view(&j->csr) };
@@ -195,6 +196,7 @@ exchange(struct line *l, long *after)
 	    (e = profile_wish(j->row, &j->values, j->pub, &forward.exts)) == E_OK && (e = line_open(l)) == E_OK &&
 	    (e = ask(l, &rq, &issued, after)) == E_OK)
 		e = take(l, &issued);
+	*refused = e == E_REMOTE && issued.judged;
 	proto_issued_free(&issued);
 	sk_X509_EXTENSION_pop_free(forward.exts, X509_EXTENSION_free);
 	return e;
@@ -204,15 +206,16 @@ static enum err
 one_request(struct line *l, struct upstream_job *j)
 {
 	long after;
+	bool refused;
 	enum err e;
 
 	l->job = j;
-	e = exchange(l, &after);
+	e = exchange(l, &after, &refused);
 	if (e == E_OK)
 		goto out;
 	if (left_alone(l) && !j->wrong)
 		e = upstream_release(l->i, j);
-	else if (j->wrong || e == E_REMOTE)
+	else if (j->wrong || refused)
 		e = upstream_ended(l->i, j, j->wrong ? l->got : NULL, time(NULL));
 	else
 		e = upstream_later(l->i, j, e == E_PENDING && after > 0, after > 0 ? after : RETRY, time(NULL));

@@ -175,6 +175,18 @@ check 'EST: revoked here' call revoke auth
 says 'EST has no message for it' 'EST: and the administrator is told what to do' "$BUILD/dpiv-issuer" status --json "$AGENCY"
 sed -i "s/urn:uuid:[0-9a-f-]*/urn:uuid:$(cat /proc/sys/kernel/random/uuid)/" "$RUN/ext"
 
+# a CA that is in trouble, or says no
+token_fresh laptop
+cp "$RUN/ext" "$TMP/ext"
+echo nonsense >"$RUN/ext"
+status 6 'EST: an error of the CA is no refusal' derive --alg p256
+cp "$TMP/ext" "$RUN/ext"
+touch "$RUN/no"
+token_fresh laptop
+status 5 'EST: the CA refuses' derive --alg p256
+says 'not this one' 'EST: in its own words' derive --alg p256
+rm "$RUN/no"
+
 # the CA is away
 apache_stop
 token_fresh laptop

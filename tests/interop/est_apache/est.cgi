@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # EST (RFC 7030) as a CGI program: TLS and the client's certificate are Apache's business, certificates are made by openssl.
 # $RUN has ca.pem, ca.key and root.pem. With a file $RUN/wait every request answers 202 with Retry-After: 1, with $RUN/slow
-# each takes two seconds.
+# each takes two seconds, with $RUN/no it is refused.
 # A peer for tests and no CA: subject and key come from the request, and no policy is looked at.
 set -u
 dir=$(mktemp -d)
@@ -24,6 +24,7 @@ request() {
 	head -c "${CONTENT_LENGTH:-65536}" | tr -d '\r\n ' | base64 -d >"$dir/csr" 2>/dev/null
 	openssl req -inform DER -in "$dir/csr" -verify -noout 2>/dev/null || say '400 Bad Request' 'this is no request'
 	[ ! -e "$RUN/slow" ] || sleep 2
+	[ ! -e "$RUN/no" ] || say '403 Forbidden' 'not this one'
 	[ ! -e "$RUN/wait" ] || say '202 Accepted' 'somebody has to look at it' 'Retry-After: 1'
 }
 
