@@ -115,6 +115,10 @@ static const struct conf_key table[] = {
 	{ "escrow", "key", 's', NULL,
 	    "the recovery key: a pkcs11: URI, or with demo = yes a PEM file (DIR/private/recovery.key)" },
 	{ "escrow", "algorithm", 's', "rsa2048", "kind of the keys that are made: rsa2048, rsa3072, p256 or p384" },
+	{ "metrics", "socket", 'p', NULL,
+	    "path of a local socket where /metrics is answered by http, in Prometheus' text format. While it is not "
+	    "set "
+	    "there is none" },
 	{ "notices", "smtp", 's', NULL,
 	    "mail relay, smtp://host:587 or smtps://host:465; people are told there what happens to their "
 	    "credentials. While it is not set nobody is told" },
@@ -360,6 +364,7 @@ load(const char *dir, struct config *c)
 	c->demo = conf_bool(c->conf, "issuer", "demo");
 	c->address = conf_str(c->conf, "listen", "address");
 	c->publish = conf_str(c->conf, "publish", "address");
+	c->metrics = conf_str(c->conf, "metrics", "socket");
 	c->piv_policies = conf_str(c->conf, "piv", "policies");
 	c->hook = conf_str(c->conf, "accounts", "hook");
 	c->signer_policies = signer_policies(c);

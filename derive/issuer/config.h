@@ -37,6 +37,7 @@ struct config {
 	const char *address, *tls;
 	char tls_cert[PATH_MAX], tls_key[PATH_MAX];
 	long max_connections, timeout, max_lifetime, farewell;
+	const char *metrics; /* [metrics] socket: path; NULL: none */
 	/* [publish], [ocsp] */
 	const char *publish; /* address; NULL: not here */
 	char ocsp_cert[PATH_MAX], ocsp_key[PATH_MAX];

@@ -28,6 +28,7 @@
 #include "derive/issuer/server.h"
 #include "derive/issuer/server_door.h"
 #include "derive/issuer/server_hold.h"
+#include "derive/issuer/server_watch.h"
 #include "derive/issuer/tls.h"
 #include "derive/issuer/upstream.h"
 
@@ -46,6 +47,7 @@ struct server {
 	struct mailer mailer;
 	struct forwarder forwarder;
 	struct hold hold;
+	struct watch watch;
 	const char *versions; /* of TLS, instead of those configured; or NULL */
 	SSL_CTX *tls;
 	struct ocsp *ocsp; /* NULL: no responder */
@@ -144,6 +146,7 @@ handle(struct server *s, struct evhttp_request *req, SSL *ssl, bool may_wait)
 	struct est_request rq = request_of(req);
 	struct est_reply reply;
 	char binding[BINDING_MAX];
+	double since = watch_now();
 
 	if (binding_value(ssl, binding) != E_OK)
 		binding[0] = '\0';
@@ -160,8 +163,10 @@ handle(struct server *s, struct evhttp_request *req, SSL *ssl, bool may_wait)
 		door_patient(&s->tls_door, req, s->issuer->config.max_lifetime);
 	if (reply.held[0])
 		forwarder_tick(&s->forwarder, s->issuer, time(NULL));
-	if (!reply.held[0] || !may_wait || !hold_take(&s->hold, req, reply.held))
+	if (!reply.held[0] || !may_wait || !hold_take(&s->hold, req, reply.held)) {
+		watch_count(&s->watch, rq.path, reply.status, since);
 		send_reply(s, &s->tls_door, req, &reply);
+	}
 	wbuf_free(&reply.body);
 	X509_free(rq.peer);
 	ERR_clear_error();
@@ -199,8 +204,10 @@ on_plain_request(struct evhttp_request *req, void *arg)
 	struct server *s = arg;
 	const struct est_request rq = request_of(req);
 	struct est_reply reply;
+	double since = watch_now();
 
 	publish_handle(s->issuer, s->ocsp, &rq, time(NULL), &reply);
+	watch_count(&s->watch, rq.path, reply.status, since);
 	send_reply(s, &s->plain_door, req, &reply);
 	wbuf_free(&reply.body);
 	ERR_clear_error();
@@ -374,7 +381,9 @@ open_doors(struct server *s, const char *address, struct server_urls *urls)
 	e = door_open(&s->tls_door, address, EST_BODY_MAX, urls->tls, sizeof urls->tls);
 	if (e == E_OK && publish)
 		e = door_open(&s->plain_door, publish, SCEP_BODY_MAX, urls->plain, sizeof urls->plain);
-	return e;
+	s->watch.doors[0] = &s->tls_door;
+	s->watch.doors[1] = &s->plain_door;
+	return e == E_OK ? watch_open(&s->watch, s->base, s->issuer) : e;
 }
 
 static enum err
@@ -408,6 +417,7 @@ tear_down(struct server *s)
 	hold_end(&s->hold);
 	door_close(&s->tls_door);
 	door_close(&s->plain_door);
+	door_close(&s->watch.door);
 	for (size_t k = 0; k < sizeof events / sizeof events[0]; k++)
 		if (events[k])
 			event_free(events[k]);
