@@ -13,7 +13,7 @@
 #include "derive/bindcode.h"
 
 #define SYMBOLS (BINDCODE_PLAIN - 1)
-#define DRAWN	(SYMBOLS - 1)
+#define DRAWN	BINDCODE_DRAWN
 #define GROUP	4
 #define FIELD	0x25 /* x^5 + x^2 + 1 */
 
@@ -52,6 +52,15 @@ check_value(const char plain[BINDCODE_PLAIN])
 	return sum;
 }
 
+void
+bindcode_from(const uint8_t raw[BINDCODE_DRAWN], char plain[BINDCODE_PLAIN])
+{
+	for (int i = 0; i < DRAWN; i++)
+		plain[i] = alphabet[raw[i] & 31];
+	plain[DRAWN] = alphabet[check_value(plain)];
+	plain[SYMBOLS] = '\0';
+}
+
 enum err
 bindcode_new(char plain[BINDCODE_PLAIN])
 {
@@ -59,12 +68,23 @@ bindcode_new(char plain[BINDCODE_PLAIN])
 
 	if (RAND_priv_bytes(raw, sizeof raw) != 1)
 		return err_crypto(E_CRYPTO, "no random numbers");
-	for (int i = 0; i < DRAWN; i++)
-		plain[i] = alphabet[raw[i] & 31];
+	bindcode_from(raw, plain);
 	OPENSSL_cleanse(raw, sizeof raw);
-	plain[DRAWN] = alphabet[check_value(plain)];
-	plain[SYMBOLS] = '\0';
 	return E_OK;
+}
+
+bool
+bindcode_read_name(struct span typed, char name[BINDCODE_NAME + 1])
+{
+	memset(name, 0, BINDCODE_NAME + 1);
+	for (size_t i = 0; i < typed.n; i++) {
+		int v = symbol_value((char)typed.p[i]);
+
+		if (v < 0 || i >= BINDCODE_NAME)
+			return false;
+		name[i] = alphabet[v];
+	}
+	return typed.n == BINDCODE_NAME;
 }
 
 static bool

@@ -13,9 +13,14 @@
 #define BINDCODE_NAME	4
 #define BINDCODE_PLAIN	21 /* with NUL */
 #define BINDCODE_TEXT	25 /* with hyphens and NUL */
+#define BINDCODE_DRAWN	19 /* symbols that are chance, the name among them */
 #define BINDCODE_SECRET 75 /* bits */
 
 enum err bindcode_new(char plain[BINDCODE_PLAIN]) MUST_CHECK;
+/* Of these bytes, five bits each. */
+void bindcode_from(const uint8_t raw[BINDCODE_DRAWN], char plain[BINDCODE_PLAIN]);
+/* The first group, where it is written alone. */
+bool bindcode_read_name(struct span typed, char name[BINDCODE_NAME + 1]);
 /* As a person types it: any case, O for 0, I and L for 1, blanks and hyphens anywhere. E_POLICY: not a code, or it was
  * mistyped: every single wrong symbol and every exchange of two is noticed. */
 enum err bindcode_read(struct span typed, char plain[BINDCODE_PLAIN]) MUST_CHECK;

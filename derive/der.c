@@ -4,6 +4,7 @@
  * within an EnvelopedData, which comes without its ContentInfo, RFC 5652, 6.1; a list around a PKCS #8 key, RFC 5958).
  * Lengths are read by libcrypto and checked against what is there.
  */
+#include <limits.h>
 #include <openssl/asn1.h>
 #include <openssl/err.h>
 
@@ -26,4 +27,17 @@ der_take(struct span *in, int tag, int class, struct span *inside)
 		return false;
 	head = (size_t)(p - in->p);
 	return span_sub(*in, head, (size_t)len, inside) && span_skip(in, head + (size_t)len);
+}
+
+bool
+der_wrap(int tag, struct span inside, struct wbuf *out)
+{
+	unsigned char head[16], *p = head;
+
+	if (inside.n > INT_MAX / 2)
+		return false;
+	ASN1_put_object(&p, 1, (int)inside.n, tag, V_ASN1_UNIVERSAL);
+	wbuf_put(out, head, (size_t)(p - head));
+	wbuf_span(out, inside);
+	return !out->bad;
 }

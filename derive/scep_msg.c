@@ -14,6 +14,7 @@
 #include <openssl/x509v3.h>
 
 #include "base/text.h"
+#include "derive/der.h"
 #include "derive/scep_msg.h"
 
 #define MESSAGE_MAX (256 * 1024)
@@ -163,22 +164,16 @@ scep_issuer_subject(const X509_NAME *issuer, const X509_NAME *subject, struct wb
 {
 	unsigned char *a = NULL, *b = NULL;
 	int n = i2d_X509_NAME(issuer, &a), m = i2d_X509_NAME(subject, &b);
-	size_t len = n > 0 && m > 0 ? (size_t)n + (size_t)m : 0;
+	WBUF_AUTO names;
+	bool ok = n > 0 && m > 0;
 
-	if (len > 0 && len <= 0xffff) {
-		wbuf_u8(out, 0x30);
-		wbuf_u8(out, 0x82);
-		wbuf_be16(out, (uint16_t)len);
-		if (len < 0x100) { /* DER: as short as can be */
-			wbuf_cut(out, out->n - 3);
-			if (len >= 0x80)
-				wbuf_u8(out, 0x81);
-			wbuf_u8(out, (uint8_t)len);
-		}
-		wbuf_put(out, a, (size_t)n);
-		wbuf_put(out, b, (size_t)m);
+	wbuf_init(&names, 2 * 65536);
+	if (ok) {
+		wbuf_put(&names, a, (size_t)n);
+		wbuf_put(&names, b, (size_t)m);
+		ok = !names.bad && der_wrap(V_ASN1_SEQUENCE, wbuf_view(&names), out);
 	}
 	OPENSSL_free(a);
 	OPENSSL_free(b);
-	return len > 0 && len <= 0xffff && !out->bad ? E_OK : err_set(E_NOMEM, "out of memory");
+	return ok ? E_OK : err_set(E_NOMEM, "out of memory");
 }

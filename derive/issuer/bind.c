@@ -107,7 +107,7 @@ give(struct issuer *i, const struct est_request *rq, const struct pivid *id, con
 {
 	const struct account_rules rules = { i->config.listed, i->config.email_from_upn };
 	struct account account;
-	struct bindstore_grant g = { .card_sha256 = id->sha256, .roles = w->role, .expires = expires };
+	struct bindstore_grant g = { .card_sha256 = id->sha256, .roles = w->role, .expires = expires, .key = i->codes };
 	char detail[200], when[TEXT_UTC_MAX];
 	int used = 0;
 	enum err e;

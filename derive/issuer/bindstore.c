@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <openssl/crypto.h>
+#include <openssl/rand.h>
 
 #include "derive/issuer/bindstore.h"
+#include "derive/issuer/codekey.h"
 #include "derive/issuer/refuse.h"
 #include "derive/issuer/x509io.h"
 
@@ -21,6 +23,8 @@
 struct row {
 	struct bindstore_code code;
 	char sha256[65];
+	uint8_t salt[CODEKEY_SALT];
+	bool salted;
 	time_t expires;
 	int64_t tries;
 	bool replaced;
@@ -55,21 +59,33 @@ forget_old(struct db *db, time_t now)
 	return e != E_OK ? e : db_run(db, "DELETE FROM bind_code WHERE expires < ?", DB_ARGS(db_int(now - KEEP)));
 }
 
+/* The row's salt is NULL while the issuer has no key for codes. */
+static enum err
+draw(const struct secret *key, uint8_t salt[CODEKEY_SALT], char plain[BINDCODE_PLAIN])
+{
+	if (key == NULL)
+		return bindcode_new(plain);
+	if (RAND_bytes(salt, CODEKEY_SALT) != 1)
+		return err_crypto(E_CRYPTO, "no random numbers");
+	return codekey_code(key, salt, plain);
+}
+
 static enum err
 add_code(struct db *db, const struct bindstore_grant *g, time_t now, char plain[BINDCODE_PLAIN])
 {
 	char name[BINDCODE_NAME + 1], hash[65];
+	uint8_t salt[CODEKEY_SALT];
 	enum err e = E_EXISTS;
 
 	for (int i = 0; e == E_EXISTS && i < DRAWS; i++) {
-		if ((e = bindcode_new(plain)) != E_OK || (e = code_hash(g->account, plain, hash)) != E_OK)
+		if ((e = draw(g->key, salt, plain)) != E_OK || (e = code_hash(g->account, plain, hash)) != E_OK)
 			return e;
 		code_name(plain, name);
 		e = db_run(db,
-		    "INSERT INTO bind_code (name, account, sha256, card_sha256, created, expires)"
-		    " VALUES (?, ?, ?, ?, ?, ?)",
+		    "INSERT INTO bind_code (name, account, sha256, card_sha256, created, expires, salt)"
+		    " VALUES (?, ?, ?, ?, ?, ?, ?)",
 		    DB_ARGS(db_text(name), db_int(g->account), db_text(hash), db_text(g->card_sha256), db_int(now),
-			db_int(g->expires)));
+			db_int(g->expires), g->key ? db_blob(span_of(salt, sizeof salt)) : db_null()));
 	}
 	return e;
 }
@@ -136,7 +152,7 @@ fetch(struct db *db, const char *name, struct row *out)
 
 	memset(out, 0, sizeof *out);
 	e = db_query(db, &q,
-	    "SELECT id, account, card_sha256, sha256, expires, tries, replaced FROM bind_code WHERE name = ?",
+	    "SELECT id, account, card_sha256, sha256, expires, tries, replaced, salt FROM bind_code WHERE name = ?",
 	    DB_ARGS(db_text(name)));
 	if (e == E_OK && (e = db_next(q, &row)) == E_OK && row) {
 		out->code.id = db_col_int(q, 0);
@@ -146,6 +162,8 @@ fetch(struct db *db, const char *name, struct row *out)
 		out->expires = (time_t)db_col_int(q, 4);
 		out->tries = db_col_int(q, 5);
 		out->replaced = db_col_int(q, 6) != 0;
+		if ((out->salted = db_col_blob(q, 7).n == sizeof out->salt))
+			memcpy(out->salt, db_col_blob(q, 7).p, sizeof out->salt);
 	}
 	db_done(&q);
 	return e;
@@ -265,4 +283,22 @@ bindstore_use(struct db *db, const struct bindstore_code *code, const char *role
 		    "this binding code was used by another request a moment ago; if not by you, tell the issuer at "
 		    "once");
 	return e;
+}
+
+enum err
+bindstore_secret(struct db *db, const struct secret *key, const char *name, char plain[BINDCODE_PLAIN])
+{
+	struct row r = { .salted = false };
+	char hash[65];
+	enum err e = fetch(db, name, &r);
+
+	if (e == E_OK && (key == NULL || !r.salted))
+		e = E_NOTFOUND;
+	if (e == E_OK && (e = codekey_code(key, r.salt, plain)) == E_OK)
+		e = code_hash(r.code.account, plain, hash);
+	if (e == E_OK && CRYPTO_memcmp(hash, r.sha256, sizeof hash) != 0) /* the key is another one now */
+		e = E_NOTFOUND;
+	if (e != E_OK)
+		OPENSSL_cleanse(plain, BINDCODE_PLAIN);
+	return e == E_NOTFOUND ? err_set(e, "there is no secret of that name") : e;
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "base/secret.h"
 #include "derive/bindcode.h"
 #include "derive/db.h"
 
@@ -22,6 +23,7 @@ struct bindstore_grant {
 	const char *card_sha256;
 	const char *const *roles; /* profile names, ended by NULL */
 	time_t expires;
+	const struct secret *key; /* codekey.h; NULL: the code can be compared and no more */
 };
 /* Inside a transaction. */
 enum err
@@ -41,6 +43,11 @@ struct bindstore_code {
 /* Its own transaction. E_POLICY with refuse_last(). Nothing is used up. */
 enum err
 bindstore_check(struct db *db, const struct bindstore_claim *c, time_t now, struct bindstore_code *out) MUST_CHECK;
+/* The code of this name, made again from the row and the issuer's key: for a protocol that proves knowledge of a secret
+ * instead of sending it. Nothing is judged or counted here: give a proof that failed to bindstore_check() with a wrong
+ * code of the same name. The caller wipes plain. E_NOTFOUND. */
+enum err
+bindstore_secret(struct db *db, const struct secret *key, const char *name, char plain[BINDCODE_PLAIN]) MUST_CHECK;
 /* The code was used for this role (NULL: any) and key (SHA-256 of its SubjectPublicKeyInfo), and the certificate is
  * valid. */
 enum err bindstore_is_for(

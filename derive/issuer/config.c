@@ -66,7 +66,7 @@ static const struct conf_key table[] = {
 	{ "ocsp", "minutes", 'n', "60", "how long an answer is good; at most 1440" },
 	{ "ra", "cert", 'p', NULL,
 	    "certificate that SCEP's requests are encrypted to and that signs the answers of SCEP "
-	    "(DIR/front.pem). While there is no such file SCEP is not spoken" },
+	    "and CMP (DIR/front.pem). While there is no such file neither is spoken" },
 	{ "ra", "key", 's', NULL, "its RSA key: a pkcs11: URI, or a PEM file (DIR/private/front.key)" },
 	{ "piv", "anchors", 'p', NULL, "PEM trust anchors of the PIV cards (DIR/root.pem)" },
 	{ "piv", "intermediates", 'p', NULL, "PEM certificates of the CAs below them (DIR/chain.pem)" },
@@ -104,6 +104,9 @@ static const struct conf_key table[] = {
 	{ "bind", "minutes", 'n', "10", "how long a one-time binding code lives; at most 60" },
 	{ "bind", "tries", 'n', "5",
 	    "wrong binding codes that are accepted, per code and per network address; at most 20" },
+	{ "bind", "key", 'p', NULL,
+	    "file with the key of which binding codes are made, so that CMP can use them as shared secrets "
+	    "(DIR/private/codes.key). While there is no such file CMP takes no codes" },
 	{ "bind", "roles", 'l', "auth,sign,encrypt",
 	    "for which roles binding codes are given: auth, sign, encrypt; none: for no role" },
 	{ "page", "admins", 'l', NULL,
@@ -202,6 +205,7 @@ places(struct config *c)
 		{ c->ocsp_key, "ocsp", "key", "private/ocsp.key" },
 		{ c->ra_cert, "ra", "cert", "front.pem" },
 		{ c->ra_key, "ra", "key", "private/front.key" },
+		{ c->code_key, "bind", "key", "private/codes.key" },
 		{ c->anchors, "piv", "anchors", "root.pem" },
 		{ c->intermediates, "piv", "intermediates", "chain.pem" },
 		{ c->piv_crls, "piv", "crls", "crls.pem" },

@@ -61,6 +61,7 @@ struct config {
 	/* [bind] */
 	long bind_minutes, bind_tries;
 	const char *bind_roles;
+	char code_key[PATH_MAX];
 	/* [page] */
 	const char *admins; /* SHA-256 of certificates, comma-separated; NULL: none */
 	/* [escrow] */

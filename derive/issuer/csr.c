@@ -41,8 +41,8 @@ decode(struct span body, struct wbuf *der)
 }
 
 /* The key as encoded: what may be handed to libcrypto's arithmetic at all. */
-static enum err
-check_encoding(X509_PUBKEY *spki)
+enum err
+csr_check_encoding(X509_PUBKEY *spki)
 {
 	const ASN1_OBJECT *oid, *curve;
 	const unsigned char *point;
@@ -133,7 +133,7 @@ read_request(struct span der, struct csr *c)
 		ERR_clear_error();
 		return refuse(REFUSE_BAD_CSR, "the certification request is not a PKCS#10 structure");
 	}
-	if ((e = check_encoding(X509_REQ_get_X509_PUBKEY(c->req))) != E_OK)
+	if ((e = csr_check_encoding(X509_REQ_get_X509_PUBKEY(c->req))) != E_OK)
 		return e;
 	if ((c->key = X509_REQ_get0_pubkey(c->req)) == NULL) {
 		ERR_clear_error();

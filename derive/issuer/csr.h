@@ -13,7 +13,7 @@
  * extensions that it asks for are never looked at (their presence is reported for the event).
  */
 struct csr {
-	X509_REQ *req;
+	X509_REQ *req;	     /* NULL: the key came in another way, with a proof of its own */
 	EVP_PKEY *key;	     /* borrowed from req */
 	char challenge[256]; /* "" when there is none */
 	bool asks_extensions;
@@ -26,6 +26,8 @@ enum err csr_read(struct span body, struct csr *out) MUST_CHECK;
 /* Its bytes, appended to out. */
 enum err csr_der(const struct csr *c, struct wbuf *out) MUST_CHECK;
 void csr_clear(struct csr *c);
+/* Is this encoded key one that libcrypto's arithmetic may be given at all? Before csr_check_key(). */
+enum err csr_check_encoding(X509_PUBKEY *spki) MUST_CHECK;
 /* SP 800-78-5 3.1: RSA 2048/3072 with odd exponent from 65537, P-256, P-384 by name and uncompressed. */
 enum err csr_check_key(const struct csr *c) MUST_CHECK;
 

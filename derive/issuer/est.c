@@ -13,6 +13,7 @@
 #include "derive/issuer/bind.h"
 #include "derive/issuer/binding.h"
 #include "derive/issuer/chuid.h"
+#include "derive/issuer/cmp.h"
 #include "derive/issuer/est.h"
 #include "derive/issuer/est_int.h"
 #include "derive/issuer/issue.h"
@@ -389,6 +390,8 @@ dispatch(struct call *c, struct est_reply *out)
 		return page_run(c, out);
 	if (op == NULL && scep_is(c->rq->path))
 		return scep_run(c, out);
+	if (op == NULL && cmp_is(c->rq->path))
+		return cmp_run(c, out);
 	if (op == NULL)
 		return refuse(REFUSE_NOT_FOUND,
 		    "no such path; EST is at " WELL_KNOWN "{cacerts,csrattrs,simpleenroll,simplereenroll,serverkeygen},"

@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "derive/issuer/cakey.h"
+#include "derive/issuer/codekey.h"
 #include "derive/issuer/config.h"
 #include "derive/issuer/init.h"
 #include "derive/issuer/issuer.h"
@@ -344,13 +345,22 @@ first_crls(const struct init_options *o, time_t now)
 }
 
 static enum err
+write_code_key(const struct init_options *o)
+{
+	char path[PATH_MAX];
+	enum err e = path_of(o, "private/codes.key", path);
+
+	return e != E_OK ? e : codekey_make(path);
+}
+
+static enum err
 init_demo(const struct init_options *o)
 {
 	struct agency a = { .o = o, .now = time(NULL) };
 	enum err e;
 
 	if ((e = make_keys(&a)) == E_OK && (e = make_certs(&a)) == E_OK && (e = write_keys(&a)) == E_OK &&
-	    (e = write_certs(&a)) == E_OK)
+	    (e = write_certs(&a)) == E_OK && (e = write_code_key(o)) == E_OK)
 		e = write_conf(o);
 	X509_free(a.root);
 	X509_free(a.ca);
@@ -441,7 +451,7 @@ clear_old(const struct init_options *o)
 {
 	static const char *const files[] = { "issuer.db", "issuer.db-wal", "issuer.db-shm", "private/ca.key",
 		"private/root.key", "private/recovery.key", "recovery.pem", "private/notices.key", "notices.pem",
-		"private/front.key", "front.pem" };
+		"private/front.key", "front.pem", "private/codes.key" };
 	char path[PATH_MAX];
 	enum err e;
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <openssl/x509v3.h>
 
+#include "derive/issuer/codekey.h"
 #include "derive/issuer/crl.h"
 #include "derive/issuer/escrow.h"
 #include "derive/issuer/issuer.h"
@@ -78,7 +79,7 @@ open_parts(const char *dir, unsigned parts, struct issuer *i)
 	if ((parts & ISSUER_KEY) && !upstream_is(i))
 		if ((e = cakey_open(c->ca_key, c->demo, false, X509_get0_pubkey(i->ca), &i->key)) != E_OK)
 			return e;
-	if ((parts & ISSUER_KEY) && (e = open_ra(i)) != E_OK)
+	if ((parts & ISSUER_KEY) && ((e = open_ra(i)) != E_OK || (e = codekey_open(c->code_key, &i->codes)) != E_OK))
 		return e;
 	if (parts & ISSUER_TRUST)
 		return trust_load(c->anchors, c->intermediates, c->piv_crls, &i->trust);
@@ -100,6 +101,7 @@ void
 issuer_close(struct issuer *i)
 {
 	trust_free(&i->trust);
+	secret_free(&i->codes);
 	cakey_close(&i->key);
 	ra_close(&i->ra);
 	X509_free(i->ca);

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <openssl/x509.h>
 
+#include "base/secret.h"
 #include "derive/db.h"
 #include "derive/issuer/cakey.h"
 #include "derive/issuer/config.h"
@@ -18,10 +19,11 @@ struct issuer {
 	struct config config;
 	struct db *db;
 	X509 *ca, *root;
-	X509 *recovery;	     /* of the recovery key; NULL: no escrow */
-	struct cakey *key;   /* NULL without ISSUER_KEY */
-	struct ra *ra;	     /* NULL without ISSUER_KEY, or when there is none */
-	struct trust *trust; /* NULL without ISSUER_TRUST */
+	X509 *recovery;	      /* of the recovery key; NULL: no escrow */
+	struct cakey *key;    /* NULL without ISSUER_KEY */
+	struct ra *ra;	      /* NULL without ISSUER_KEY, or when there is none */
+	struct secret *codes; /* codekey.h; the same */
+	struct trust *trust;  /* NULL without ISSUER_TRUST */
 };
 
 /* Opens the directory and locks it: shared by all who use it, or alone, to replace it. E_BUSY. closedir() ends it. */

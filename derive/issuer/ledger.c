@@ -196,8 +196,19 @@ static const char schema_scep[] = "CREATE TABLE scep_transaction ("
 				  " PRIMARY KEY (account, id));"
 				  "CREATE INDEX scep_transaction_signer ON scep_transaction (signer, id);";
 
+/* Codes that can be made again: codekey.c. Open transactions of CMP: cmp_trans.c; nonce: that of our answer. */
+static const char schema_cmp[] = "ALTER TABLE bind_code ADD COLUMN salt BLOB;"
+				 "CREATE TABLE cmp_transaction ("
+				 " id BLOB PRIMARY KEY,"
+				 " request BLOB NOT NULL,"
+				 " nonce BLOB NOT NULL,"
+				 " serial TEXT NOT NULL REFERENCES certificate,"
+				 " at INTEGER NOT NULL,"
+				 " done INTEGER NOT NULL DEFAULT 0);"
+				 "CREATE INDEX cmp_transaction_at ON cmp_transaction (at);";
+
 static const char *const steps[] = { schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7, schema_8,
-	schema_9, schema_scep };
+	schema_9, schema_scep, schema_cmp };
 static const struct db_schema schema = {
 	.name = "issuer ledger",
 	.app_id = 0x64706969,

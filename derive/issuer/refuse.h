@@ -68,6 +68,7 @@
 	X(CA_WRONG, "ca-wrong", 502, "the CA behind this issuer answered with a certificate that was not asked for")   \
 	X(BAD_MESSAGE, "bad-message", 400, "the signed message cannot be read, or its envelope not be opened")         \
 	X(NO_CODE, "no-code", 403, "the request came without a binding code")                                          \
+	X(STALE, "stale", 403, "the signed message is not of this moment")                                             \
 	X(TRANSACTION, "transaction", 403, "the name of the transaction is taken, or there is none of that name")
 
 enum refuse {

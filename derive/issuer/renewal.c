@@ -89,15 +89,19 @@ check_card(struct issuer *i, int64_t account, time_t now, struct renewal *out)
 	return e == E_POLICY ? err_up(e, "the PIV card that this credential was derived from") : e;
 }
 
-/* Equal, or absent from the request. */
+/* Equal, or absent from the request. A key without a request of its own names nothing. */
 static bool
 same_names(const struct csr *csr, X509 *old)
 {
-	STACK_OF(X509_EXTENSION) *asked = X509_REQ_get_extensions(csr->req);
-	int a = X509v3_get_ext_by_NID(asked, NID_subject_alt_name, -1);
-	int b = X509_get_ext_by_NID(old, NID_subject_alt_name, -1);
-	bool same = a < 0;
+	STACK_OF(X509_EXTENSION) * asked;
+	int a, b = X509_get_ext_by_NID(old, NID_subject_alt_name, -1);
+	bool same;
 
+	if (csr->req == NULL)
+		return true;
+	asked = X509_REQ_get_extensions(csr->req);
+	a = X509v3_get_ext_by_NID(asked, NID_subject_alt_name, -1);
+	same = a < 0;
 	if (a >= 0 && b >= 0)
 		same = ASN1_OCTET_STRING_cmp(X509_EXTENSION_get_data(X509v3_get_ext(asked, a)),
 			   X509_EXTENSION_get_data(X509_get_ext(old, b))) == 0;
