@@ -108,7 +108,7 @@ static const char *const auth_sign[] = { "auth", "sign", NULL };
 static void
 give(int64_t account, char plain[BINDCODE_PLAIN])
 {
-	const struct bindstore_grant g = { account, "CC", auth_sign, NOW + LIFE };
+	const struct bindstore_grant g = { account, "CC", auth_sign, NOW + LIFE, NULL };
 
 	assert_ok(db_begin(db));
 	assert_ok(db_end(db, bindstore_give(db, &g, NOW, plain)));
