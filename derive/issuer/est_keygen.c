@@ -166,7 +166,7 @@ key_repeated(struct call *c, const struct issue_request *r, const X509 *cert, co
 	if (r->code != NULL)
 		e = bindstore_use(c->i->db, r->code, c->profile->name, serial, c->now);
 	if (e == E_OK)
-		e = ledger_event_add(c->i->db, &ev, c->now);
+		e = upstream_repeated(c->i, &ev, c->now);
 	if (e == E_OK)
 		note("repeated", "serial=%s profile=%s account=%lld", serial, c->profile->name, (long long)a->id);
 	return e;

@@ -152,7 +152,7 @@ issued_before(struct issuer *i, const struct issue_request *r, time_t now, struc
 	x509io_serial_text(X509_get0_serialNumber(*out), o->serial_text, sizeof o->serial_text);
 	if (r->code && (e = bindstore_use(i->db, r->code, r->profile->name, o->serial_text, now)) != E_OK)
 		return e;
-	return ledger_event_add(i->db, &ev, now);
+	return upstream_repeated(i, &ev, now);
 }
 
 /* A credential that is renewed leaves room for the one that replaces it. */

@@ -4,7 +4,8 @@
  * wanted when it is to be taken to the CA: at first, and again when the person asks after an attempt that failed or
  * that the CA wanted time for. So nothing is asked of the CA for people who have given up. Who takes it claims it for a
  * limited time, so a process that dies in the middle leaves it to the next one; the CA is then asked again for the same
- * key. A row that has ended in a refusal is repeated to the person for a minute, and then a new one may be made.
+ * key. An issued row is wanted until somebody has been given the certificate. A row that has ended in a refusal is
+ * repeated to the person for a minute, and then a new one may be made.
  */
 #include <stdio.h>
 #include <string.h>
@@ -174,6 +175,20 @@ upstream_say(const struct upstream_verdict *v)
 	return refuse_later(REFUSE_CA_SILENT, v->after,
 	    "the CA behind this issuer cannot be used now; try again in %ld seconds, with the same key: %s", v->after,
 	    v->why);
+}
+
+enum err
+upstream_repeated(struct issuer *i, const struct ledger_event *ev, time_t now)
+{
+	enum err e = E_OK;
+
+	if (upstream_is(i)) {
+		e = db_run(i->db, "UPDATE upstream SET wanted = 0 WHERE serial = ? AND state = 'issued' AND wanted = 1",
+		    DB_ARGS(db_text(ev->serial)));
+		if (e == E_OK && db_changed(i->db) == 1)
+			return E_OK;
+	}
+	return e == E_OK ? ledger_event_add(i->db, ev, now) : e;
 }
 
 const char *

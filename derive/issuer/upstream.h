@@ -6,6 +6,7 @@
 #include "derive/issuer/csr.h"
 #include "derive/issuer/escrow.h"
 #include "derive/issuer/issuer.h"
+#include "derive/issuer/ledger.h"
 #include "derive/issuer/profile.h"
 
 /*
@@ -52,6 +53,10 @@ enum err
 upstream_put(struct issuer *i, const struct upstream_ask *a, time_t now, struct upstream_verdict *out) MUST_CHECK;
 /* The verdict as a refusal; NONE is E_OK. */
 enum err upstream_say(const struct upstream_verdict *v) MUST_CHECK;
+
+/* Inside a transaction. The event of a repeated answer, which it is not when it is the first one that a certificate of
+ * another CA is given with. */
+enum err upstream_repeated(struct issuer *i, const struct ledger_event *ev, time_t now) MUST_CHECK;
 
 /* What this thread's last refusal for the CA waits for; "" when it is not worth it. */
 #define UPSTREAM_HELD 72

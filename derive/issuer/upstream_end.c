@@ -206,7 +206,7 @@ record(struct issuer *i, const struct upstream_job *j, X509 *cert, const char *s
 	    (j->code != 0 && (e = bindstore_use(i->db, &code, j->profile, serial, now)) != E_OK) ||
 	    (j->way[0] && (e = escrow_put(i, serial, j->account, &row, now)) != E_OK) ||
 	    (e = db_run(i->db,
-		 "UPDATE upstream SET state = 'issued', serial = ?, ended = ?, wanted = 0, kept = NULL, sent = NULL"
+		 "UPDATE upstream SET state = 'issued', serial = ?, ended = ?, wanted = 1, kept = NULL, sent = NULL"
 		 " WHERE ask = ?",
 		 DB_ARGS(db_text(serial), db_int(now), db_text(j->ask)))) != E_OK)
 		return e;

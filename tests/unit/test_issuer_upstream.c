@@ -252,6 +252,7 @@ static void
 issued(void **state)
 {
 	X509 *x = from_ca(t.key, FROM_CA(AUTH, UUID2));
+	struct ledger_event ev = { .what = "repeated", .account = t.account.id };
 	char serial[X509IO_SERIAL_MAX];
 	struct upstream_job j;
 	int64_t n;
@@ -271,6 +272,11 @@ issued(void **state)
 	    " c.state = 'issued' AND c.uuid = ?",
 	    DB_ARGS(db_text(serial), db_text(UUID2))));
 	assert_int_equal(n, 1);
+	ev.serial = serial;
+	assert_ok(upstream_repeated(&is, &ev, t.now)); /* the first answer */
+	assert_int_equal(ledger_number(is.db, "SELECT count(*) FROM event WHERE what = 'repeated'"), 0);
+	assert_ok(upstream_repeated(&is, &ev, t.now));
+	assert_int_equal(ledger_number(is.db, "SELECT count(*) FROM event WHERE what = 'repeated'"), 1);
 	assert_true(upstream_due(&is, t.now)); /* the CA has to know */
 	assert_ok(upstream_collect(&is, t.now));
 	assert_ok(upstream_collect(&is, t.now));
