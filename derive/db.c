@@ -159,7 +159,7 @@ db_close(struct db **db)
 enum err
 db_check(struct db *db)
 {
-	return db->ops->check(db);
+	return db->ops->check ? db->ops->check(db) : E_OK;
 }
 
 enum err

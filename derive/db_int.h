@@ -24,7 +24,7 @@ struct db_ops {
 	enum err (*commit)(struct db *);
 	void (*rollback)(struct db *);
 	bool (*inside)(const struct db *);
-	enum err (*check)(struct db *);
+	enum err (*check)(struct db *);		       /* NULL: its server looks after it */
 	enum err (*copy)(struct db *, const char *to); /* NULL: not a file */
 };
 

@@ -124,6 +124,17 @@ before=$(cd "$AGENCY" && sha256sum issuer.db issuer.conf private/*)
 head -c 20000 "$B" >"$TMP/cut"
 refuse 'half a backup, with --force' "$ISSUER" restore --force "$TMP/cut" "$AGENCY"
 check '  all is as it was' test "$before" = "$(cd "$AGENCY" && sha256sum issuer.db issuer.conf private/*)"
+# killed at the Nth call of one kind: what is there is whole, the old or the new, and can be served
+killed() { # CALL N
+	strace -f -qq -o "$TMP/calls" -e "inject=$1:signal=KILL:when=$2" "$ISSUER" restore --force "$B" "$AGENCY" >"$TMP/killed.out" 2>&1
+	grep -q 'killed by SIGKILL' "$TMP/calls" && "$ISSUER" audit verify "$AGENCY" && "$ISSUER" doctor "$AGENCY" && [ -s "$AGENCY/private/ca.key" ]
+}
+cp -a "$AGENCY" "$TMP/kept"
+for at in mkdir:1 fsync:1 fsync:4 fdatasync:1 unlink:1 linkat:2 fchmod:1 renameat2:1 renameat2:2; do
+	check "killed at $at" killed "${at%:*}" "${at#*:}"
+	rm -rf "$AGENCY" "$AGENCY".restore-* "$AGENCY".before-*
+	cp -a "$TMP/kept" "$AGENCY"
+done
 check 'a whole one, with --force' "$ISSUER" restore --force "$B" "$AGENCY"
 check '  what was there is beside it' test "$before" = "$(cd "$AGENCY".before-* && sha256sum issuer.db issuer.conf private/*)"
 check 'the account is as it was then, perhaps suspended' "$ISSUER" account resume --dir "$AGENCY" 1
