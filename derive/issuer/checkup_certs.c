@@ -109,19 +109,17 @@ void
 checkup_tls(struct checkup *u)
 {
 	const struct config *c = &checkup_of(u)->config;
-	EVP_PKEY *key = NULL;
+	struct cakey *key = NULL;
 	X509 *x = NULL;
 
-	if (x509io_read_cert(c->tls_cert, &x) != E_OK || x509io_read_key(c->tls_key, &key) != E_OK)
+	if (x509io_read_cert(c->tls_cert, &x) != E_OK ||
+	    cakey_open_as("TLS key", c->tls_key, true, false, X509_get0_pubkey(x), &key) != E_OK)
 		checkup_failed(u, "have tls.csr certified; certificate and key are [listen] cert and key");
-	else if (X509_check_private_key(x, key) != 1)
-		checkup_say(u, CHECKUP_BAD, "put the two that belong together there", "%s is not the key of %s",
-		    c->tls_key, c->tls_cert);
-	else
-		(void)say_life(u, "the TLS certificate", x, "have it made anew, then kill -HUP or systemctl reload");
-	EVP_PKEY_free(key);
+	else if (say_life(u, "the TLS certificate", x, "have it made anew, then kill -HUP or systemctl reload") &&
+	    !c->demo && !cakey_is_uri(c->tls_key))
+		checkup_say(u, CHECKUP_WARN, "[listen] key takes a pkcs11: URI, too", "the TLS key is in a file");
+	cakey_close(&key);
 	X509_free(x);
-	ERR_clear_error();
 }
 
 void

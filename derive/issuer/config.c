@@ -51,7 +51,7 @@ static const struct conf_key table[] = {
 	{ "listen", "address", 's', "127.0.0.1:8443", "numeric address and port of the HTTPS listener" },
 	{ "listen", "tls", 's', "both", "1.2, 1.3 or both" },
 	{ "listen", "cert", 'p', NULL, "TLS server certificate with its chain (DIR/tls.pem)" },
-	{ "listen", "key", 'p', NULL, "TLS server key (DIR/private/tls.key)" },
+	{ "listen", "key", 's', NULL, "TLS server key: a pkcs11: URI, or a PEM file (DIR/private/tls.key)" },
 	{ "listen", "max_connections", 'n', "256", "connections at the same time; more wait in the kernel" },
 	{ "listen", "timeout", 'n', "15", "seconds that a stranger's connection may be silent" },
 	{ "listen", "max_lifetime", 'n', "300", "seconds that any connection may last" },

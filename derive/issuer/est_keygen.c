@@ -30,7 +30,7 @@
  */
 struct signer {
 	X509 *cert;
-	EVP_PKEY *key;
+	struct cakey *key;
 };
 
 static enum err
@@ -38,14 +38,17 @@ signer_open(const struct issuer *i, struct signer *s)
 {
 	enum err e = x509io_read_cert(i->config.tls_cert, &s->cert);
 
-	return e == E_OK ? x509io_read_key(i->config.tls_key, &s->key) : e;
+	if (e != E_OK)
+		return e;
+	return cakey_open_as(
+	    "key of the TLS server", i->config.tls_key, true, false, X509_get0_pubkey(s->cert), &s->key);
 }
 
 static void
 signer_close(struct signer *s)
 {
 	X509_free(s->cert);
-	EVP_PKEY_free(s->key);
+	cakey_close(&s->key);
 }
 
 /* --- the request -------------------------------------------------------------------------------------------------- */
@@ -219,7 +222,7 @@ key_issue(struct call *c, struct issue_request *r, const char *way, struct est_r
 	wbuf_init(&kept, KEYWRAP_MAX);
 	wbuf_init(&sent, KEYWRAP_MAX);
 	if ((e = signer_open(c->i, &s)) == E_OK && (e = escrow_wrap(c->i, r->key, &kept)) == E_OK &&
-	    (e = keywrap_seal(r->key, s.cert, s.key, r->csr->key, &sent)) == E_OK) {
+	    (e = keywrap_seal(r->key, s.cert, cakey_pkey(s.key), r->csr->key, &sent)) == E_OK) {
 		row.kept = wbuf_view(&kept);
 		row.sent = wbuf_view(&sent);
 		r->escrow = &row;
@@ -339,7 +342,7 @@ release_one(void *arg, const char *serial, X509 *cert, EVP_PKEY *key)
 	wbuf_init(&sent, KEYWRAP_MAX);
 	if (r->n == ESCROW_MAX)
 		return E_OK;
-	if ((e = keywrap_seal(key, r->by.cert, r->by.key, r->to, &sent)) != E_OK)
+	if ((e = keywrap_seal(key, r->by.cert, cakey_pkey(r->by.key), r->to, &sent)) != E_OK)
 		return e;
 	put_part(r->body, "server-generated-key", wbuf_view(&sent));
 	(void)snprintf(r->serials[r->n++], X509IO_SERIAL_MAX, "%s", serial);

@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "derive/issuer/cakey.h"
 #include "derive/issuer/note.h"
 #include "derive/issuer/refuse.h"
 #include "derive/issuer/tls.h"
@@ -47,20 +48,48 @@ name_authorities(SSL_CTX *ctx, STACK_OF(X509) * certs)
 	return true;
 }
 
+static int key_slot = -1;
+
+/* The last connection is gone, and nothing signs with the key any more. */
+static void
+key_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl, void *argp)
+{
+	struct cakey *key = ptr;
+
+	(void)parent;
+	(void)ad;
+	(void)idx;
+	(void)argl;
+	(void)argp;
+	cakey_close(&key);
+}
+
+/* The key, in a file or on a token, lives as long as the context. */
+static enum err
+use_key(SSL_CTX *ctx, struct cakey *key, const struct config *c)
+{
+	if (key_slot < 0)
+		key_slot = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, key_free);
+	if (key_slot < 0 || !SSL_CTX_set_ex_data(ctx, key_slot, key)) {
+		cakey_close(&key);
+		return err_crypto(E_NOMEM, "cannot set up TLS");
+	}
+	if (SSL_CTX_use_PrivateKey(ctx, cakey_pkey(key)) != 1 || SSL_CTX_check_private_key(ctx) != 1)
+		return err_crypto(E_CONF, "%s: not the key of %s", c->tls_key, c->tls_cert);
+	return E_OK;
+}
+
 static enum err
 own_identity(SSL_CTX *ctx, const struct config *c)
 {
-	EVP_PKEY *key = NULL;
+	struct cakey *key;
 	enum err e;
 
 	if (SSL_CTX_use_certificate_chain_file(ctx, c->tls_cert) != 1)
 		return err_crypto(E_CONF, "%s: cannot use as TLS certificate", c->tls_cert);
-	if ((e = x509io_read_key(c->tls_key, &key)) != E_OK)
-		return e;
-	if (SSL_CTX_use_PrivateKey(ctx, key) != 1 || SSL_CTX_check_private_key(ctx) != 1)
-		e = err_crypto(E_CONF, "%s: not the key of %s", c->tls_key, c->tls_cert);
-	EVP_PKEY_free(key);
-	return e;
+	e = cakey_open_as(
+	    "key of the TLS server", c->tls_key, true, false, X509_get0_pubkey(SSL_CTX_get0_certificate(ctx)), &key);
+	return e == E_OK ? use_key(ctx, key, c) : err_up(e, "%s", c->tls_cert);
 }
 
 static bool

@@ -50,7 +50,7 @@ sick bad tls 'has expired'
 cp "$TMP/soon.pem" "$AGENCY/tls.pem" && cp "$TMP/soon.key" "$AGENCY/private/tls.key"
 sick warn tls 'is good for'
 cp "$TMP/soon.key" "$AGENCY/private/tls.key"
-sick bad tls 'is not the key of'
+sick bad tls 'TLS key: it does not belong to its certificate'
 cp "$AGENCY/private/root.key" "$AGENCY/private/ca.key"
 sick bad ca 'does not belong to its certificate'
 rm "$AGENCY/ca.pem"

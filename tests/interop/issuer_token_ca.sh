@@ -43,7 +43,7 @@ for type in privkey pubkey; do
 done
 rm "$AGENCY/private/ocsp.key"
 sed -i "/^\[publish\]/,/^\[ocsp\]/s|^#* *address =.*|address = 127.0.0.1:0|
-	/^\[ocsp\]/,/^\[piv\]/s|^#* *key =.*|key = ${URI/issuing-ca/ocsp}|" "$AGENCY/issuer.conf"
+	/^\[ocsp\]/,/^#* *key =/s|^#* *key =.*|key = ${URI/issuing-ca/ocsp}|" "$AGENCY/issuer.conf"
 check_start 'serve with it'
 PUB=$(sed -n 's/^publishing on //p' "$TMP/issuer.out")
 ask_ocsp() {
@@ -56,6 +56,24 @@ check_stop 'stop'
 sed -i '/^\[ocsp\]/,/^\[piv\]/s|object=ocsp|object=nothing|' "$AGENCY/issuer.conf"
 says 'key of the OCSP signer' 'a key that is not there is named' "$ISSUER" serve --listen 127.0.0.1:0 "$AGENCY"
 sed -i '/^\[publish\]/,/^\[ocsp\]/s|^address =.*|# address =|' "$AGENCY/issuer.conf"
+
+# --- and that of the TLS server
+openssl pkey -in "$AGENCY/private/tls.key" -outform DER -out "$TMP/privkey"
+openssl pkey -in "$AGENCY/private/tls.key" -pubout -outform DER -out "$TMP/pubkey"
+for type in privkey pubkey; do
+	check "the TLS key goes to the token: $type" pkcs11-tool --module "$SOFTHSM" --login --pin 123456 \
+		--write-object "$TMP/$type" --type $type --id 0d --label tls --usage-sign
+done
+rm "$AGENCY/private/tls.key"
+sed -i "/^\[listen\]/a key = ${URI/issuing-ca/tls}" "$AGENCY/issuer.conf"
+check_start 'serve with it'
+file_key more p256
+check 'TLS 1.3' enroll ec '' more --tlsv1.3
+check 'TLS 1.2' enroll ec '' more --tls-max 1.2
+kill -HUP "$ISSUER_PID"
+check 'after a reload' enroll ec '' more
+says 'key is there, and is the certificate' 'doctor' "$ISSUER" doctor "$AGENCY"
+check_stop 'stop'
 
 echo 654321 >"$TMP/pin"
 status 4 'a wrong PIN in the file' "$ISSUER" serve --listen 127.0.0.1:0 "$AGENCY"
