@@ -43,6 +43,8 @@ static const struct {
 	{ REFUSE_NOT_YET_VALID, OSSL_CMP_PKIFAILUREINFO_signerNotTrusted },
 	{ REFUSE_POLICY, OSSL_CMP_PKIFAILUREINFO_signerNotTrusted },
 	{ REFUSE_STATUS, OSSL_CMP_PKIFAILUREINFO_systemUnavail },
+	{ REFUSE_CA_WAITS, OSSL_CMP_PKIFAILUREINFO_systemUnavail },
+	{ REFUSE_CA_SILENT, OSSL_CMP_PKIFAILUREINFO_systemUnavail },
 	{ REFUSE_STALE, OSSL_CMP_PKIFAILUREINFO_badTime },
 	{ REFUSE_TRANSACTION, OSSL_CMP_PKIFAILUREINFO_transactionIdInUse },
 	{ REFUSE_ALGORITHM, OSSL_CMP_PKIFAILUREINFO_badAlg },
@@ -434,6 +436,8 @@ cmp_run(struct call *c, struct est_reply *out)
 	out->status = 200;
 	out->type = TYPE;
 	out->known = m.cert != NULL && m.verdict == E_OK;
+	if (m.verdict == E_POLICY)
+		(void)snprintf(out->held, sizeof out->held, "%s", est_held(m.why));
 	cmp_msg_clear(&m);
 	return e;
 }

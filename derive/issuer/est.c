@@ -424,9 +424,8 @@ record_refusal(struct call *c, enum refuse why, const char *sentence)
 		note("event-lost", "%s", err_msg());
 }
 
-/* What a refusal that another CA has to do with waits for; "" when it is not worth it. */
-static const char *
-for_ca(enum refuse why)
+const char *
+est_held(enum refuse why)
 {
 	return why == REFUSE_CA_WAITS || why == REFUSE_CA_SILENT ? upstream_held() : "";
 }
@@ -442,8 +441,8 @@ est_report(struct call *c, enum err e, char *sentence, size_t cap)
 	text_safe(span_str(e == E_POLICY ? err_msg() : "the issuer has a problem of its own; its log says more"),
 	    sentence, cap);
 	if (e == E_POLICY) {
-		note(for_ca(why)[0] ? "waiting" : "refused", "code=%s peer=%s path=%s %s", refuse_code(why), from, path,
-		    sentence);
+		note(est_held(why)[0] ? "waiting" : "refused", "code=%s peer=%s path=%s %s", refuse_code(why), from,
+		    path, sentence);
 		record_refusal(c, why, sentence);
 	} else {
 		note("failed", "peer=%s path=%s %s: %s", from, path, err_name(e), err_msg());
@@ -460,7 +459,7 @@ explain(struct call *c, enum err e, struct est_reply *out)
 	wbuf_clear(&out->body);
 	out->status = refuse_status(why);
 	out->retry_after = e == E_POLICY ? refuse_after() : 0;
-	(void)snprintf(out->held, sizeof out->held, "%s", for_ca(why));
+	(void)snprintf(out->held, sizeof out->held, "%s", est_held(why));
 	out->type = "text/plain; charset=utf-8";
 	out->base64 = false;
 	if (page_is(c->rq->path)) {

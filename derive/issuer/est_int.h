@@ -31,6 +31,8 @@ bool est_media_is(const char *type, const char *want);
 
 /* The log and the events are told that this call ends with e; sentence: what the person is told. */
 enum refuse est_report(struct call *c, enum err e, char *sentence, size_t cap);
+/* What a refusal that another CA has to do with waits for (est_reply.held); "" when it is not worth it. */
+const char *est_held(enum refuse why);
 /* A 200 of this type. */
 enum err est_put_base64(struct span der, struct est_reply *out, const char *type) MUST_CHECK;
 

@@ -207,7 +207,7 @@ forward(struct issuer *i, const struct issue_request *r, time_t now, struct orde
 	if (r->key != NULL)
 		e = upstream_wish_csr(r->key, r->piv, r->profile, &o->values, &csr);
 	else if ((e = upstream_wish_check(i, r->csr, r->piv, r->profile, &o->values)) == E_OK)
-		e = csr_der(r->csr, &csr);
+		e = r->csr->req != NULL ? csr_der(r->csr, &csr) : x509io_spki_der(r->csr->key, &csr);
 	a.csr = wbuf_view(&csr);
 	return e == E_OK ? upstream_put(i, &a, now, &o->upstream) : e;
 }

@@ -34,7 +34,7 @@ struct upstream_ask {
 	const char *ask; /* the serial number under which its certificate is reserved */
 	int64_t account;
 	const char *profile, *spki_sha256, *card_sha256;
-	struct span csr;
+	struct span csr; /* PKCS#10, or SubjectPublicKeyInfo where a template is all that the CA gets */
 	const struct profile_values *values;
 	const char *peer, *detail, *notice;
 	const struct bindstore_code *code;

@@ -91,7 +91,11 @@ unpack(struct issuer *i, struct upstream_job *j)
 	c = card.p;
 	j->card = d2i_X509(NULL, &c, (long)card.n);
 	j->req = j->csr.n > 0 ? d2i_X509_REQ(NULL, &p, (long)j->csr.n) : NULL;
-	j->pub = j->req != NULL ? X509_REQ_get0_pubkey(j->req) : NULL;
+	p = j->csr.p;
+	if (j->req == NULL && j->csr.n > 0) /* the key alone: its proof of possession had another form */
+		j->own_pub = d2i_PUBKEY(NULL, &p, (long)j->csr.n);
+	ERR_clear_error();
+	j->pub = j->req != NULL ? X509_REQ_get0_pubkey(j->req) : j->own_pub;
 	j->row = profile_find(j->profile);
 	if (j->card == NULL || j->pub == NULL || j->row == NULL)
 		return err_crypto(E_STORE, "a request for the CA in the ledger is damaged");
@@ -122,6 +126,7 @@ upstream_job_clear(struct upstream_job *j)
 {
 	X509_free(j->card);
 	X509_REQ_free(j->req);
+	EVP_PKEY_free(j->own_pub);
 	wbuf_free(&j->csr);
 	wbuf_free(&j->kept);
 	wbuf_free(&j->sent);

@@ -22,8 +22,8 @@ struct upstream_job {
 	struct profile_values values;
 	X509 *card;
 	X509_REQ *req;
-	EVP_PKEY *pub;
-	bool wrong; /* an answer came and was not what was wanted */
+	EVP_PKEY *pub, *own_pub; /* own_pub: when there is no request around it */
+	bool wrong;		 /* an answer came and was not what was wanted */
 };
 /* The oldest that is due; E_NOTFOUND. */
 enum err upstream_claim(struct issuer *i, time_t now, long seconds, struct upstream_job *out) MUST_CHECK;

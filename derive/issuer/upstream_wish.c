@@ -152,6 +152,10 @@ upstream_wish_check(
 
 	if (!goes_as_it_is(i))
 		return E_OK;
+	if (csr->req == NULL)
+		return refuse(REFUSE_BAD_CSR,
+		    "the CA behind this issuer takes certification requests (PKCS#10) only, and this is another kind; "
+		    "with CMP, use p10cr");
 	if (strcmp(i->config.up.names, "request") == 0 &&
 	    X509_NAME_cmp(X509_REQ_get_subject_name(csr->req), X509_get_subject_name(piv)) != 0)
 		return refuse(REFUSE_BAD_CSR,

@@ -175,6 +175,28 @@ one_takes_it(void **state)
 	upstream_job_clear(&b);
 }
 
+/* A template of CMP has a key and no request. */
+static void
+key_alone(void **state)
+{
+	const struct profile *p = profile_find("auth");
+	const struct csr csr = { .key = t.key };
+	WBUF_AUTO spki = { .max = 65536 };
+	struct upstream_job j;
+
+	(void)state;
+	assert_ok(x509io_spki_der(t.key, &spki));
+	put(ASK);
+	assert_ok(db_run(is.db, "UPDATE upstream SET csr = ?", DB_ARGS(db_blob(wbuf_view(&spki)))));
+	claimed(&j);
+	assert_int_equal(EVP_PKEY_eq(j.pub, t.key), 1);
+	upstream_job_clear(&j);
+	assert_ok(upstream_wish_check(&is, &csr, t.card, p, &wish));
+	is.config.up.protocol = "est";
+	assert_err(upstream_wish_check(&is, &csr, t.card, p, &wish), E_POLICY);
+	assert_says("use p10cr");
+}
+
 static void
 later(void **state)
 {
@@ -430,8 +452,8 @@ int
 main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-	const struct CMUnitTest tests[] = { T(one_takes_it), T(later), T(refused), T(forgotten), T(issued),
-		T(wrong_answers), T(twice), T(requests), T(request_names) };
+	const struct CMUnitTest tests[] = { T(one_takes_it), T(key_alone), T(later), T(refused), T(forgotten),
+		T(issued), T(wrong_answers), T(twice), T(requests), T(request_names) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
