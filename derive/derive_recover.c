@@ -131,6 +131,10 @@ derive_finish(struct derive *d, struct enrolment *e)
 static enum err
 recover_one(struct derive *d, struct enrolment *e)
 {
+	enum err err = token_has_places(d->to) ? E_OK : token_clear_torn(d->to);
+
+	if (err != E_OK)
+		return err;
 	if (e->step == ENROL_OLD)
 		return derive_clear_old(d, e);
 	if (e->step == ENROL_CERT && e->cert != NULL && e->wrapped.n > 0)

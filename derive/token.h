@@ -89,6 +89,9 @@ enum err token_make(struct token *t, const struct token_new *n, EVP_PKEY **pub) 
 enum err token_put_cert(struct token *t, const char *label, const uint8_t *id, size_t id_len, X509 *cert) MUST_CHECK;
 /* Destroy every object (certificate, public and private key) of this CKA_ID. Nothing there is not an error. */
 enum err token_destroy(struct token *t, const uint8_t *id, size_t id_len) MUST_CHECK;
+/* Destroys what has neither identifier, label nor value: half an object, that a program was killed over. For a run that
+ * knows of one: an object that somebody is making at this moment may look the same. */
+enum err token_clear_torn(struct token *t) MUST_CHECK;
 /* After a failure of libcrypto with a token's key: the reason is in libcrypto's queue, set there by libp11. This turns
  * it into dpiv's terms (E_PIN, E_CARDGONE, E_CANCELED …; e when the token was not the cause), with what in front, and
  * empties the queue. */

@@ -25,6 +25,7 @@
 
 #define OID_CHUID   "2.16.840.1.101.3.6.1"
 #define OID_SIGNING "2.16.840.1.101.3.6.7"
+#define OID_PIVI    "2.16.840.1.101.3.8.7" /* id-fpki-pivi-content-signing */
 
 #define TAG_OBJECT    0x53
 #define TAG_LENGTH    0xEE
@@ -199,13 +200,15 @@ check_signature(const struct chuid *c, X509 **signer)
 
 /* --- the signer --------------------------------------------------------------------------------------------------- */
 
+/* federal: of such a card, which no PIV-I content signer stands for. */
 static bool
-signs_content(X509 *signer)
+signs_content(X509 *signer, bool federal)
 {
 	uint32_t flags = X509_get_extension_flags(signer);
 
-	return cert_has_eku_oid(signer, OID_SIGNING) && (flags & (EXFLAG_CA | EXFLAG_INVALID)) == 0 &&
-	    (flags & EXFLAG_KUSAGE) != 0 && (X509_get_key_usage(signer) & KU_DIGITAL_SIGNATURE) != 0;
+	return (cert_has_eku_oid(signer, OID_SIGNING) || (!federal && cert_has_eku_oid(signer, OID_PIVI))) &&
+	    (flags & (EXFLAG_CA | EXFLAG_INVALID)) == 0 && (flags & EXFLAG_KUSAGE) != 0 &&
+	    (X509_get_key_usage(signer) & KU_DIGITAL_SIGNATURE) != 0;
 }
 
 /* What is wrong with the path says which code: a help desk sends the card back, waits for a CRL, or calls a CA. */
@@ -223,7 +226,7 @@ refuse_signer(void)
 }
 
 static enum err
-check_signer(struct trust *t, const struct config *conf, X509 *signer, time_t now)
+check_signer(struct trust *t, const struct config *conf, X509 *signer, bool federal, time_t now)
 {
 	const struct path_rules rules = { conf->signer_policies, "signer_policies",
 		"a PIV content signer (2.16.840.1.101.3.2.1.3.39)" };
@@ -232,7 +235,7 @@ check_signer(struct trust *t, const struct config *conf, X509 *signer, time_t no
 
 	if (e == E_POLICY)
 		return refuse_signer();
-	if (e == E_OK && !signs_content(signer))
+	if (e == E_OK && !signs_content(signer, federal))
 		e = refuse(REFUSE_CHUID_SIGNER, "the card's CHUID is signed by %s, which is no PIV content signer",
 		    x509io_name_text(X509_get_subject_name(signer), name, sizeof name));
 	return e;
@@ -295,7 +298,7 @@ check_object(struct trust *t, const struct config *conf, struct span object, con
 	if (e == E_OK)
 		e = check_signature(&c, &signer);
 	if (e == E_OK)
-		e = check_signer(t, conf, signer, now);
+		e = check_signer(t, conf, signer, pivid_federal(id), now);
 	if (e == E_OK)
 		e = check_expiry(&c, now);
 	if (e == E_OK)
@@ -311,7 +314,7 @@ chuid_check(struct trust *t, const struct config *conf, const char *header, cons
 	WBUF_AUTO object = { 0 };
 
 	if (header == NULL) {
-		if (!conf->require_chuid || !pivid_federal(id))
+		if (!conf->require_chuid)
 			return E_OK;
 		return refuse(REFUSE_CHUID_MISSING,
 		    "the CHUID of the card must come with the request (" CHUID_HEADER "), and did not");

@@ -75,10 +75,10 @@ static const struct conf_key table[] = {
 	    "policies of which a PIV Authentication certificate must carry one. Test cards: "
 	    "2.16.840.1.101.3.2.1.48.11" },
 	{ "piv", "signer_policies", 'l', NULL,
-	    "policies of which the certificate of a CHUID's signer must carry one (2.16.840.1.101.3.2.1.3.39, and "
-	    "with the test cards' policy above also theirs, 2.16.840.1.101.3.2.1.48.86)" },
+	    "policies of which the certificate of a CHUID's signer must carry one (those that go with 'policies': "
+	    "2.16.840.1.101.3.2.1.3.39, for PIV-I 2.16.840.1.101.3.2.1.3.20, and those of the test cards)" },
 	{ "piv", "require_chuid", 'b', "yes",
-	    "refuse cards of federal agencies that come without their CHUID. One that is sent is always checked" },
+	    "refuse cards that come without their CHUID. One that is sent is always checked" },
 	{ "accounts", "mode", 's', "listed",
 	    "listed: only people entered with 'account add'; auto: any valid card opens an account" },
 	{ "accounts", "email_from", 's', "certificate",
@@ -340,13 +340,26 @@ check(struct config *c)
 
 /* What signs a card's objects belongs to what identifies the card: the same arc, production or test. */
 static const char *
-signer_policies(const struct config *c)
+signer_policies(struct config *c)
 {
+	static const struct {
+		const char *card, *signer;
+	} pair[] = {
+		{ ARC "3.13", ARC "3.39" },   /* id-fpki-common-authentication, -piv-contentSigning */
+		{ ARC "48.11", ARC "48.86" }, /* the same of the test programme */
+		{ ARC "3.18", ARC "3.20" },   /* id-fpki-certpcy-pivi-hardware, -contentSigning */
+		{ ARC "48.78", ARC "48.80" },
+	};
 	const char *said = conf_str(c->conf, "piv", "signer_policies");
 
 	if (said != NULL)
 		return said;
-	return config_list_has(c->piv_policies, ARC "48.11") ? ARC "3.39," ARC "48.86" : ARC "3.39";
+	c->signers[0] = '\0';
+	for (size_t i = 0; i < sizeof pair / sizeof pair[0]; i++)
+		if (config_list_has(c->piv_policies, pair[i].card))
+			(void)snprintf(&c->signers[strlen(c->signers)], sizeof c->signers - strlen(c->signers), "%s%s",
+			    c->signers[0] != '\0' ? "," : "", pair[i].signer);
+	return c->signers[0] != '\0' ? c->signers : pair[0].signer;
 }
 
 static enum err

@@ -47,6 +47,7 @@ struct config {
 	/* [piv] */
 	char anchors[PATH_MAX], intermediates[PATH_MAX], piv_crls[PATH_MAX];
 	const char *piv_policies, *signer_policies;
+	char signers[160]; /* what signer_policies points to when the file does not say */
 	bool require_chuid;
 	/* [accounts] */
 	bool listed, email_from_upn;

@@ -49,6 +49,11 @@ if [ -z "${ICAM_CARD-}" ]; then
 		name=$(basename tests/icam/cards/"$ICAM_CARD"_*.json .json)
 		LIMIT=90 check "$name: $ICAM_CODE" tests/with-card --no-save --image "$DERIVE_DIR/card.json" -- "$0"
 	done 4<"$TMP/verdicts"
+	# PIV-I, where it is allowed: another policy, mapped from the one that is configured, and another kind of CHUID signer
+	conf policies 2.16.840.1.101.3.2.1.48.11,2.16.840.1.101.3.2.1.48.78
+	export ICAM_CARD=19 ICAM_CODE=chuid-mismatch ICAM_TEXT='its GUID is'
+	cp tests/icam/cards/19_*.json "$DERIVE_DIR/card.json"
+	LIMIT=90 check '19, where PIV-I is allowed: chuid-mismatch' tests/with-card --no-save --image "$DERIVE_DIR/card.json" -- "$0"
 	check 'every card was tried' test "$(ls tests/icam/cards | wc -l)" -eq "$(wc -l <"$TMP/verdicts")"
 	exit 0
 fi

@@ -24,6 +24,7 @@
 	"keyUsage=critical,digitalSignature\nextendedKeyUsage=critical," eku "\ncertificatePolicies=" policy           \
 	"\n" MINIPKI_AKI
 #define CONTENT "2.16.840.1.101.3.6.7"
+#define PIVI	"2.16.840.1.101.3.8.7"
 
 static struct {
 	char dir[40], anchors[80], intermediates[80], crls[80];
@@ -198,7 +199,7 @@ absent(void **state)
 	assert_err(chuid_check(p.trust, &p.conf, NULL, &p.id, time(NULL)), E_POLICY);
 	assert_string_equal(refuse_code(refuse_last()), "chuid-missing");
 	strcpy(p.id.fascn_id, "99999999999999"); /* no federal agency's */
-	assert_ok(chuid_check(p.trust, &p.conf, NULL, &p.id, time(NULL)));
+	assert_err(chuid_check(p.trust, &p.conf, NULL, &p.id, time(NULL)), E_POLICY);
 	strcpy(p.id.fascn_id, "00320001092446");
 	p.conf.require_chuid = false;
 	assert_ok(chuid_check(p.trust, &p.conf, NULL, &p.id, time(NULL)));
@@ -259,6 +260,11 @@ signers(void **state)
 	refused("chuid-signer", GOOD);
 	sign_with(-2 * DAY, -DAY, SIGNER(SIGNING, CONTENT));
 	refused("chuid-signer", GOOD);
+	sign_with(-DAY, 30 * DAY, SIGNER(SIGNING, PIVI));
+	refused("chuid-signer", GOOD); /* PIV-I's signers stand for no federal card */
+	strcpy(p.id.fascn_id, "99999999999999");
+	accepted(GOOD);
+	strcpy(p.id.fascn_id, "00320001092446");
 	sign_with(-DAY, 30 * DAY, SIGNER(TESTING, CONTENT));
 	refused("chuid-signer", GOOD);
 	p.conf.signer_policies = SIGNING "," TESTING;
