@@ -22,7 +22,7 @@
 #define PLACE(field) offsetof(struct config, field)
 static const size_t places[] = { PLACE(ca_cert), PLACE(ca_crl), PLACE(chain), PLACE(root_cert), PLACE(root_crl),
 	PLACE(crls), PLACE(tls_cert), PLACE(ocsp_cert), PLACE(anchors), PLACE(intermediates), PLACE(piv_crls),
-	PLACE(recovery_cert), PLACE(notice_cert), PLACE(up.cert), PLACE(up.anchors) };
+	PLACE(recovery_cert), PLACE(notice_cert), PLACE(ra_cert), PLACE(up.cert), PLACE(up.anchors) };
 #define N_PLACES (sizeof places / sizeof places[0])
 
 /* What it is called in the directory itself; NULL: it lies elsewhere. */

@@ -126,6 +126,20 @@ on_request(OSSL_CMP_SRV_CTX *srv, const OSSL_CMP_MSG *req, int id, const OSSL_CR
 	return NULL;
 }
 
+static OSSL_CMP_PKISI *
+on_revocation(OSSL_CMP_SRV_CTX *srv, const OSSL_CMP_MSG *req, const X509_NAME *issuer, const ASN1_INTEGER *serial)
+{
+	struct cmp_msg *m = OSSL_CMP_SRV_CTX_get0_custom_ctx(srv);
+
+	(void)req;
+	if (m->verdict == E_OK)
+		set_verdict(m, cmp_revoke(m, issuer, serial));
+	if (m->verdict != E_OK)
+		return rejection(m);
+	m->done = true;
+	return OSSL_CMP_STATUSINFO_new(OSSL_CMP_PKISTATUS_accepted, 0, NULL);
+}
+
 static void
 on_error(OSSL_CMP_SRV_CTX *srv, const OSSL_CMP_MSG *req, const OSSL_CMP_PKISI *status, const ASN1_INTEGER *code,
     const OSSL_CMP_PKIFREETEXT *text)
@@ -202,7 +216,7 @@ context(struct cmp_msg *m)
 	OSSL_CMP_CTX *ctx = srv != NULL ? OSSL_CMP_SRV_CTX_get0_cmp_ctx(srv) : NULL;
 
 	if (ctx != NULL && OSSL_CMP_CTX_set_log_cb(ctx, on_log) == 1 &&
-	    OSSL_CMP_SRV_CTX_init(srv, m, on_request, NULL, NULL, on_error, on_confirm, NULL) == 1 &&
+	    OSSL_CMP_SRV_CTX_init(srv, m, on_request, on_revocation, NULL, on_error, on_confirm, NULL) == 1 &&
 	    OSSL_CMP_SRV_CTX_set_grant_implicit_confirm(srv, 1) == 1 && speak_as_ra(ctx, m->c->i->ra) &&
 	    verify_by(srv, ctx, m))
 		return srv;
@@ -242,7 +256,7 @@ process(OSSL_CMP_SRV_CTX *srv, struct span der, struct wbuf *out, int *type)
 static void
 note_unverified(const struct cmp_msg *m)
 {
-	if (m->verdict == E_OK && m->cert == NULL)
+	if (m->verdict == E_OK && m->cert == NULL && !m->done)
 		note("refused", "code=unverified peer=%s path=%.80s the message was not what it should be",
 		    m->c->rq->from ? m->c->rq->from : "-", m->c->rq->path);
 }
@@ -435,7 +449,7 @@ cmp_run(struct call *c, struct est_reply *out)
 	e = m.in.type == CMP_CERTCONF ? answer_confirm(c, &m.in, &out->body) : answer_request(&m, &out->body);
 	out->status = 200;
 	out->type = TYPE;
-	out->known = m.cert != NULL && m.verdict == E_OK;
+	out->known = (m.cert != NULL || m.done) && m.verdict == E_OK;
 	if (m.verdict == E_POLICY)
 		(void)snprintf(out->held, sizeof out->held, "%s", est_held(m.why));
 	cmp_msg_clear(&m);

@@ -14,6 +14,7 @@
  *                  message has to be of the last minutes, and its transactionID is not taken twice. Or protected by a
  *                  binding code (codekey.h): the reference is its first group, the secret the whole code.
  *   kur            signed by the derived credential that is renewed
+ *   rr             signed by the credential that is given up, or by the card (own.h)
  *   certConf       waits for the transaction's certificate (cmp_trans.h); one that is rejected is revoked
  *
  * A refusal is a PKIStatus whose text begins with the stable code. What cannot be read as a message gets HTTP 400.

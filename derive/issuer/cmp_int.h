@@ -31,12 +31,15 @@ struct cmp_msg {
 	enum refuse why;
 	char text[1200]; /* code and sentence of a refusal */
 	X509 *cert;
+	bool done; /* what was asked for is revoked */
 };
 
 /* Whose is the protection? Nothing is verified but a MAC. E_POLICY with refuse_last(). */
 enum err cmp_who(struct cmp_msg *m) MUST_CHECK;
 /* May this message have a certificate for its key? Fills in rq. E_POLICY with refuse_last(). */
 enum err cmp_may(struct cmp_msg *m) MUST_CHECK;
+/* Revokes for the signer, who has been verified. E_POLICY with refuse_last(). */
+enum err cmp_revoke(struct cmp_msg *m, const X509_NAME *issuer, const ASN1_INTEGER *serial) MUST_CHECK;
 void cmp_msg_clear(struct cmp_msg *m);
 
 #endif

@@ -134,6 +134,20 @@ cmp_peek_spki(const struct cmp_peek *p, struct wbuf *out)
 	return key.n > 0 && der_wrap(V_ASN1_SEQUENCE, key, out);
 }
 
+/* RevReqContent: SEQUENCE OF RevDetails { CertTemplate, Extensions OPTIONAL } */
+bool
+cmp_peek_revocation(const struct cmp_peek *p, struct span *details)
+{
+	struct span in = p->body, list, one, x;
+
+	*details = SPAN_NONE;
+	if (p->type != CMP_RR || !take(&in, V_ASN1_SEQUENCE, &list) || in.n != 0 ||
+	    !take(&list, V_ASN1_SEQUENCE, &one) || list.n != 0 || !take(&one, V_ASN1_SEQUENCE, &x))
+		return false;
+	*details = one;
+	return one.n == 0 || (take(&one, V_ASN1_SEQUENCE, &x) && one.n == 0);
+}
+
 unsigned
 cmp_peek_iterations(struct span alg)
 {

@@ -43,6 +43,8 @@ bool cmp_peek(struct span der, struct cmp_peek *out);
 STACK_OF(X509) * cmp_peek_certs(const struct cmp_peek *p, int max);
 /* The SubjectPublicKeyInfo in the template of the only request of an ir, cr or kur. */
 bool cmp_peek_spki(const struct cmp_peek *p, struct wbuf *out);
+/* Of an rr with one RevDetails: crlEntryDetails with its head, empty when absent. */
+bool cmp_peek_revocation(const struct cmp_peek *p, struct span *details);
 /* iterationCount of a password-based MAC; 0: its parameters cannot be read, or it is huge. */
 unsigned cmp_peek_iterations(struct span alg);
 /* Is this a certConf that does not accept (RFC 9810, 5.3.18): without a certificate, or with a status that is neither

@@ -166,14 +166,17 @@ may_be_own(int type)
 	return type == CMP_KUR || type == CMP_RR || type == CMP_CERTCONF || type == CMP_ERROR;
 }
 
-/* CMP has no place for a CHUID; a client may still send the header. A certConf's request had it. */
+/* CMP has no place for a CHUID; a client may still send the header. A certConf's request had it, and who gives a
+ * credential up needs none. */
 static enum err
 by_card(struct cmp_msg *m, X509 *signer)
 {
 	struct call *c = m->c;
 	enum err e = pkiauth_check(c->i->trust, c->i->config.piv_policies, signer, m->certs, c->now, &c->id);
 
-	return e == E_OK && !m->again ? chuid_check(c->i->trust, &c->i->config, c->rq->chuid, &c->id, c->now) : e;
+	return e == E_OK && !m->again && m->in.type != CMP_RR
+	    ? chuid_check(c->i->trust, &c->i->config, c->rq->chuid, &c->id, c->now)
+	    : e;
 }
 
 static enum err

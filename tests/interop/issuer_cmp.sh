@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# dpiv-issuer and `openssl cmp`: p10cr, ir, cr and kur, protected by the PIV card's signature or by a binding code; and
+# dpiv-issuer and `openssl cmp`: p10cr, ir, cr, kur and rr, protected by the PIV card's signature or by a binding code; and
 # refused without them, with the reason in the PKIStatus.
 . tests/lib/shell.sh
 . tests/lib/issuer.sh
@@ -99,4 +99,93 @@ check 'the client rejects what does not lead to its anchor' \
 	bash -c "! ($(declare -f card cmp); $(declare -p TMP URL AGENCY); card ec -cmd p10cr -csr $TMP/fifth.csr -out_trusted $TMP/self.pem -certout $TMP/no.pem)"
 check 'and it is revoked' grep -q 'the client did not accept it' "$TMP/issuer.log"
 check 'no code is in the log' bash -c "! grep -q '${GOOD#*-}\|${GOOD//-/}' $TMP/issuer.log"
+
+# --- messages as they were sent, and changed on the way -------------------------------------------------------------------
+post() { # FILE: prints what is readable of the answer
+	curl -sS --cacert "$AGENCY/root.pem" -H 'Content-Type: application/pkixcmp' --data-binary "@$1" "$URL/.well-known/cmp" -o "$TMP/answer.der" &&
+		tr -cd '\n[:print:]' <"$TMP/answer.der"
+}
+answered() { openssl asn1parse -inform DER -in "$TMP/answer.der" | grep -q "^ *[0-9]*:d=1 .*cont \[ $1 \]"; }
+change() { # FROM TO PATTERN REPLACEMENT [KEY]: of the same length; signed again by this RSA key
+	python3 - "$@" <<'PY'
+import re, subprocess, sys
+def end(b, i):  # of the element at i
+    n, k = b[i + 1], i + 2
+    if n & 0x80:
+        k, n = k + (n & 0x7f), int.from_bytes(b[k:k + (n & 0x7f)], 'big')
+    return k + n
+def sign(b):  # RFC 9810, 5.1.3: SEQUENCE { header, body }
+    header = 4
+    body = end(b, header)
+    text = b[header:end(b, body)]
+    text = b'\x30\x82' + len(text).to_bytes(2, 'big') + text
+    return subprocess.run(['openssl', 'dgst', '-sha256', '-sign', sys.argv[5]], input=text, capture_output=True, check=True).stdout
+a = open(sys.argv[1], 'rb').read()
+b, n = re.subn(sys.argv[3].encode(), sys.argv[4].encode(), a, count=1)
+assert n == 1 and len(a) == len(b) and a[:2] == b'\x30\x82'
+if len(sys.argv) > 5:
+    assert a.count(sign(a)) == 1
+    b = b.replace(sign(a), sign(b))
+open(sys.argv[2], 'wb').write(b)
+PY
+}
+certificates() { sqlite3 "$AGENCY/issuer.db" 'SELECT count(*) FROM certificate'; }
+no_more() { [ "$(certificates)" = "$BEFORE" ]; }
+
+file_key sixth p256
+openssl req -new -key "$TMP/sixth.key" -subj /CN=other -out "$TMP/sixth.csr" -config /dev/null
+check 'a request, kept' card ec -cmd p10cr -csr "$TMP/sixth.csr" -certout "$TMP/sixth.pem" -reqout "$TMP/ask.der"
+BEFORE=$(certificates)
+check 'another time' change "$TMP/ask.der" "$TMP/old.der" '20[0-9]{12}Z' 20200101000000Z
+says 'stale: ' 'a signed message of another time' post "$TMP/old.der"
+check 'a request signed by the RSA card, and its certConf' card rsa -cmd p10cr -csr "$TMP/second.csr" -certout "$TMP/again.pem" \
+	-reqout "$TMP/rsa.der,$TMP/conf.der"
+check 'another one of the same transactionID, rightly signed' change "$TMP/rsa.der" "$TMP/tampered.der" '(?s)(?<=\xa5\x12\x04\x10)..' XX "$TMP/rsa.key"
+says 'transaction: ' 'is refused' post "$TMP/tampered.der"
+python3 - "$TMP/ask.der" "$TMP/forged.der" <<'PY'
+import re, sys
+a = bytearray(open(sys.argv[1], 'rb').read())
+at = re.search(rb'\xa4\x12\x04\x10', a).end()  # [4] transactionID
+a[at] ^= 1
+open(sys.argv[2], 'wb').write(a)
+PY
+check 'a message whose signature is wrong is answered' post "$TMP/forged.der"
+check 'with an error' answered 23
+check 'which the log has' grep -q 'code=unverified' "$TMP/issuer.log"
+check 'the same message again' post "$TMP/ask.der"
+check 'has the same answer' answered 3
+check 'no certificate was made of all that' no_more
+refused 'no-certificate: the message has no protection' 'a message without protection' \
+	card ec -cmd p10cr -csr "$TMP/fifth.csr" -unprotected_requests -certout "$TMP/no.pem"
+head -c 200 "$TMP/ask.der" >"$TMP/short.der"
+says 'bad-body: ' 'half a message' post "$TMP/short.der"
+check_stop 'stop before a certConf'
+check_start 'and another process'
+check 'a certConf for the process before' post "$TMP/conf.der"
+check 'is confirmed' answered 19
+
+# --- revocation -----------------------------------------------------------------------------------------------------------
+listed() { # NAME [REASON]
+	openssl crl -in "$AGENCY/ca.crl" -inform "$(grep -q BEGIN "$AGENCY/ca.crl" && echo PEM || echo DER)" -noout -text >"$TMP/crl.txt" &&
+		local n && n=$(serial "$1") && grep -A4 "Serial Number: ${n#serial=}" "$TMP/crl.txt" | grep -q "${2-Revocation Date}"
+}
+check 'the credential revokes itself' card sixth -cmd rr -oldcert "$TMP/sixth.pem" -revreason 4
+check 'and is on the CRL, with the reason' listed sixth Superseded
+check 'asked again, it is the same' card sixth -cmd rr -oldcert "$TMP/sixth.pem" -revreason 4
+check 'the card revokes a credential' card rsa -cmd rr -oldcert "$TMP/second.pem"
+check 'and it is on the CRL' listed second
+says 'revoked' 'a revoked credential revokes no other' card sixth -cmd rr -oldcert "$TMP/third.pem"
+says 'not-yours' 'the card revokes what is not its own' card ec -cmd rr -oldcert "$TMP/ec.pem"
+says 'bad-body' "the CA's key is not a person's to give up" card ec -cmd rr -oldcert "$TMP/third.pem" -revreason 2
+says 'no-certificate' 'a code gives nothing up' by_code -cmd rr -oldcert "$TMP/third.pem"
+check 'and it is still good' bash -c "! grep -q $(serial third | cut -d= -f2) $TMP/crl.txt"
+check 'the events have the revocation' grep -q "revoked.*$(serial sixth | cut -d= -f2)" "$TMP/issuer.log"
+check_stop 'stop'
+
+# --- the CHUID --------------------------------------------------------------------------------------------------------
+check 'a CHUID is required' agency_set 'require_chuid = yes'
+check_start 'serve'
+refused 'chuid-missing' 'a client that sends none' card ec -cmd p10cr -csr "$TMP/fifth.csr" -certout "$TMP/no.pem"
+check 'a credential renews itself without' card next -cmd kur -oldcert "$TMP/next.pem" -newkey "$TMP/fifth.key" -certout "$TMP/fifth.pem"
+check 'and the card revokes without' card ec -cmd rr -oldcert "$TMP/fifth.pem"
 check_stop 'stop'
