@@ -129,7 +129,9 @@ if len(sys.argv) > 5:
 open(sys.argv[2], 'wb').write(b)
 PY
 }
-certificates() { sqlite3 "$AGENCY/issuer.db" 'SELECT count(*) FROM certificate'; }
+certificates() {
+	python3 -c 'import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute("SELECT count(*) FROM certificate").fetchone()[0])' "$AGENCY/issuer.db"
+}
 no_more() { [ "$(certificates)" = "$BEFORE" ]; }
 
 file_key sixth p256
