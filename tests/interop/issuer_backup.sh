@@ -15,7 +15,7 @@ sql() { /usr/bin/python3 -c 'import sqlite3, sys
 d = sqlite3.connect(sys.argv[1]); print(*[r[0] for r in d.execute(sys.argv[2])]); d.commit()' "$@"; }
 
 # --- while somebody writes
-accounts() { for _ in $(seq 40); do "$ISSUER" account suspend --dir "$AGENCY" 1; "$ISSUER" account resume --dir "$AGENCY" 1; done; }
+accounts() { for _ in $(seq 10); do "$ISSUER" account suspend --dir "$AGENCY" 1; "$ISSUER" account resume --dir "$AGENCY" 1; done; }
 accounts >"$TMP/accounts.log" 2>&1 &
 writer=$!
 check 'a backup while accounts change' "$ISSUER" backup "$AGENCY" "$B"

@@ -64,7 +64,7 @@ check 'the format' /usr/bin/python3 "$TMP/format.py" "$TMP/m.2"
 refuse 'nobody is named' grep -qE 'PAT|pat@|127\.0\.0\.1' "$TMP/m.2"
 refuse 'there is nothing else there' curl -sf --unix-socket "$TMP/metrics" http://localhost/
 check 'a silent client' sh -c "/usr/bin/python3 -c 'import socket, sys, time
-s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); time.sleep(8)' '$TMP/metrics' & sleep 0.3"
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); time.sleep(8)' '$TMP/metrics' >'$TMP/silent' 2>&1 & sleep 0.3"
 began=$SECONDS
 check_stop 'stop'
 check '  does not hold up the end' test $((SECONDS - began)) -le 3
