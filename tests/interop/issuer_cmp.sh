@@ -4,6 +4,8 @@
 # refused without them, with the reason in the PKIStatus.
 . tests/lib/shell.sh
 . tests/lib/issuer.sh
+. tests/lib/peers.sh
+at_end apache_stop
 
 cmp() { # OPTIONS...: over TLS
 	openssl cmp -server "${URL#https://}" -path "/.well-known/cmp${LABEL+/p/$LABEL}" -tls_used -tls_trusted "$AGENCY/root.pem" \
@@ -190,4 +192,40 @@ check_start 'serve'
 refused 'chuid-missing' 'a client that sends none' card ec -cmd p10cr -csr "$TMP/fifth.csr" -certout "$TMP/no.pem"
 check 'a credential renews itself without' card next -cmd kur -oldcert "$TMP/next.pem" -newkey "$TMP/fifth.key" -certout "$TMP/fifth.pem"
 check 'and the card revokes without' card ec -cmd rr -oldcert "$TMP/fifth.pem"
+check_stop 'stop'
+
+# --- another CA issues, asked by EST ------------------------------------------------------------------------------------
+peer_files
+rm "$AGENCY/private/ca.key"
+peer_ext $AUTH digitalSignature $AUTH_EKU >"$RUN/ext"
+peer_certify ra clientAuth,cmcRA
+cp "$TMP/ra.pem" "$AGENCY/ra.pem"
+cp "$TMP/ra.key" "$AGENCY/private/ra.key"
+printf '%s\n' '[upstream]' 'protocol = est' 'auth_label = none' 'url = https://localhost:10443' >>"$AGENCY/issuer.conf"
+agency_set 'max_credentials = 0'
+apache_start
+check_start 'serve as a registration authority'
+file_key there p256
+cat >"$TMP/there.cnf" <<CNF
+[req]
+prompt = no
+distinguished_name = dn
+req_extensions = ex
+[dn]
+C = US
+O = Demo Government
+OU = Demo Agency
+CN = PAT EXAMPLE
+[ex]
+subjectAltName = @san
+[san]
+URI.1 = urn:uuid:$(cat /proc/sys/kernel/random/uuid)
+otherName.1 = 1.3.6.1.4.1.311.20.2.3;UTF8:pat@example.test
+CNF
+openssl req -new -key "$TMP/there.key" -config "$TMP/there.cnf" -out "$TMP/there.csr"
+unset LABEL
+check 'p10cr goes on to the CA' card ec -cmd p10cr -csr "$TMP/there.csr" -certout "$TMP/there.pem"
+check 'the certificate is good' good there 40
+says 'http://ca.example.test/ca.crl' 'and the CA'"'"'s' openssl x509 -in "$TMP/there.pem" -noout -text
+refused 'use p10cr' 'what is no PKCS#10 does not' card ec -cmd cr -newkey "$TMP/fifth.key" -subject /CN=x -certout "$TMP/no.pem"
 check_stop 'stop'

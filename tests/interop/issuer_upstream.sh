@@ -11,32 +11,12 @@ at_end 'apache_stop; mock_stop; issuer_stop'
 AGENCY=$DERIVE_DIR/agency
 peer_files
 rm "$AGENCY/private/ca.key"
-ext() { # POLICY USAGE EKU: what the CA makes of a request
-	cat <<-EXT
-		keyUsage = critical,$2
-		extendedKeyUsage = $3
-		certificatePolicies = $1
-		subjectKeyIdentifier = hash
-		authorityKeyIdentifier = keyid
-		crlDistributionPoints = URI:http://ca.example.test/ca.crl
-		authorityInfoAccess = caIssuers;URI:http://ca.example.test/ca.p7c,OCSP;URI:http://ca.example.test/ocsp
-	EXT
-}
-AUTH=2.16.840.1.101.3.2.1.3.40 MAIL=2.16.840.1.101.3.2.1.3.6
-AUTH_EKU=clientAuth,msSmartcardLogin,1.3.6.1.5.2.3.4
-ext_good() { ext $AUTH digitalSignature $AUTH_EKU >"$RUN/ext"; }
+ext_good() { peer_ext $AUTH digitalSignature $AUTH_EKU >"$RUN/ext"; }
 ext_good
-ext $MAIL keyEncipherment emailProtection >"$RUN/ext.encrypt"
+peer_ext $MAIL keyEncipherment emailProtection >"$RUN/ext.encrypt"
 
-# certify NAME EKU: $TMP/NAME.pem, .key by the CA
-certify() {
-	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$TMP/$1.key" -subj "/CN=$1" 2>/dev/null |
-		openssl x509 -req -CA "$RUN/ca.pem" -CAkey "$RUN/ca.key" -set_serial "0x$(openssl rand -hex 8)" -days 10 \
-			-out "$TMP/$1.pem" -extfile <(printf 'keyUsage=critical,digitalSignature\nextendedKeyUsage=%s\n%s\n' "$2" \
-				'subjectKeyIdentifier=hash') 2>/dev/null
-}
-certify ra clientAuth,cmcRA
-certify srv cmcCA
+peer_certify ra clientAuth,cmcRA
+peer_certify srv cmcCA
 SIGNED=1
 cp "$TMP/ra.pem" "$AGENCY/ra.pem"
 # its key is on a token of its own
@@ -146,9 +126,9 @@ openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 2>/dev/null | ope
 chmod a+r "$RUN/other.pub"
 wrong 'a certificate for another key' 'another key'
 rm "$RUN/other.pub"
-ext 2.16.840.1.101.3.2.1.3.13 digitalSignature $AUTH_EKU >"$RUN/ext"
+peer_ext 2.16.840.1.101.3.2.1.3.13 digitalSignature $AUTH_EKU >"$RUN/ext"
 wrong 'another policy' 'certificate policies'
-ext $AUTH digitalSignature,keyAgreement $AUTH_EKU >"$RUN/ext"
+peer_ext $AUTH digitalSignature,keyAgreement $AUTH_EKU >"$RUN/ext"
 wrong 'another key usage' 'key usage'
 ext_good
 bad_serial() { ledger "select serial from upstream_revocation where done is null"; }
@@ -162,7 +142,7 @@ issuer_stop
 upstream 'protocol = est' 'url = https://localhost:10443' "$RA_KEY" 'names = ca'
 ra_start
 UPN=$(ledger 'select upn from account')
-{ ext $AUTH digitalSignature $AUTH_EKU
+{ peer_ext $AUTH digitalSignature $AUTH_EKU
 	echo "subjectAltName = URI:urn:uuid:$(cat /proc/sys/kernel/random/uuid)${UPN:+,otherName:1.3.6.1.4.1.311.20.2.3;UTF8:$UPN}"
 } >"$RUN/ext"
 token_fresh laptop
@@ -226,7 +206,7 @@ made() { # PUB OUT
 	card_cert "$TMP/card.pem" && openssl x509 -x509toreq -in "$TMP/card.pem" -key "$TMP/ra.key" -out "$TMP/dummy.csr" 2>/dev/null
 	openssl x509 -req -in "$TMP/dummy.csr" -force_pubkey "$1" -CA "$RUN/ca.pem" -CAkey "$RUN/ca.key" -days 90 -out "$2" \
 		-set_serial "0x$(openssl rand -hex 15)" -extfile <(
-			ext $AUTH digitalSignature $AUTH_EKU
+			peer_ext $AUTH digitalSignature $AUTH_EKU
 			echo "subjectAltName = URI:urn:uuid:$uuid${UPN:+,otherName:1.3.6.1.4.1.311.20.2.3;UTF8:$UPN}"
 		) 2>"$TMP/x509.err" || { cat "$TMP/x509.err"; return 1; }
 }

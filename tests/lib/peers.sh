@@ -7,6 +7,10 @@
 #   mock_start CERT OPTIONS... the mock server of `openssl cmp` on port 8086, which answers with CERT; where SIGNED is set, by
 #                              $TMP/srv.pem and .key; its log in $TMP/mock.log; mock_stop
 
+#   peer_ext POLICY USAGE EKU  the profile of a CA that registration authorities ask, for $RUN/ext: peer_ext $AUTH digitalSignature
+#                              $AUTH_EKU
+#   peer_certify NAME EKU      $TMP/NAME.pem and .key by that CA: a registration authority, or a server
+
 # The workers are nobody when this is root: they get copies in a place that they can reach.
 peer_files() {
 	export HERE=$TMP/www RUN=$TMP/run PORT=10443
@@ -45,4 +49,24 @@ mock_start() {
 mock_stop() {
 	[ -z "${MOCK-}" ] || { kill "$MOCK"; wait "$MOCK"; } 2>/dev/null
 	MOCK=
+}
+
+AUTH=2.16.840.1.101.3.2.1.3.40 MAIL=2.16.840.1.101.3.2.1.3.6
+AUTH_EKU=clientAuth,msSmartcardLogin,1.3.6.1.5.2.3.4
+peer_ext() {
+	cat <<-EXT
+		keyUsage = critical,$2
+		extendedKeyUsage = $3
+		certificatePolicies = $1
+		subjectKeyIdentifier = hash
+		authorityKeyIdentifier = keyid
+		crlDistributionPoints = URI:http://ca.example.test/ca.crl
+		authorityInfoAccess = caIssuers;URI:http://ca.example.test/ca.p7c,OCSP;URI:http://ca.example.test/ocsp
+	EXT
+}
+peer_certify() {
+	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$TMP/$1.key" -subj "/CN=$1" 2>/dev/null |
+		openssl x509 -req -CA "$RUN/ca.pem" -CAkey "$RUN/ca.key" -set_serial "0x$(openssl rand -hex 8)" -days 10 \
+			-out "$TMP/$1.pem" -extfile <(printf 'keyUsage=critical,digitalSignature\nextendedKeyUsage=%s\n%s\n' "$2" \
+				'subjectKeyIdentifier=hash') 2>/dev/null
 }
