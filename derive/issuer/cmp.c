@@ -23,6 +23,7 @@
 #include "derive/issuer/ledger.h"
 #include "derive/issuer/note.h"
 #include "derive/issuer/refuse.h"
+#include "derive/issuer/upstream.h"
 
 #define WELL_KNOWN "/.well-known/cmp"
 #define TYPE	   "application/pkixcmp"
@@ -321,7 +322,10 @@ revoke_rejected(struct cmp_msg *m, const char *serial)
 	e = db_end(i->db, e);
 	if (e == E_OK)
 		note("revoked", "serial=%s the client did not accept it", serial);
-	return e == E_OK ? issuer_refresh_crls(i, m->c->now, true) : e == E_EXISTS ? E_OK : e;
+	if (e == E_OK)
+		return upstream_is(i) ? upstream_revoked(i, serial, m->c->now)
+				      : issuer_refresh_crls(i, m->c->now, true);
+	return e == E_EXISTS ? E_OK : e;
 }
 
 static enum err

@@ -101,8 +101,8 @@ cmp_peek(struct span der, struct cmp_peek *out)
 
 STACK_OF(X509) * cmp_peek_certs(const struct cmp_peek *p, int max)
 {
-	STACK_OF(X509) *certs = sk_X509_new_null();
-	const unsigned char *at = p->certs.p, *end = p->certs.p + p->certs.n;
+	STACK_OF(X509) *certs = p->certs.n > 0 ? sk_X509_new_null() : NULL;
+	const unsigned char *at = p->certs.p, *end = certs != NULL ? p->certs.p + p->certs.n : at;
 	X509 *x = NULL;
 
 	while (certs != NULL && at < end && sk_X509_num(certs) < max && (x = d2i_X509(NULL, &at, end - at)) != NULL)
