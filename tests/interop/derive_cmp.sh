@@ -135,3 +135,23 @@ CONF=("secret = $TMP/nothing")
 refused 'shared secret' 'a secret that is not there'
 CONF=('request = kur')
 refused 'request in dpiv.conf' 'a request of an unknown kind'
+
+# --- dpiv-issuer, which is no mock ----------------------------------------------------------------------------------------
+serial_of() { openssl x509 -in "$1" -noout -serial | cut -d= -f2; }
+on_list() { openssl crl -in "$AGENCY/ca.crl" -noout -text | grep -q "Serial Number: $(serial_of "$1")"; }
+unset SIGNED
+issuer_start || fail 'dpiv-issuer starts'
+token_fresh laptop
+ISSUER=$ISSUER/.well-known/cmp
+issuer_conf 'protocol = cmp'
+card 1
+check 'dpiv-issuer: enrolled, signed by the card' derive_conf --alg p256
+token_cert 01 "$TMP/one.pem"
+check 'dpiv-issuer: renewed, signed by the credential' call renew auth
+check 'dpiv-issuer: one key is left' test "$(keys)" -eq 1
+token_cert "$(new_id 01)" "$TMP/two.pem"
+check 'dpiv-issuer: by another certificate' test "$(serial_of "$TMP/one.pem")" != "$(serial_of "$TMP/two.pem")"
+check 'dpiv-issuer: revoked' call revoke auth
+check 'dpiv-issuer: it is no longer in use' nothing_active
+check 'dpiv-issuer: and is on the CRL' on_list "$TMP/two.pem"
+issuer_stop
