@@ -192,6 +192,7 @@ check_start 'serve'
 refused 'chuid-missing' 'a client that sends none' card ec -cmd p10cr -csr "$TMP/fifth.csr" -certout "$TMP/no.pem"
 check 'a credential renews itself without' card next -cmd kur -oldcert "$TMP/next.pem" -newkey "$TMP/fifth.key" -certout "$TMP/fifth.pem"
 check 'and the card revokes without' card ec -cmd rr -oldcert "$TMP/fifth.pem"
+check 'a CHUID is not required' agency_set 'require_chuid = no'
 check_stop 'stop'
 
 # --- another CA issues, asked by EST ------------------------------------------------------------------------------------
