@@ -114,7 +114,10 @@ verb_init(int argc, char **argv)
 	else
 		printf("%s: have ca.csr and tls.csr certified, then put root.pem, ca.pem, chain.pem (CA and root), "
 		       "tls.pem,\n"
-		       "root.crl and crls.pem there, look through issuer.conf, and run: dpiv-issuer status %s\n",
+		       "root.crl and crls.pem there, look through issuer.conf, and run: dpiv-issuer status %s\n"
+		       "For SCEP and CMP it also needs a registration authority, private/front.key (RSA) and front.pem "
+		       "(cmcRA, by the\nissuing CA), and for binding codes over CMP private/codes.key, made by: "
+		       "openssl rand -hex 32\n",
 		    o.dir, o.dir);
 	return E_OK;
 }
