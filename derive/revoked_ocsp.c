@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Revocation by OCSP (RFC 6960). The signer is the issuer itself or one whom the issuer has certified for
- * id-kp-OCSPSigning (4.2.2.2); the answer is about this certificate and fresh: thisUpdate not in the future, nextUpdate
- * not past, and without nextUpdate no older than a day. A nonce is sent; an answer without one is common (responses are
- * prepared beforehand, RFC 5019) and taken, one with another nonce is not.
+ * id-kp-OCSPSigning (4.2.2.2), whose own certificate says that nobody need ask (id-pkix-ocsp-nocheck, 4.2.2.2.1) or is
+ * good by a CRL of the same issuer: asking OCSP about it would ask the one in question. The answer is about this
+ * certificate and fresh: thisUpdate not in the future, nextUpdate not past, and without nextUpdate no older than a day.
+ * A nonce is sent; an answer without one is common (responses are prepared beforehand, RFC 5019) and taken, one with
+ * another nonce is not.
  */
 #include <stdio.h>
 #include <string.h>
@@ -67,14 +69,41 @@ answer_take(struct revoked_q *q, OCSP_BASICRESP *basic, OCSP_CERTID *id)
 	return true;
 }
 
+/* By CRL alone, of the file or of where its certificate says. */
+static bool
+delegate_good(struct revoked_q *q, X509 *delegate)
+{
+	struct revoked said = { .state = REVOKED_UNKNOWN };
+	struct revoked_q sub = *q;
+
+	sub.cert = delegate;
+	sub.out = &said;
+	if (X509_get_ext_by_NID(delegate, NID_id_pkix_OCSP_noCheck, -1) >= 0)
+		return true;
+	if (!(q->conf->crls != NULL && revoked_by_crls(&sub, q->conf->crls, "CRL file")))
+		(void)revoked_by_points(&sub);
+	if (said.state == REVOKED_YES)
+		revoked_because(q, "OCSP: the responder's own certificate has been revoked");
+	else if (said.state == REVOKED_UNKNOWN)
+		revoked_because(q, "OCSP: whether the responder's own certificate is revoked is unknown (%s)",
+		    said.why[0] != '\0' ? said.why : "it names no CRL");
+	return said.state == REVOKED_NO;
+}
+
 /* The issuer among the untrusted ones, so that its delegate's path is found. */
 static bool
 answer_signed(struct revoked_q *q, OCSP_BASICRESP *basic)
 {
 	STACK_OF(X509) *certs = sk_X509_dup(q->pool);
+	X509 *signer = NULL;
 	bool ok = certs != NULL && sk_X509_push(certs, q->issuer) > 0 &&
-	    OCSP_basic_verify(basic, certs, q->store, OCSP_NOEXPLICIT) == 1;
+	    OCSP_basic_verify(basic, certs, q->store, OCSP_NOEXPLICIT) == 1 &&
+	    OCSP_resp_get0_signer(basic, &signer, certs) == 1;
 
+	if (!ok)
+		revoked_because(q, "OCSP: the answer is not signed by the issuer, nor by whom it has authorised");
+	else if (X509_cmp(signer, q->issuer) != 0)
+		ok = delegate_good(q, signer);
 	sk_X509_free(certs);
 	ERR_clear_error();
 	return ok;
@@ -97,9 +126,7 @@ answer_judge(struct revoked_q *q, OCSP_REQUEST *rq, OCSP_CERTID *id, struct span
 		revoked_because(q, "OCSP: %s answers in an unknown form", http_server(q->http));
 	else if (OCSP_check_nonce(rq, basic) == 0)
 		revoked_because(q, "OCSP: the answer is to another question");
-	else if (!answer_signed(q, basic))
-		revoked_because(q, "OCSP: the answer is not signed by the issuer, nor by whom it has authorised");
-	else
+	else if (answer_signed(q, basic))
 		known = answer_take(q, basic, id);
 	OCSP_BASICRESP_free(basic);
 	OCSP_RESPONSE_free(r);

@@ -127,6 +127,36 @@ gencrl() { # CERT KEY OPTIONS...
 	printf '[ca]\ndefault_ca=d\n[d]\ndatabase=%s/x.db\ndefault_md=sha256\n' "$TMP" >"$TMP/x.cnf"
 	openssl ca -config "$TMP/x.cnf" -gencrl -cert "$1" -keyfile "$2" -out "$TMP/x.crl" "${@:3}" 2>"$TMP/gencrl.err" && crl "$TMP/x.crl"
 }
+# a responder's own certificate: without nocheck it must be good by a CRL (RFC 6960, 4.2.2.2.1)
+delegate() { # CA EXTENSIONS DAYS
+	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$WWW/forger.key" -subj "/CN=OCSP Signer" 2>/dev/null |
+		openssl x509 -req -CA "$AGENCY/$1.pem" -CAkey "$AGENCY/private/$1.key" -set_serial 0x4D -days "$3" -out "$WWW/forger.pem" \
+			-extfile <(printf 'keyUsage=critical,digitalSignature\nauthorityKeyIdentifier=keyid\nextendedKeyUsage=OCSPSigning\n%b\n' "$2") \
+			2>"$TMP/delegate.err"
+}
+rm "$WWW/crl"
+index "$SERIAL" V 0ABCDEF1 V
+ocsp forged
+point="crlDistributionPoints=URI:http://127.0.0.1:$PORT/pki/ca.crl"
+check 'fixture: a delegate with nocheck' delegate ca noCheck=yes 10
+is 'nocheck: nobody asks further' "['certificate']['by']" OCSP
+check 'fixture: an expired delegate' delegate ca noCheck=yes -1
+unknown 'not signed by the issuer' 'nocheck, but expired'
+check 'fixture: a delegate of the CA above' delegate root noCheck=yes 10
+unknown 'not signed by the issuer' 'nocheck, but of another CA'
+check 'fixture: a delegate that names no CRL' delegate ca '' 10
+unknown "responder's own certificate is revoked is unknown" 'no nocheck, and no CRL named'
+check 'fixture: a delegate that names a CRL' delegate ca "$point" 10
+unknown "responder's own certificate is revoked is unknown" 'no nocheck, and its CRL is not there'
+check 'fixture: a CRL without it' gencrl "$AGENCY/ca.pem" "$AGENCY/private/ca.key" -crldays 1
+is 'no nocheck, and good by its CRL' "['certificate']['by']" OCSP
+index "$SERIAL" R 0ABCDEF1 V
+status 5 'and believed when it says revoked' check_it auth
+printf 'R\t301231235959Z\t260101000000Z\t4D\tunknown\t/CN=OCSP Signer\n' >"$TMP/x.db"
+check 'fixture: a CRL that has it' gencrl "$AGENCY/ca.pem" "$AGENCY/private/ca.key" -crldays 1
+is 'no nocheck, revoked: what it says does not count' "['certificate']['by']" CRL
+: >"$TMP/x.db"
+ocsp none
 check 'fixture' gencrl "$AGENCY/ca.pem" "$AGENCY/private/ca.key" -crl_lastupdate 20260101000000Z -crl_nextupdate 20260102000000Z
 unknown 'CRL: CRL has expired' 'a stale CRL'
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$TMP/f.key" -out "$TMP/f.pem" -days 10 \
