@@ -63,3 +63,25 @@ check '  for that reason' refused_last untrusted
 check 'strongSwan: renews with what it got' swan swan2 --cert "$TMP/swan.pem" --key "$TMP/swan.key"
 check '  as the profile says' good swan2
 check '  for its key' its_key swan2
+
+# --- certmonger ----------------------------------------------------------------------------------------------------------
+# Its daemon on a bus of its own; -N is the root that the CA certificates lead to.
+monger() { # COMMANDS: with the daemon running
+	HOME=$TMP/monger timeout 50 dbus-run-session -- bash -c "
+		/usr/lib/certmonger/certmonger-session -n >$TMP/monger.log 2>&1 & daemon=\$!
+		for n in \$(seq 50); do getcert list-cas -s >/dev/null 2>&1 && break; sleep 0.1; done
+		$1
+		status=\$?; kill \$daemon; wait \$daemon 2>/dev/null; exit \$status"
+}
+mkdir -p "$TMP/monger"
+card_code pat
+check 'certmonger: enrols with a code' monger "getcert add-scep-ca -s -c issuer -u $SCEP -N $AGENCY/root.pem &&
+	getcert request -s -c issuer -k $TMP/cm.key -f $TMP/cm.pem -N CN=root -L $CODE -w --wait-timeout=20; getcert list -s; grep -q BEGIN $TMP/cm.pem"
+check '  as the profile says' good cm
+cp "$TMP/cm.pem" "$TMP/cm-first.pem"
+card_code pat
+check 'certmonger: a new key with another code' monger "getcert rekey -s -L $CODE -f $TMP/cm.pem -w --wait-timeout=20; getcert list -s; ! cmp -s $TMP/cm.pem $TMP/cm-first.pem"
+check '  as the profile says' good cm
+check '  for its key' its_key cm
+check 'certmonger: refused without a code' monger "getcert request -s -c issuer -k $TMP/no.key -f $TMP/no.pem -N CN=root -w --wait-timeout=10; getcert list -s -f $TMP/no.pem; ! [ -e $TMP/no.pem ]"
+check '  for that reason' refused_last no-code
