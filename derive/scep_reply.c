@@ -161,8 +161,11 @@ envelope_cipher(struct span der, bool weak)
 static enum err
 envelope_open(struct span der, const struct scep_expect *want, struct wbuf *out)
 {
-	enum err e = envelope_cipher(der, want->weak);
+	CMS_ContentInfo *cms = scep_parse(der, NID_pkcs7_enveloped);
+	enum err e =
+	    cms != NULL ? envelope_cipher(der, want->weak) : err_set(E_PROTO, "sent an answer that is not encrypted");
 
+	CMS_ContentInfo_free(cms);
 	if (e == E_OK && (e = scep_open(der, &want->open, out)) == E_PROTO)
 		return err_set(E_PROTO, "sent an answer that is not encrypted for this request");
 	return e == E_CRYPTO ? err_set(e, "the key did not open the answer") : e;

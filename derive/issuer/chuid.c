@@ -200,13 +200,13 @@ check_signature(const struct chuid *c, X509 **signer)
 
 /* --- the signer --------------------------------------------------------------------------------------------------- */
 
-/* federal: of such a card, which no PIV-I content signer stands for. */
+/* piv: of a card that says to be a PIV card, which no PIV-I content signer stands for. */
 static bool
-signs_content(X509 *signer, bool federal)
+signs_content(X509 *signer, bool piv)
 {
 	uint32_t flags = X509_get_extension_flags(signer);
 
-	return (cert_has_eku_oid(signer, OID_SIGNING) || (!federal && cert_has_eku_oid(signer, OID_PIVI))) &&
+	return (cert_has_eku_oid(signer, OID_SIGNING) || (!piv && cert_has_eku_oid(signer, OID_PIVI))) &&
 	    (flags & (EXFLAG_CA | EXFLAG_INVALID)) == 0 && (flags & EXFLAG_KUSAGE) != 0 &&
 	    (X509_get_key_usage(signer) & KU_DIGITAL_SIGNATURE) != 0;
 }
@@ -226,7 +226,7 @@ refuse_signer(void)
 }
 
 static enum err
-check_signer(struct trust *t, const struct config *conf, X509 *signer, bool federal, time_t now)
+check_signer(struct trust *t, const struct config *conf, X509 *signer, bool piv, time_t now)
 {
 	const struct path_rules rules = { conf->signer_policies, "signer_policies",
 		"a PIV content signer (2.16.840.1.101.3.2.1.3.39)" };
@@ -235,7 +235,7 @@ check_signer(struct trust *t, const struct config *conf, X509 *signer, bool fede
 
 	if (e == E_POLICY)
 		return refuse_signer();
-	if (e == E_OK && !signs_content(signer, federal))
+	if (e == E_OK && !signs_content(signer, piv))
 		e = refuse(REFUSE_CHUID_SIGNER, "the card's CHUID is signed by %s, which is no PIV content signer",
 		    x509io_name_text(X509_get_subject_name(signer), name, sizeof name));
 	return e;
@@ -298,7 +298,7 @@ check_object(struct trust *t, const struct config *conf, struct span object, con
 	if (e == E_OK)
 		e = check_signature(&c, &signer);
 	if (e == E_OK)
-		e = check_signer(t, conf, signer, pivid_federal(id), now);
+		e = check_signer(t, conf, signer, id->piv, now);
 	if (e == E_OK)
 		e = check_expiry(&c, now);
 	if (e == E_OK)

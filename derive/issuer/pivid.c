@@ -10,6 +10,7 @@
 #include <openssl/objects.h>
 #include <openssl/x509v3.h>
 
+#include "derive/cert.h"
 #include "derive/fascn.h"
 #include "derive/issuer/pivid.h"
 #include "derive/issuer/x509io.h"
@@ -148,6 +149,8 @@ pivid_names(const GENERAL_NAMES *names, struct pivid *out)
 enum err
 pivid_read(X509 *cert, struct pivid *out)
 {
+	/* id-fpki-common-authentication, and the same of the test programme */
+	static const char *const policies[] = { "2.16.840.1.101.3.2.1.3.13", "2.16.840.1.101.3.2.1.48.11", NULL };
 	WBUF_AUTO der = { 0 };
 	GENERAL_NAMES *names;
 	bool ok;
@@ -160,6 +163,7 @@ pivid_read(X509 *cert, struct pivid *out)
 		return e;
 	x509io_sha256_text(wbuf_view(&der), out->sha256);
 	x509io_name_text(X509_get_subject_name(cert), out->subject, sizeof out->subject);
+	out->piv = cert_has_policy(cert, policies, NULL);
 	names = X509_get_ext_d2i(cert, NID_subject_alt_name, &critical, NULL);
 	if (names == NULL)
 		return critical == -1 ? E_OK : err_set(E_PROTO, "the subjectAltName of %s is malformed", out->subject);

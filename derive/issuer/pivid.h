@@ -17,6 +17,7 @@ struct pivid {
 	char uuid[TEXT_UUID_MAX]; /* of the card, lower case */
 	char upn[256], email[256];
 	char sha256[65]; /* of the certificate */
+	bool piv;	 /* asserts the policy of PIV Authentication; PIV-I cards have others, whatever their FASC-N */
 };
 
 /* Reads what is there, without judging the certificate. E_PROTO: malformed or contradictory subjectAltName. */

@@ -77,6 +77,7 @@ set_up(void **state)
 	strcpy(p.id.fascn, MINIPKI_FASCN);
 	strcpy(p.id.fascn_id, "00320001092446");
 	strcpy(p.id.uuid, MINIPKI_UUID);
+	p.id.piv = true;
 	return 0;
 }
 
@@ -261,10 +262,10 @@ signers(void **state)
 	sign_with(-2 * DAY, -DAY, SIGNER(SIGNING, CONTENT));
 	refused("chuid-signer", GOOD);
 	sign_with(-DAY, 30 * DAY, SIGNER(SIGNING, PIVI));
-	refused("chuid-signer", GOOD); /* PIV-I's signers stand for no federal card */
-	strcpy(p.id.fascn_id, "99999999999999");
+	refused("chuid-signer", GOOD); /* PIV-I's signers stand for no PIV card */
+	p.id.piv = false;
 	accepted(GOOD);
-	strcpy(p.id.fascn_id, "00320001092446");
+	p.id.piv = true;
 	sign_with(-DAY, 30 * DAY, SIGNER(TESTING, CONTENT));
 	refused("chuid-signer", GOOD);
 	p.conf.signer_policies = SIGNING "," TESTING;
