@@ -25,9 +25,10 @@ static const struct verb {
 	    "for your own PKI, and issuer.conf; then put root.pem, ca.pem, chain.pem, tls.pem, root.crl and crls.pem "
 	    "into DIR.\n" },
 	{ "serve", verb_serve, "serve [--listen ADDRESS:PORT] [--tls 1.2|1.3|both] DIR",
-	    "Serve EST over HTTPS in the foreground, until SIGTERM. One line on standard output when it is ready; one "
-	    "line an\n"
-	    "event on standard error. Port 0 takes a free port.\n" },
+	    "Serve EST and CMP over HTTPS in the foreground, until SIGTERM; with [publish] also SCEP, OCSP and CRLs "
+	    "over HTTP.\n"
+	    "One line on standard output when it is ready; one line an event on standard error. Port 0 takes a free "
+	    "port.\n" },
 	{ "status", verb_status, "status [--json] DIR",
 	    "What there is: CA, CRLs, accounts, certificates, the last refusals.\n" },
 	{ "doctor", verb_doctor, "doctor [--json] DIR",
